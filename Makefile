@@ -1,0 +1,55 @@
+# `make demo` and `make test` are all a newcomer types; every target makes its own .venv first.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+export OMP_NUM_THREADS := 1
+export RAY_USAGE_STATS_ENABLED := 0
+
+.PHONY: setup demo test test-chaos test-browser test-slow soak bench lint format clean
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade 'pip==26.3'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $(STAMP)
+
+demo: setup
+	$(BIN)/lens-ray run jobs/quickstart.yaml --store lens-store
+	$(BIN)/lens-ray report --store lens-store --out lens-report.html
+
+test: setup
+	$(BIN)/python -m pytest -q
+
+test-chaos: setup
+	$(BIN)/python -m pytest -q -m chaos tests/chaos
+
+test-browser: setup
+	command -v chromium >/dev/null || (apt-get update -q && apt-get install -y -q --no-install-recommends chromium)
+	$(BIN)/python -m pytest -q -m browser tests/browser
+
+test-slow: setup
+	$(BIN)/python -m pytest -q -m slow --timeout 1800 tests
+
+soak: setup
+	$(BIN)/python -m tests.chaos.soak --kills 60
+
+bench: setup
+	mkdir -p bench-out
+	for f in jobs/benchmarks/bench_*.py; do $(BIN)/python $$f --out bench-out/$$(basename $$f .py).json || exit 1; done
+
+lint: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: setup
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf $(VENV) build dist bench-out .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

@@ -1,0 +1,54 @@
+"""lens-ray: vision-language models evaluated per ability on Ray.
+
+The map, in the order in which a sample travels:
+
+* `lens_ray.evaluate`   the main job, top-down; read it first
+* `lens_ray.job`        the YAML a user writes
+* `lens_ray.suites`     what is asked: `Sample`, `Suite`, the built-in suite ``mini``
+* `lens_ray.models`     who answers: `ModelSpec`, the `Backend` protocol, transformers
+* `lens_ray.engine`     how work is spread over Ray: ledger, planner, coordinator, replica
+* `lens_ray.scoring`    how one answer is marked
+* `lens_ray.store`      where rows live: a folder or S3, one commit protocol
+* `lens_ray.stats`      what many marks say: accuracy, stability, intervals
+* `lens_ray.report`     what people look at
+* `lens_ray.cli`        one file a verb
+* `lens_ray.testing`    fakes that users may use too
+* `lens_ray.errors`     every exception, as a tree
+
+Importing this package imports neither torch, ray nor transformers.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lens_ray.errors import LensError
+
+if TYPE_CHECKING:
+    from lens_ray.models.spec import ModelSpec
+    from lens_ray.suites.sample import Sample
+    from lens_ray.suites.suite import Suite, load_suite
+
+_HOME = {
+    "ModelSpec": "lens_ray.models.spec",
+    "Sample": "lens_ray.suites.sample",
+    "Suite": "lens_ray.suites.suite",
+    "load_suite": "lens_ray.suites.suite",
+}
+
+__all__ = [
+    "LensError",
+    "ModelSpec",
+    "Sample",
+    "Suite",
+    "load_suite",
+]
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name from its module at first use."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'lens_ray' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_HOME[name]), name)

@@ -1,0 +1,224 @@
+"""What a user writes of a model: `ModelSpec`, and the typed options of the built-in backends."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
+
+from lens_ray.models.protocol import Generation
+
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._@+-]{0,127}$"
+
+
+class ClosedModel(BaseModel):
+    """Base of everything a user writes: an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class GenerationOverrides(ClosedModel):
+    """Generation parameters that replace those of the samples' sources."""
+
+    max_new_tokens: int | None = Field(default=None, ge=1, le=32_768)
+    temperature: float | None = Field(default=None, ge=0, le=5)
+    top_p: float | None = Field(default=None, gt=0, le=1)
+    seed: int | None = Field(default=None, ge=0, lt=2**63)
+    stop: tuple[str, ...] | None = None
+
+    @field_validator("stop")
+    @classmethod
+    def _no_empty_stop(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if value is not None and any(not text for text in value):
+            raise PydanticCustomError("empty_stop", "a stop text must not be empty")
+        return value
+
+
+class TransformersOptions(ClosedModel):
+    """Options of the backend ``transformers``.
+
+    Attributes:
+        batch_size: Requests that are answered together; halved when memory runs out.
+        dtype: ``auto`` is float32 on a CPU and the checkpoint's own on a GPU.
+        device: ``auto`` takes a GPU where this process sees one.
+        threads: CPU threads of one replica.
+        max_pixels: Larger images are scaled down to this many pixels.
+        trust_remote_code: Run Python code that the checkpoint brings along.
+        attn: Attention implementation; None leaves it to transformers.
+    """
+
+    batch_size: int = Field(default=64, ge=1, le=4096)
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    threads: int = Field(default=1, ge=1, le=512)
+    max_pixels: int = Field(default=1_500_000, ge=64, le=50_000_000)
+    trust_remote_code: bool = False
+    attn: Literal["eager", "sdpa", "flash_attention_2", "flash_attention_3"] | None = None
+
+
+class FakeOptions(ClosedModel):
+    """Options of the backend ``fake``: what the script of a pretended model says.
+
+    Ids are request ids, which are sample ids. A failure named by ``fail_ids``, ``crash_ids``,
+    ``hang_ids`` or ``oom_ids`` happens always, or the first ``times`` times that an id is asked,
+    counted over all processes by files in ``state_dir``.
+
+    Attributes:
+        seed: Changes every answer.
+        answer: ``letter`` picks one of the options that the prompt shows (or yes or no, or a
+            number), ``hash`` is eight hexadecimal digits, ``echo`` is the prompt itself.
+        texts: Answers by id, instead of the above.
+        latency_s: Median seconds of one answer.
+        latency_sigma: Spread of the log-normal latency; 0 is constant.
+        speed: Divides every latency.
+        start_s: Seconds that `start` takes.
+        load_s: Seconds that `load_weights` takes.
+        batch: Requests that one call carries.
+        parallel: Calls in flight at once; ``batch * parallel`` answers are worked on at a time.
+        paid: Pretend that answers cost money.
+        price_usd: Price of one answer, where ``paid``.
+        fail_ids: These end as error completions.
+        oom_ids: These end as error completions whose cause is memory.
+        crash_ids: These end the whole process at once.
+        hang_ids: These never end.
+        times: How often a failure happens to one id; None is always.
+        state_dir: Folder of the counters that ``times`` needs.
+        crash_after: End the process once it has given this many answers.
+        start_error: `start` raises `CheckpointError` with this text.
+        load_error: `load_weights` raises `CheckpointError` with this text.
+        can_load_weights: Whether `load_weights` is offered.
+    """
+
+    seed: int = 0
+    answer: Literal["letter", "hash", "echo"] = "letter"
+    texts: dict[str, str] = Field(default_factory=dict)
+    latency_s: float = Field(default=0.0, ge=0)
+    latency_sigma: float = Field(default=0.0, ge=0, le=3)
+    speed: float = Field(default=1.0, gt=0)
+    start_s: float = Field(default=0.0, ge=0)
+    load_s: float = Field(default=0.0, ge=0)
+    batch: int = Field(default=1, ge=1)
+    parallel: int = Field(default=1, ge=1)
+    paid: bool = False
+    price_usd: float = Field(default=0.0, ge=0)
+    fail_ids: frozenset[str] = frozenset()
+    oom_ids: frozenset[str] = frozenset()
+    crash_ids: frozenset[str] = frozenset()
+    hang_ids: frozenset[str] = frozenset()
+    times: int | None = Field(default=None, ge=1)
+    state_dir: str | None = None
+    crash_after: int | None = Field(default=None, ge=1)
+    start_error: str | None = None
+    load_error: str | None = None
+    can_load_weights: bool = True
+
+    @field_validator("state_dir")
+    @classmethod
+    def _not_empty(cls, value: str | None) -> str | None:
+        if value == "":
+            raise PydanticCustomError("empty_folder", "state_dir must name a folder")
+        return value
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Refuse counters that have nowhere to live."""
+        if self.times is not None and self.state_dir is None:
+            raise PydanticCustomError("no_state_dir", "times needs state_dir, a folder")
+
+
+class ModelSpec(ClosedModel):
+    """One model of a job file.
+
+    Attributes:
+        name: Unique in the job; what tables and reports show.
+        backend: ``transformers``, ``fake``, or one registered under ``lens_ray.backends``.
+        path: ``builtin:NAME/step-N``, folder, ``s3://`` URL or hub id.
+        revision: Of a hub id; None is the default branch.
+        replicas: How many processes host it; ``auto`` takes what the cluster has.
+        tensor_parallel: GPUs of one replica.
+        template: Prompt template.
+        access: ``open`` or ``closed`` weights.
+        step: Training step, where the model is a checkpoint of a run.
+        generation: `GenerationOverrides`, only the keys that were given.
+        options: The backend's own, only the keys that were given.
+    """
+
+    name: str = Field(pattern=NAME_PATTERN)
+    backend: str = "transformers"
+    path: str = Field(default="", max_length=4096)
+    revision: str | None = None
+    replicas: int | Literal["auto"] = "auto"
+    tensor_parallel: int = Field(default=1, ge=1, le=1024)
+    template: str = "default"
+    access: Literal["open", "closed"] = "open"
+    step: int | None = Field(default=None, ge=0)
+    generation: dict[str, Any] = Field(default_factory=dict)
+    options: dict[str, Any] = Field(default_factory=dict)
+
+    @field_validator("replicas")
+    @classmethod
+    def _some_replicas(cls, value: int | str) -> int | str:
+        if isinstance(value, int) and not 1 <= value <= 10_000:
+            raise PydanticCustomError("replicas", "replicas is 'auto' or a number from 1 to 10000")
+        return value
+
+    @field_validator("backend")
+    @classmethod
+    def _known_backend(cls, value: str) -> str:
+        from lens_ray.models import backend_names
+
+        known = backend_names()
+        if value not in known:
+            near = get_close_matches(value, known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+            raise PydanticCustomError(
+                "backend",
+                "no backend is called {value}; {hint}",
+                {"value": repr(value), "hint": hint},
+            )
+        return value
+
+    @field_validator("generation", mode="before")
+    @classmethod
+    def _closed_generation(cls, value: object) -> dict[str, Any]:
+        return GenerationOverrides.model_validate(value).model_dump(exclude_unset=True)
+
+    @field_validator("options", mode="before")
+    @classmethod
+    def _closed_options(cls, value: object, info: ValidationInfo) -> dict[str, Any]:
+        from lens_ray.models import options_class
+
+        backend = info.data.get("backend")
+        if backend is None:  # its own error is already on the list
+            return {}
+        return options_class(backend).model_validate(value).model_dump(exclude_unset=True)
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Refuse a model without weights, where the backend needs some."""
+        from lens_ray.models import backend_entry
+
+        if not self.path.strip() and backend_entry(self.backend).needs_checkpoint:
+            raise PydanticCustomError(
+                "path",
+                "model {name} has no path; write path: FOLDER (or builtin:NAME/STEP, URL, hub id)",
+                {"name": repr(self.name)},
+            )
+
+    def parsed_options(self) -> BaseModel:
+        """The backend's options with its defaults filled in."""
+        from lens_ray.models import options_class
+
+        return options_class(self.backend).model_validate(self.options)
+
+    def effective_generation(self, defaults: Generation) -> Generation:
+        """A source's generation parameters with this model's overrides on top."""
+        given: Mapping[str, Any] = {k: v for k, v in self.generation.items() if v is not None}
+        return Generation(
+            max_new_tokens=given.get("max_new_tokens", defaults.max_new_tokens),
+            temperature=given.get("temperature", defaults.temperature),
+            top_p=given.get("top_p", defaults.top_p),
+            seed=given.get("seed", defaults.seed),
+            stop=tuple(given.get("stop", defaults.stop)),
+        )

@@ -1,0 +1,4 @@
+"""Fakes that users may use too: fake backend, tiny checkpoints, fault proxy.
+
+Nothing is imported here: take what is needed from its module.
+"""

@@ -1,0 +1,21 @@
+"""The environment of every test process, set before Ray or torch are imported."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.update(
+    {
+        # Ray stays on loopback and asks for no token (reference page ray-vllm-s3, section 5).
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+        "RAY_AUTH_MODE": "disabled",
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_health_check_initial_delay_ms": "500",
+        "RAY_health_check_period_ms": "500",
+        "RAY_health_check_timeout_ms": "1000",
+        "RAY_health_check_failure_threshold": "3",
+        "OMP_NUM_THREADS": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+        "HF_HUB_OFFLINE": "1",
+    }
+)
