@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
@@ -41,7 +41,8 @@ class TransformersOptions(ClosedModel):
     """Options of the backend ``transformers``.
 
     Attributes:
-        batch_size: Requests that are answered together; halved when memory runs out.
+        batch_size: Requests that are answered together; halved when memory runs out. ``auto`` is
+            32 on a CPU, whose caches larger batches overflow, and 64 on a GPU.
         dtype: ``auto`` is float32 on a CPU and the checkpoint's own on a GPU.
         device: ``auto`` takes a GPU where this process sees one.
         threads: CPU threads of one replica.
@@ -50,7 +51,7 @@ class TransformersOptions(ClosedModel):
         attn: Attention implementation; None leaves it to transformers.
     """
 
-    batch_size: int = Field(default=64, ge=1, le=4096)
+    batch_size: Annotated[int, Field(ge=1, le=4096)] | Literal["auto"] = "auto"
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int = Field(default=1, ge=1, le=512)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from lens_ray.models.hosted_model import HostedModel, Prepared
 
 T = TypeVar("T")
+_CPU_BATCH = 32
+_GPU_BATCH = 64
 
 
 class TransformersBackend:
@@ -40,6 +42,7 @@ class TransformersBackend:
         self._options = options
         self._folder = weights
         self._model: HostedModel | None = None
+        self._batch = 1
         self._weight_version = ""
         self._closed = False
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="model")
@@ -61,11 +64,14 @@ class TransformersBackend:
         from lens_ray.models.hosted_model import HostedModel
 
         self._model = HostedModel(facts, self._options)
+        wanted = self._options.batch_size
+        on_cpu = self._model.device.type == "cpu"
+        self._batch = wanted if wanted != "auto" else _CPU_BATCH if on_cpu else _GPU_BATCH
         self._weight_version = facts.weights_digest
         return BackendInfo(
             name="transformers",
             version=transformers.__version__,
-            batch=self._options.batch_size,
+            batch=self._batch,
             parallel=2,
             can_load_weights=True,
             facts={
@@ -87,7 +93,7 @@ class TransformersBackend:
         """Answer requests in batches of similar prompts, each as its batch is done."""
         model = self._started()
         began = time.monotonic()
-        batches = _batches(requests, self._options.batch_size)
+        batches = _batches(requests, self._batch)
         coming: asyncio.Future[Prepared] | None = None
         loop = asyncio.get_running_loop()
         try:

@@ -65,6 +65,7 @@ def test_only_given_keys_are_kept() -> None:
     options = spec.parsed_options()
     assert isinstance(options, TransformersOptions)
     assert (options.batch_size, options.threads, options.max_pixels) == (8, 1, 1_500_000)
+    assert TransformersOptions().batch_size == "auto"
     assert ModelSpec.model_validate_json(spec.model_dump_json()) == spec
 
 

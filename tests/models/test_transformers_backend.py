@@ -470,6 +470,9 @@ def test_facts_of_a_started_backend(tiny: Make) -> None:
         assert info.facts["architecture"] == "Idefics3ForConditionalGeneration"
         assert torch.get_num_threads() == 1
         await backend.close()
+        plain = _started(tiny())
+        assert (await plain.start()).batch == 32
+        await plain.close()
         with pytest.raises(CheckpointError, match="not loaded"):
             await ask(backend, [request(0)])
 

@@ -1,0 +1,53 @@
+"""The mark of one text: extraction, metric and status together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lens_ray.scoring.extract import OK, REFUSED, TRUNCATED, UNPARSED, extract
+from lens_ray.scoring.metrics import find_metric, score
+from lens_ray.suites.sample import Sample
+
+#: Statuses of answers: the model's own doing, so they have a score.
+ANSWERED: frozenset[str] = frozenset({OK, UNPARSED, REFUSED, TRUNCATED})
+INFRA_ERROR = "infra_error"
+OVER_BUDGET = "over_budget"
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What is stored of one marked answer.
+
+    Attributes:
+        status: One of `ANSWERED`.
+        cause: Why it is not ``ok``, else None.
+        extracted: The canonical answer, or None.
+        extraction: The method that found it; ``none`` where nothing was found.
+        score: 0 to 1; 0 for an answer that is refused, truncated or cannot be parsed.
+    """
+
+    status: str
+    cause: str | None
+    extracted: str | None
+    extraction: str
+    score: float
+
+
+def mark(sample: Sample, text: str, finish_reason: str) -> Mark:
+    """Mark a model's text.
+
+    Args:
+        sample: The question, with its accepted answers and its metric.
+        text: Raw model text.
+        finish_reason: ``stop``, ``length`` or ``content_filter``.
+
+    Returns:
+        The mark.
+
+    Raises:
+        UserError: The sample's metric is unknown or gives no score.
+    """
+    metric = find_metric(sample.metric)
+    found = extract(text, sample.format, sample.choices, finish_reason, numeric=metric.numeric)
+    earned = score(sample.metric, found.answer, sample.answers) if found.status == OK else 0.0
+    return Mark(found.status, found.cause, found.answer, found.method, earned)

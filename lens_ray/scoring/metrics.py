@@ -1,0 +1,192 @@
+"""How an extracted answer is compared with the accepted ones: `METRICS`, `score`."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from importlib.metadata import entry_points
+
+from lens_ray.errors import UserError
+from lens_ray.scoring.numbers import Number, find_numbers, whole_number
+from lens_ray.scoring.plain import normalise, plain, squeeze
+
+GROUP = "lens_ray.metrics"
+#: `relaxed_numeric` accepts this relative error, bounds included (ChartQA).
+TOLERANCE = Decimal("0.05")
+#: `edit_similarity` gives 0 to answers longer than this and ten times the accepted one.
+_RAMBLING = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One way to mark an answer.
+
+    Attributes:
+        name: Its name in suites and rows.
+        mark: The score, 0 to 1, of an answer against one accepted answer.
+        numeric: Whether a number is to be extracted from an open answer.
+        grouped: Whether samples of one group count as one, by their worst score.
+    """
+
+    name: str
+    mark: Callable[[str, str], float]
+    numeric: bool = False
+    grouped: bool = False
+
+
+class _Registry(Mapping[str, Metric]):
+    """The built-in metrics and, looked up at first need, those of entry points."""
+
+    def __init__(self, builtin: Sequence[Metric]) -> None:
+        self._known = {metric.name: metric for metric in builtin}
+        self._complete = False
+
+    def __getitem__(self, name: str) -> Metric:
+        if name not in self._known:
+            self._load()
+        return self._known[name]
+
+    def __iter__(self) -> Iterator[str]:
+        self._load()
+        return iter(self._known)
+
+    def __len__(self) -> int:
+        self._load()
+        return len(self._known)
+
+    def _load(self) -> None:
+        if self._complete:
+            return
+        for entry in entry_points(group=GROUP):
+            if entry.name in self._known:
+                raise UserError(
+                    f"metric {entry.name!r} of entry point {entry.value!r} exists already: "
+                    "rename it in the package that declares it"
+                )
+            loaded = entry.load()
+            self._known[entry.name] = (
+                loaded if isinstance(loaded, Metric) else Metric(entry.name, loaded)
+            )
+        self._complete = True
+
+
+def _exact(answer: str, gold: str) -> float:
+    return float(normalise(answer) == normalise(gold))
+
+
+def _numbers(answer: str, gold: str) -> tuple[Number, Number] | None:
+    """The answer's last number and the gold number, or None where one of them is none."""
+    target = whole_number(gold)
+    found = list(find_numbers(plain(answer))) if target is not None else []
+    return (found[-1], target) if target is not None and found else None
+
+
+def _pairs(given: Number, target: Number) -> Iterator[tuple[Decimal, Decimal]]:
+    """The readings to compare: a percent sign on one side only may mean hundredths."""
+    if given.percent == target.percent:
+        yield given.value, target.value
+        return
+    for left in given.readings():
+        for right in target.readings():
+            yield left, right
+
+
+def _numeric(answer: str, gold: str) -> float:
+    numbers = _numbers(answer, gold)
+    if numbers is None:
+        return _exact(answer, gold)
+    return float(any(left == right for left, right in _pairs(*numbers)))
+
+
+def _relaxed_numeric(answer: str, gold: str) -> float:
+    numbers = _numbers(answer, gold)
+    if numbers is None:
+        return _exact(answer, gold)
+    return float(
+        any(abs(left - right) <= TOLERANCE * abs(right) for left, right in _pairs(*numbers))
+    )
+
+
+def _edit_similarity(answer: str, gold: str) -> float:
+    left, right = squeeze(answer), squeeze(gold)
+    longest = max(len(left), len(right))
+    if longest == 0:
+        return 1.0
+    if len(left) > max(_RAMBLING, 10 * len(right)):
+        return 0.0
+    return 1.0 - levenshtein(left, right) / longest
+
+
+def levenshtein(left: str, right: str) -> int:
+    """The edit distance of two texts, by Myers' bit vectors (one step a character of ``left``)."""
+    if not right:
+        return len(left)
+    places: dict[str, int] = {}
+    for index, letter in enumerate(right):
+        places[letter] = places.get(letter, 0) | 1 << index
+    full, last = (1 << len(right)) - 1, 1 << (len(right) - 1)
+    up, down, distance = full, 0, len(right)
+    for letter in left:
+        match = places.get(letter, 0)
+        vertical = match | down
+        diagonal = (((match & up) + up) ^ up) | match
+        plus = down | ~(diagonal | up) & full
+        minus = up & diagonal
+        distance += bool(plus & last) - bool(minus & last)
+        plus = (plus << 1 | 1) & full
+        minus = minus << 1 & full
+        up = minus | ~(vertical | plus) & full
+        down = plus & vertical
+    return distance
+
+
+#: Every metric by name: the built-in ones and those of the entry points ``lens_ray.metrics``.
+METRICS: Mapping[str, Metric] = _Registry(
+    (
+        Metric("exact", _exact),
+        Metric("numeric", _numeric, numeric=True),
+        Metric("relaxed_numeric", _relaxed_numeric, numeric=True),
+        Metric("edit_similarity", _edit_similarity),
+        Metric("all_right", _exact, grouped=True),
+    )
+)
+
+
+def find_metric(name: str) -> Metric:
+    """The metric of that name.
+
+    Raises:
+        UserError: No such metric; the nearest name is given.
+    """
+    try:
+        return METRICS[name]
+    except KeyError:
+        near = difflib.get_close_matches(name, list(METRICS), n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(METRICS))}"
+        raise UserError(f"metric {name!r} is unknown: {hint}") from None
+
+
+def score(metric: str, answer: str | None, answers: Sequence[str]) -> float:
+    """The mark of an answer: its best over the accepted ones.
+
+    Args:
+        metric: Name in `METRICS`.
+        answer: The extracted answer; None earns 0.
+        answers: The accepted answers, at least one.
+
+    Returns:
+        A score from 0 to 1.
+
+    Raises:
+        UserError: The metric is unknown, or gave something that is no score.
+    """
+    mark = find_metric(metric).mark
+    if answer is None:
+        return 0.0
+    best = max(float(mark(answer, gold)) for gold in answers)
+    if math.isnan(best) or not 0.0 <= best <= 1.0:
+        raise UserError(f"metric {metric!r} gave {best!r}: a score lies between 0 and 1")
+    return best

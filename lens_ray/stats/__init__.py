@@ -1,0 +1,34 @@
+"""What many marks say: accuracy, chance-corrected scores, intervals, stability.
+
+* `lens_ray.stats.scores`       `ability_scores`, `subtask_scores`, `scores_table`
+* `lens_ray.stats.strata`       the figures of every subtask of a run
+* `lens_ray.stats.units`        rows become marked units (group-bys)
+* `lens_ray.stats.intervals`    stratified cluster bootstrap
+* `lens_ray.stats.stability`    DVS and RES
+* `lens_ray.stats.pool`         the frozen pools they are measured against
+* `lens_ray.stats.expectation`  counts, weights and group sizes of a choice of samples
+"""
+
+from __future__ import annotations
+
+from lens_ray.stats.pool import Pool, load_pool, make_pool, pool_for, save_pool
+from lens_ray.stats.scores import (
+    AbilityScore,
+    ability_scores,
+    scores_table,
+    subtask_scores,
+)
+from lens_ray.stats.strata import SubtaskScore
+
+__all__ = [
+    "AbilityScore",
+    "Pool",
+    "SubtaskScore",
+    "ability_scores",
+    "load_pool",
+    "make_pool",
+    "pool_for",
+    "save_pool",
+    "scores_table",
+    "subtask_scores",
+]

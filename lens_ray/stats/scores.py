@@ -1,0 +1,258 @@
+"""From the rows of a run to its scores: `ability_scores`, `subtask_scores`, `scores_table`.
+
+A subtask's accuracy is the mean over its marked units (`lens_ray.stats.units`); its corrected
+score is (accuracy - BL) / (UB - BL) with BL and UB the means of its own units' chance and upper,
+never clipped. An ability's figures weigh its subtasks as the suite fixed it; the overall figures
+are plain means over the abilities.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lens_ray.stats.pool import Pool
+from lens_ray.stats.stability import stability
+from lens_ray.stats.strata import Strata, SubtaskScore
+from lens_ray.stats.units import Units, marked_units
+from lens_ray.store.schema import SCORES
+from lens_ray.suites.sample import ABILITIES
+
+OVERALL = "overall"
+#: Below this share of samples with an answer a score is not printed.
+COVERAGE_THRESHOLD = 0.99
+
+
+@dataclass(frozen=True, slots=True)
+class AbilityScore:
+    """One ability of one run, or ``overall``; the fields of the table ``scores``.
+
+    Attributes:
+        ability: The ability, or ``overall``.
+        n: Samples that count.
+        coverage: Share of the expected samples that count.
+        accuracy: Weighted mean of the subtasks' accuracies.
+        corrected: Weighted mean of the subtasks' corrected scores.
+        ci_low: Lower bound of the 95 % interval of ``corrected``.
+        ci_high: Upper bound.
+        dvs: Dispersion-based variance stability, lower is steadier.
+        res: Rank-entropy score, lower is steadier.
+        pool: Label of the pool of ``dvs`` and ``res``.
+        reason: Why a figure is None.
+    """
+
+    ability: str
+    n: int
+    coverage: float | None
+    accuracy: float | None
+    corrected: float | None
+    ci_low: float | None
+    ci_high: float | None
+    dvs: float | None
+    res: float | None
+    pool: str | None
+    reason: str | None
+
+
+def subtask_scores(
+    rows: pa.Table,
+    *,
+    group_sizes: Mapping[str, int] | None = None,
+    confidence: float = 0.95,
+    seed_key: str = "",
+) -> list[SubtaskScore]:
+    """Score each subtask of one run, whatever its coverage.
+
+    Args:
+        rows: Rows of one run.
+        group_sizes: Members of each group (`lens_ray.stats.units.marked_units`).
+        confidence: Two-sided level of the intervals.
+        seed_key: What identifies the run; seeds the bootstrap.
+
+    Returns:
+        The subtasks, sorted by ability and name.
+    """
+    strata = Strata(marked_units(rows, group_sizes), seed_key)
+    return [strata.subtask(place, confidence) for place in range(len(strata.units.strata))]
+
+
+def ability_scores(
+    rows: pa.Table,
+    *,
+    weights: Mapping[str, Mapping[str, float]],
+    expected: Mapping[str, int],
+    pool: Pool | None = None,
+    coverage_threshold: float = COVERAGE_THRESHOLD,
+    seed_key: str,
+    group_sizes: Mapping[str, int] | None = None,
+) -> list[AbilityScore]:
+    """Score one run.
+
+    Args:
+        rows: Its rows. ``infra_error`` and ``over_budget`` rows count against coverage and never
+            as wrong.
+        weights: Weight of each subtask within its ability, as the suite fixed it; they are
+            brought to the sum 1.
+        expected: Samples that the run was to answer, by ability.
+        pool: The frozen pool for stability.
+        coverage_threshold: Share of the expected samples below which a score is null.
+        seed_key: What identifies the run; seeds the bootstrap.
+        group_sizes: Members of each group (`lens_ray.stats.units.marked_units`).
+
+    Returns:
+        The expected abilities in their usual order, then ``overall``.
+
+    Raises:
+        ValueError: Rows, weights and expectations do not belong together.
+    """
+    strata = Strata(marked_units(rows, group_sizes), seed_key)
+    names = sorted(expected, key=lambda name: (name not in ABILITIES, _rank(name), name))
+    _check(strata.units, weights, expected)
+    fitting, misfit = _fitting(pool, rows)
+    shares = {name: _shares(strata.units, name, weights[name]) for name in names}
+    scores = [
+        _ability(strata, name, shares[name], expected[name], fitting, misfit, coverage_threshold)
+        for name in names
+    ]
+    return [*scores, _overall(strata, scores, shares, sum(expected.values()), fitting)]
+
+
+def scores_table(
+    scores: Iterable[AbilityScore], *, run_id: str, model: str, suite: str
+) -> pa.Table:
+    """The scores of a run as the table that is stored with its commit."""
+    return pa.Table.from_pylist(
+        [{"run_id": run_id, "model": model, "suite": suite, **asdict(score)} for score in scores],
+        schema=SCORES,
+    )
+
+
+def _ability(
+    strata: Strata,
+    name: str,
+    shares: Mapping[str, tuple[int | None, float]],
+    expected: int,
+    pool: Pool | None,
+    misfit: str | None,
+    threshold: float,
+) -> AbilityScore:
+    n = sum(strata.covered(place) for place, _ in shares.values() if place is not None)
+    if n > expected:
+        raise ValueError(f"{name}: {n} answered rows of {expected} expected samples")
+    coverage = n / expected if expected else None
+    label = pool.label if pool else None
+    reason = _no_score(strata, name, shares, coverage, threshold)
+    if reason is not None:
+        return AbilityScore(name, n, coverage, *(None,) * 6, label, reason)
+    weights = {place: share for place, share in shares.values() if place is not None and share}
+    accuracy = sum(share * strata.accuracy[place] for place, share in weights.items())
+    corrected = sum(share * strata.corrected(place) for place, share in weights.items())
+    low, high = strata.interval(weights, corrected)
+    by_subtask = {strata.units.strata[place][1]: strata.corrected(place) for place in weights}
+    dvs, res, unsteady = stability(by_subtask, name, pool)
+    if unsteady:
+        missing = "dvs and res" if res is None else "dvs"
+        unsteady = f"{missing}: {misfit or unsteady}"
+    return AbilityScore(
+        name, n, coverage, float(accuracy), corrected, low, high, dvs, res, label, unsteady
+    )
+
+
+def _no_score(
+    strata: Strata,
+    name: str,
+    shares: Mapping[str, tuple[int | None, float]],
+    coverage: float | None,
+    threshold: float,
+) -> str | None:
+    """Why an ability has no score, or None."""
+    if coverage is None:
+        return "no sample of this ability was expected"
+    if coverage < threshold:
+        return f"coverage {coverage:.4f} is below {threshold:g}"
+    for subtask, (place, share) in shares.items():
+        if share and place is None:
+            return f"{name}/{subtask} has no row"
+        if share and place is not None and (trouble := strata.trouble(place)):
+            return trouble
+    return None
+
+
+def _overall(
+    strata: Strata,
+    scores: Sequence[AbilityScore],
+    shares: Mapping[str, Mapping[str, tuple[int | None, float]]],
+    expected: int,
+    pool: Pool | None,
+) -> AbilityScore:
+    n = sum(score.n for score in scores)
+    coverage = n / expected if expected else None
+    label = pool.label if pool else None
+    without = [score.ability for score in scores if score.corrected is None]
+    if without:
+        reason = f"no score for {', '.join(without)}"
+        return AbilityScore(OVERALL, n, coverage, *(None,) * 6, label, reason)
+    corrected = _mean([score.corrected for score in scores])
+    assert corrected is not None
+    weights: dict[int, float] = {}
+    for score in scores:
+        for place, share in shares[score.ability].values():
+            if place is not None and share:
+                weights[place] = share / len(scores)
+    low, high = strata.interval(weights, corrected)
+    dvs, res = (_mean([getattr(score, name) for score in scores]) for name in ("dvs", "res"))
+    unsteady = [score.ability for score in scores if score.dvs is None or score.res is None]
+    missing = "dvs and res" if res is None else "dvs"
+    why = f"{missing}: undefined for {', '.join(unsteady)}" if unsteady else None
+    accuracy = _mean([score.accuracy for score in scores])
+    return AbilityScore(OVERALL, n, coverage, accuracy, corrected, low, high, dvs, res, label, why)
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    """The plain mean; None where a value is None."""
+    known = [value for value in values if value is not None]
+    return math.fsum(known) / len(known) if len(known) == len(values) else None
+
+
+def _shares(
+    units: Units, ability: str, weights: Mapping[str, float]
+) -> dict[str, tuple[int | None, float]]:
+    """Each subtask's stratum, None where it has no row, and its weight of a sum of 1."""
+    places = {
+        subtask: place for place, (name, subtask) in enumerate(units.strata) if name == ability
+    }
+    total = math.fsum(weights.values())
+    return {subtask: (places.get(subtask), weights[subtask] / total) for subtask in sorted(weights)}
+
+
+def _check(
+    units: Units, weights: Mapping[str, Mapping[str, float]], expected: Mapping[str, int]
+) -> None:
+    """Refuse rows that the expectation or the weights do not know."""
+    if not expected:
+        raise ValueError("no ability is expected")
+    for ability in expected:
+        values = list(weights.get(ability, {}).values())
+        if not values or min(values) < 0 or not 0 < math.fsum(values) < math.inf:
+            raise ValueError(f"{ability}: the weights of its subtasks are {values}")
+    for ability, subtask in units.strata:
+        if ability not in expected or subtask not in weights[ability]:
+            raise ValueError(f"rows of {ability}/{subtask}, which was not expected")
+
+
+def _fitting(pool: Pool | None, rows: pa.Table) -> tuple[Pool | None, str | None]:
+    """The pool where it is of the rows' suite, else why it is not used."""
+    if pool is None or "suite_digest" not in rows.schema.names:
+        return pool, None
+    digests = pc.unique(rows["suite_digest"]).to_pylist()
+    if all(digest == pool.suite_digest for digest in digests):
+        return pool, None
+    return None, f"pool {pool.label} is of another suite"
+
+
+def _rank(ability: str) -> int:
+    return ABILITIES.index(ability) if ability in ABILITIES else 0
