@@ -25,22 +25,35 @@ from typing import TYPE_CHECKING
 from lens_ray.errors import LensError
 
 if TYPE_CHECKING:
+    from lens_ray.evaluate import RunReport, evaluate
+    from lens_ray.job import JobSpec, load_job
     from lens_ray.models.spec import ModelSpec
+    from lens_ray.store import Store
     from lens_ray.suites.sample import Sample
     from lens_ray.suites.suite import Suite, load_suite
 
 _HOME = {
+    "JobSpec": "lens_ray.job",
     "ModelSpec": "lens_ray.models.spec",
+    "RunReport": "lens_ray.evaluate",
     "Sample": "lens_ray.suites.sample",
+    "Store": "lens_ray.store",
     "Suite": "lens_ray.suites.suite",
+    "evaluate": "lens_ray.evaluate",
+    "load_job": "lens_ray.job",
     "load_suite": "lens_ray.suites.suite",
 }
 
 __all__ = [
+    "JobSpec",
     "LensError",
     "ModelSpec",
+    "RunReport",
     "Sample",
+    "Store",
     "Suite",
+    "evaluate",
+    "load_job",
     "load_suite",
 ]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import warnings
 
 import numpy as np
 import numpy.typing as npt
@@ -42,7 +43,11 @@ def decode_png(data: bytes, name: str) -> Pixels:
     from PIL import Image, UnidentifiedImageError
 
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        # Pillow only prints that an image is far too large; here it is an error.
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            opened = Image.open(io.BytesIO(data))
+        with opened as image:
             width, height = image.size
             if width * height > MAX_PIXELS:
                 raise SuiteError(
@@ -50,7 +55,10 @@ def decode_png(data: bytes, name: str) -> Pixels:
                     "make it smaller and build the suite again"
                 )
             return np.asarray(image.convert("RGB"), dtype=np.uint8)
-    except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as error:
+    except (
+        UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError,
+        Image.DecompressionBombWarning,
+    ) as error:  # fmt: skip
         raise SuiteError(
             f"image {name}: cannot be decoded ({type(error).__name__}); build the suite again"
         ) from error

@@ -54,7 +54,8 @@ CREATURES: dict[str, tuple[str, str, str, str]] = {
 
 
 @lru_cache(maxsize=64)
-def _emblem(brand: str, scale: int) -> Mask:
+def emblem(brand: str, scale: int) -> Mask:
+    """The mask of a brand's emblem, every dot ``scale`` pixels wide."""
     bits = BRANDS[brand]
     half = np.array(
         [[(bits >> (4 * row + column)) & 1 for column in range(4)] for row in range(7)], dtype=bool
@@ -67,7 +68,7 @@ def _emblem(brand: str, scale: int) -> Mask:
 
 def _worn(dealer: Dealer, brand: str, scale: int, wear: int) -> Mask:
     """The emblem with ``wear`` of its 49 dots turned over."""
-    mask = _emblem(brand, scale)
+    mask = emblem(brand, scale)
     if wear:
         mask = mask.copy()
         for _ in range(wear):

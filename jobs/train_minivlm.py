@@ -1,0 +1,336 @@
+"""Trains a series of `minivlm` checkpoints on other seeds of the generator of `mini`.
+
+``python jobs/train_minivlm.py jobs/minivlm-a.yaml --out runs/minivlm-a`` writes ``step-NNNN``
+folders, ``run.yaml`` and ``log.jsonl`` (loss and accuracy of every ability on batches that were
+never seen before). A batch is a function of seed and step alone, so the same command goes on where
+an interrupted run stopped, with the same result.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import random
+import shutil
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import cache
+from itertools import islice
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+from PIL import Image
+from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
+
+from jobs.minivlm_captions import caption
+from jobs.minivlm_models import BUILDERS
+from lens_ray.suites.images import image_hash
+from lens_ray.suites.mini import SIZES, build_mini, train_stream
+from lens_ray.suites.templates import render
+
+AHEAD = 6
+IGNORED = -100
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A stretch of a run.
+
+    Attributes:
+        steps: How many optimiser steps.
+        lr: First and last learning rate, a half cosine between them.
+        mix: Weight of each ability or subtask, as `train_stream` takes it.
+        warmup: Steps of linear rise at its start.
+        captions: Share of the samples that are `jobs.minivlm_captions` instead.
+    """
+
+    steps: int
+    lr: tuple[float, float]
+    mix: Mapping[str, float]
+    warmup: int = 0
+    captions: float = 0.0
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One training run.
+
+    Attributes:
+        name: Name of the series.
+        model: Key of `BUILDERS`.
+        seed: Of the weights and of the data.
+        batch: Samples a step.
+        phases: One after the other.
+        save: Steps after which a checkpoint is written.
+        weight_decay: Of AdamW.
+    """
+
+    name: str
+    model: str
+    seed: int
+    batch: int
+    phases: tuple[Phase, ...]
+    save: tuple[int, ...]
+    weight_decay: float = 0.05
+
+    @property
+    def steps(self) -> int:
+        """Steps of the whole run."""
+        return sum(phase.steps for phase in self.phases)
+
+    def at(self, step: int) -> tuple[Phase, float]:
+        """The phase and the learning rate of a step, counted from 0."""
+        for phase in self.phases:
+            if step < phase.steps:
+                first, last = phase.lr
+                share = step / max(1, phase.steps - 1)
+                rate = last + (first - last) * (1 + math.cos(math.pi * share)) / 2
+                return phase, rate * min(1.0, (step + 1) / max(1, phase.warmup))
+            step -= phase.steps
+        raise IndexError(step)
+
+
+def load_recipe(path: str | Path) -> Recipe:
+    """Read a recipe; an unknown key is an error."""
+    body = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    phases = tuple(
+        Phase(**{**phase, "lr": (float(phase["lr"][0]), float(phase["lr"][1]))})
+        for phase in body.pop("phases")
+    )
+    return Recipe(**{**body, "save": tuple(body["save"]), "phases": phases})
+
+
+@cache
+def _suite_images() -> frozenset[str]:
+    """Hashes of every image of every size of `mini`: none of them may be trained on."""
+    return frozenset(image for size in SIZES for image in build_mini(size)[1])
+
+
+@cache
+def _processor(folder: str) -> Any:
+    processor = AutoProcessor.from_pretrained(folder)
+    processor.tokenizer.padding_side = "right"
+    return processor
+
+
+Drawn = tuple[str, str, str, list[Any]]
+
+
+def _draw(seed: int, mix: Mapping[str, float], captions: float) -> Iterator[Drawn]:
+    """Ability, prompt, answer and pictures, from a seed."""
+    rng = random.Random(seed)
+    for sample, images in train_stream(seed, mix):
+        if rng.random() < captions:
+            prompt, answer, picture = caption(rng)
+            yield "captions", prompt, answer, [picture]
+        elif not any(image_hash(image) in _suite_images() for image in images):
+            yield sample.ability, render(sample), sample.answers[0], images
+
+
+def make_batch(
+    folder: str, seed: int, step: int, size: int, mix: Mapping[str, float], captions: float = 0.0
+) -> list[dict[str, Any]]:
+    """The micro-batches of one step: samples of like length share one, so little is padding."""
+    torch.set_num_threads(1)
+    processor = _processor(folder)
+    drawn = list(islice(_draw(seed * 10_000_000 + step, mix, captions), size))
+    drawn.sort(key=lambda one: (len(one[3]), len(one[1]) + 2 * len(one[2])))
+    third = math.ceil(size / 3)
+    return [_collate(processor, drawn[at : at + third]) for at in range(0, size, third)]
+
+
+def _collate(processor: Any, drawn: list[Drawn]) -> dict[str, Any]:
+    end = processor.tokenizer.eos_token
+    prompts = processor.apply_chat_template(
+        [
+            [
+                {
+                    "role": "user",
+                    "content": [
+                        *({"type": "image"} for _ in images),
+                        {"type": "text", "text": question},
+                    ],
+                }
+            ]
+            for _, question, _, images in drawn
+        ],
+        tokenize=False,
+        add_generation_prompt=True,
+    )
+    texts = [
+        f"{prompt} {answer}{end}" for prompt, (_, _, answer, _) in zip(prompts, drawn, strict=True)
+    ]
+    inputs = processor(
+        text=texts,
+        images=[[Image.fromarray(image) for image in images] for *_, images in drawn],
+        padding=True,
+        return_tensors="np",
+    )
+    labels = np.full_like(inputs["input_ids"], IGNORED)
+    for row, (_, _, answer, _) in enumerate(drawn):
+        wanted = processor.tokenizer(f" {answer}{end}", add_special_tokens=False).input_ids
+        length = int(inputs["attention_mask"][row].sum())
+        labels[row, length - len(wanted) : length] = wanted
+    arrays = {key: np.asarray(value) for key, value in inputs.items()}
+    return {"inputs": arrays, "labels": labels, "abilities": [ability for ability, *_ in drawn]}
+
+
+class Run:
+    """A run on disk: its weights, its optimiser, and how far it is."""
+
+    def __init__(self, recipe: Recipe, out: Path) -> None:
+        self.recipe = recipe
+        self.out = out
+        out.mkdir(parents=True, exist_ok=True)
+        torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+        self.shell = out / "processor"
+        if not (self.shell / "config.json").is_file():
+            processor, config = BUILDERS[recipe.model]()
+            processor.save_pretrained(str(self.shell))
+            config.save_pretrained(str(self.shell))
+        # Always from disk: a vocabulary that is learned again need not be the same one.
+        self.processor = AutoProcessor.from_pretrained(str(self.shell))
+        torch.manual_seed(recipe.seed)
+        self.model: Any = AutoModelForImageTextToText.from_config(
+            AutoConfig.from_pretrained(str(self.shell))
+        )
+        for name, parameter in self.model.named_parameters():
+            if "position_embedding" in name:  # as loud as the patches: a third fewer steps
+                torch.nn.init.normal_(parameter, std=0.5)
+        self.optimiser = torch.optim.AdamW(
+            self.model.parameters(), lr=1e-3, betas=(0.9, 0.98), weight_decay=recipe.weight_decay
+        )
+        self.step = 0
+        if (out / "state.pt").is_file():
+            state = torch.load(out / "state.pt", weights_only=True)
+            self.model.load_state_dict(state["model"])
+            self.optimiser.load_state_dict(state["optimiser"])
+            self.step = state["step"]
+        (out / "run.yaml").write_text(yaml.safe_dump(_plain(recipe), sort_keys=False))
+
+    def keep(self) -> None:
+        """Write the state to go on from, whole or not at all."""
+        state = {
+            "model": self.model.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "step": self.step,
+        }
+        torch.save(state, self.out / "state.partial")
+        (self.out / "state.partial").rename(self.out / "state.pt")
+
+    def save(self) -> None:
+        """Write a checkpoint in bfloat16, whole or not at all."""
+        folder = self.out / f"step-{self.step:04d}"
+        partial = folder.with_suffix(".partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        with torch.no_grad():
+            whole = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
+            self.model.to(torch.bfloat16).save_pretrained(str(partial))
+            self.model.to(torch.float32).load_state_dict(whole)
+        self.processor.save_pretrained(str(partial))
+        shutil.rmtree(folder, ignore_errors=True)
+        partial.rename(folder)
+
+    def learn(self, parts: list[dict[str, Any]], rate: float) -> tuple[float, dict[str, list[int]]]:
+        """One optimiser step; returns the loss, and right answers and answers by ability."""
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        wanted = sum(int((part["labels"] != IGNORED).sum()) for part in parts)
+        total = 0.0
+        right: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+        for part in parts:
+            inputs = {key: torch.from_numpy(value) for key, value in part["inputs"].items()}
+            labels = torch.from_numpy(part["labels"])[:, 1:]
+            hidden = self.model.model(**inputs, use_cache=False).last_hidden_state[:, :-1]
+            asked = labels != IGNORED
+            logits = self.model.lm_head(hidden[asked])
+            loss = torch.nn.functional.cross_entropy(logits, labels[asked], reduction="sum")
+            (loss / wanted).backward()
+            total += loss.item()
+            hits = torch.ones(labels.shape, dtype=torch.bool)
+            hits[asked] = logits.argmax(-1) == labels[asked]
+            for ability, hit in zip(part["abilities"], hits.all(dim=1).tolist(), strict=True):
+                right[ability][0] += hit
+                right[ability][1] += 1
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimiser.step()
+        self.optimiser.zero_grad(set_to_none=True)
+        self.step += 1
+        return total / wanted, dict(right)
+
+
+def _plain(recipe: Recipe) -> dict[str, Any]:
+    body = asdict(recipe)
+    body["phases"] = [{**phase, "lr": list(phase["lr"])} for phase in body["phases"]]
+    body["save"] = list(body["save"])
+    return body
+
+
+def train(recipe: Recipe, out: Path, *, stop: int | None = None) -> None:
+    """Run a recipe to its end, or to a step, from wherever its folder is."""
+    run = Run(recipe, out)
+    last = min(recipe.steps, stop or recipe.steps)
+    tally: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+    began, first, losses = time.monotonic(), run.step, []
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+
+        def order(step: int) -> Future[list[dict[str, Any]]]:
+            phase = recipe.at(step)[0]
+            return pool.submit(
+                make_batch, str(run.shell), recipe.seed, step, recipe.batch, dict(phase.mix),
+                phase.captions,
+            )  # fmt: skip
+
+        coming = [order(step) for step in islice(range(run.step, last), AHEAD)]
+        while run.step < last:
+            parts = coming.pop(0).result()
+            if run.step + AHEAD < last:
+                coming.append(order(run.step + AHEAD))
+            loss, right = run.learn(parts, recipe.at(run.step)[1])
+            losses.append(loss)
+            for ability, (hits, asked) in right.items():
+                tally[ability][0] += hits
+                tally[ability][1] += asked
+            if run.step in recipe.save:
+                run.save()
+            if run.step % 50 == 0 or run.step == last:
+                run.keep()
+                pace = (time.monotonic() - began) / (run.step - first)
+                _report(out, run.step, last, pace, sum(losses) / len(losses), tally)
+                tally.clear()
+                losses.clear()
+
+
+def _report(
+    out: Path, step: int, last: int, pace: float, loss: float, tally: Mapping[str, list[int]]
+) -> None:
+    accuracy = {ability: round(h / n, 4) for ability, (h, n) in sorted(tally.items())}
+    line = {"step": step, "loss": round(loss, 4), "accuracy": accuracy}
+    with (out / "log.jsonl").open("a", encoding="utf-8") as log:
+        log.write(json.dumps(line) + "\n")
+    shares = " ".join(f"{ability[:6]} {share:.2f}" for ability, share in accuracy.items())
+    left = f"{pace:.2f} s a step, {(last - step) * pace / 60:.0f} min left"
+    print(f"step {step}/{last} loss {loss:.3f} {shares} {left}", flush=True)
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("recipe")
+    parser.add_argument("--out", required=True, type=Path)
+    parser.add_argument("--stop", type=int, help="end after this step")
+    chosen = parser.parse_args()
+    train(load_recipe(chosen.recipe), chosen.out, stop=chosen.stop)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,50 @@
+"""What several verbs share: their options, and how a group of them is parsed."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from lens_ray.job_secrets import refuse_secret
+
+
+class Verbs(typer.core.TyperGroup):
+    """A group of verbs whose own help option exists only where no verb is named.
+
+    For an option of a group that is not given Typer imports pydantic, which would cost every
+    verb's ``--help`` more than all the rest.
+    """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """See `typer.core.TyperGroup`."""
+        self.add_help_option = not args or args[0].startswith("-")
+        return super().parse_args(ctx, args)
+
+
+def without_secrets(value: str | None) -> str | None:
+    """A callback for options that take a URL."""
+    if value is not None:
+        refuse_secret("the command line", value)
+    return value
+
+
+Store = Annotated[
+    str,
+    typer.Option(
+        "--store",
+        metavar="URL",
+        callback=without_secrets,
+        help="Folder or URL of the store to read.",
+    ),
+]
+StoreOverride = Annotated[
+    str | None,
+    typer.Option(
+        "--store",
+        metavar="URL",
+        callback=without_secrets,
+        help="Folder or URL; wins over the job's.",
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]

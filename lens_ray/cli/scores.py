@@ -1,0 +1,76 @@
+"""``lens-ray scores``: the scores of the runs in a store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lens_ray.cli.options import Json, Store
+from lens_ray.cli.output import print_json, print_leaderboard
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from lens_ray.store import RunHeader
+
+
+def scores(
+    store: Store,
+    model: Annotated[
+        list[str] | None, typer.Option("--model", metavar="NAME", help="Only this; repeatable.")
+    ] = None,
+    suite: Annotated[
+        str | None, typer.Option("--suite", metavar="NAME[@DIGEST]", help="Only this suite.")
+    ] = None,
+    ability: Annotated[
+        list[str] | None, typer.Option("--ability", metavar="NAME", help="Only this; repeatable.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Show scores, intervals and stability of every run."""
+    from lens_ray.store import Store as OpenStore
+
+    opened = OpenStore(store)
+    runs = _chosen(opened.runs(), model or [], suite)
+    table = opened.scores([run.run_id for run in runs])
+    if ability:
+        table = _only(table, ability)
+    if as_json:
+        print_json(table.to_pylist())
+    else:
+        print_leaderboard(table)
+
+
+def _chosen(runs: Sequence[RunHeader], models: Sequence[str], suite: str | None) -> list[RunHeader]:
+    for name in models:
+        _require(name, {run.model for run in runs}, "--model")
+    if suite is not None:
+        name, _, digest = suite.partition("@")
+        known = {run.suite for run in runs}
+        _require(name, known, "--suite")
+        runs = [run for run in runs if run.suite == name and run.suite_digest.startswith(digest)]
+    return [run for run in runs if not models or run.model in models]
+
+
+def _only(table: pa.Table, abilities: Sequence[str]) -> pa.Table:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    for name in abilities:
+        _require(name, set(table["ability"].to_pylist()), "--ability")
+    return table.filter(pc.is_in(table["ability"], value_set=pa.array(abilities)))
+
+
+def _require(name: str, known: Iterable[str], option: str) -> None:
+    """Refuse a name that the store does not have."""
+    from difflib import get_close_matches
+
+    from lens_ray.errors import UserError
+
+    names = sorted(known)
+    if name not in names:
+        near = get_close_matches(name, names, 1, 0.4)
+        hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(names) or 'none'}"
+        raise UserError(f"{option} {name!r}: the store has none of this name; {hint}")

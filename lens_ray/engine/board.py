@@ -1,0 +1,279 @@
+"""What the coordinator decides, without waiting for anything: `Board`.
+
+It takes in what driver and replicas say, moves the ledgers, and says what each is to do. Plain
+Python: neither Ray nor asyncio.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from lens_ray.engine import planner
+from lens_ray.engine.desk import Desk
+from lens_ray.engine.messages import Directive, Hello, Observed, Report, Row, Trouble
+from lens_ray.engine.plan import EnginePlan
+from lens_ray.engine.planner import Work
+from lens_ray.engine.seats import Seated, Seating
+from lens_ray.errors import EnvironmentFailure
+
+#: When a replica without work calls again.
+_IDLE_S = 0.05
+#: When a replica calls again that cannot be told anything yet.
+_LATER_S = 0.2
+#: How long a restarted coordinator waits for the replicas that are there, before it leases.
+_MEETING_S = 5.0
+#: The smallest lease, as a part of the backend's batch.
+_LEAST = 4
+
+
+class Board:
+    """The state of a job, but for what is on its way to the store.
+
+    Attributes:
+        desks: One a model.
+        seating: The replicas.
+        notes: Lines for the log.
+    """
+
+    def __init__(
+        self, plan: EnginePlan, desks: Sequence[Desk], store: Callable[[str, Row], None]
+    ) -> None:
+        """Nobody is there yet.
+
+        Args:
+            plan: The job.
+            desks: One a model, in its order.
+            store: Takes a run id and a row that is to be written.
+        """
+        self.desks = tuple(desks)
+        self.seating = Seating()
+        self.notes: list[str] = []
+        self._plan = plan
+        self._store = store
+        self._by_run = {desk.plan.run_id: desk for desk in desks}
+        self._awaited: set[int] = set()
+        self._lease_from: float | None = None
+
+    # What the driver says.
+
+    def observe(self, observed: Sequence[Observed], now: float) -> None:
+        """Take in every replica that the driver sees."""
+        if self._lease_from is None:
+            self._meet_the_rest(observed, now)
+        for one in observed:
+            seat = self.seating.seats.get(one.seat)
+            if seat is not None and one.ended is not None:
+                self._lose(seat, one.ended, now)
+
+    def _meet_the_rest(self, observed: Sequence[Observed], now: float) -> None:
+        """After a restart of the coordinator: count who is there, and let them speak first."""
+        self._lease_from = now
+        for one in observed:
+            if one.ended is None:
+                desk = self.desks[one.model]
+                self.seating.adopt(one.seat, one.model, desk.family, desk.plan.need, now)
+                self._awaited.add(one.seat)
+                self._lease_from = now + _MEETING_S
+            else:
+                self.seating.next_number = max(self.seating.next_number, one.seat + 1)
+        if observed:
+            self.notes.append("the coordinator was started again and goes on from the store")
+
+    def kill_silent(self, now: float) -> None:
+        """Lose the replicas of which nothing was heard for too long."""
+        settings = self._plan.settings
+        for desk in self.desks:
+            for number in desk.ledger.expired(now):
+                if number in self.seating.seats:
+                    limit = desk.ledger.timeout_s
+                    self._lose(
+                        self.seating.seats[number], f"no answer for {limit:.0f} s (hung)", now
+                    )
+                else:  # it has left, and its lease with it
+                    desk.ledger.give_back(number)
+        for seat in list(self.seating.seats.values()):
+            starting = seat.info is None or seat.loading
+            limit = settings.start_timeout_s if starting else settings.lease_timeout_s
+            quiet = now - max(seat.since, seat.last_call)
+            if quiet > limit and not self.desks[seat.model].ledger.held(seat.number):
+                what = "not ready" if starting else "no call"
+                self._lose(seat, f"{what} for {limit:.0f} s", now)
+
+    def grow(self, now: float) -> None:
+        """Order the replicas that are worth their start."""
+        while True:
+            model = planner.next_start(
+                self.seating.planned(), self.works(), self._plan.rooms, self.seating.costs()
+            )
+            if model is None:
+                return
+            desk = self.desks[model]
+            self.seating.open(model, desk.family, desk.plan.need, now)
+            if desk.state == "waiting":
+                desk.state = "starting"
+
+    # What a replica says.
+
+    def report(self, report: Report, now: float) -> None:
+        """Take in what a replica brings; its rows are welcome whoever it is."""
+        for row in report.rows:
+            desk = self._by_run[str(row["run_id"])]
+            if not desk.closed and desk.take(report.seat, row, now):
+                self._store(desk.plan.run_id, row)
+        for row in report.errors:
+            desk = self._by_run[str(row["run_id"])]
+            if not desk.closed and desk.fail(report.seat, row, now):
+                self._store(desk.plan.run_id, row)
+        seat = self.seating.seats.get(report.seat)
+        if seat is None:
+            return
+        self._measure(seat, report, now)
+        seat.last_call = now
+        if report.hello is not None:
+            self._meet(seat, report.hello, now)
+        if report.checked is not None:
+            seat.checking = False
+            self.desks[seat.model].check.compare(report.checked)
+        if report.trouble is not None:
+            self._trouble(seat, report.trouble, now)
+
+    def direct(self, number: int, want: int, now: float, *, leasing: bool = True) -> Directive:
+        """What a replica is to do next.
+
+        Args:
+            number: The replica's.
+            want: Samples that it has room for.
+            now: The time.
+            leasing: Whether work may be handed out.
+        """
+        seat = self.seating.seats.get(number)
+        if self._lease_from is None:
+            return Directive(wait_s=_LATER_S)
+        if seat is None:
+            return Directive(stop=True)
+        if seat.info is None:
+            return Directive(introduce=True)
+        desk = self.desks[seat.model]
+        drop = desk.ledger.drops(number)
+        if desk.closed:
+            desk.ledger.give_back(number)
+        elif want > 0 and leasing and self._all_met(now):
+            lease = desk.ledger.lease(number, self._share(seat, desk, want), now)
+            if lease is not None:
+                desk.begin(now)
+                seat.marked = seat.marked if seat.marked is not None else now
+                return Directive(samples=lease.samples, alone=lease.alone, drop=drop)
+        if desk.ledger.held(number) or not leasing:
+            return Directive(drop=drop, wait_s=_IDLE_S)
+        seat.marked = None
+        return self._idle(seat, desk, max(1, want), now)
+
+    def _idle(self, seat: Seated, desk: Desk, want: int, now: float) -> Directive:
+        """What a replica does that holds nothing and whose model has nothing waiting."""
+        if not desk.closed and desk.ledger.finished and not self._checking(seat.model):
+            ids = desk.check.begin()
+            if ids:
+                seat.checking = True
+                return Directive(check=ids)
+        me = planner.Seat(seat.number, seat.family, seat.model, seat.need)
+        seats, works, costs = self.seating.planned(), self.works(), self.seating.costs()
+        model = planner.next_model(me, seats, works, costs)
+        if model is not None:
+            seat.model, seat.loading, seat.since = model, True, now
+            return Directive(load=model)
+        if not desk.closed and self._all_met(now):
+            lease = desk.ledger.duplicate(seat.number, want, now)
+            if lease is not None:
+                return Directive(samples=lease.samples)
+        if planner.should_retire(me, seats, works, self._plan.rooms, costs):
+            del self.seating.seats[seat.number]
+            return Directive(stop=True)
+        return Directive(wait_s=_IDLE_S)
+
+    def works(self) -> list[Work]:
+        """What the planner is to know of every model."""
+        return [
+            desk.work(
+                self.seating.pace(desk.plan.family).seconds_per_cost,
+                self._checking(desk.plan.number),
+            )
+            for desk in self.desks
+        ]
+
+    def _share(self, seat: Seated, desk: Desk, want: int) -> int:
+        """No more than its part of what is left, so that all who work on it end together."""
+        assert seat.info is not None
+        hosts = sum(other.model == seat.model for other in self.seating.seats.values())
+        part = max(-(-desk.ledger.waiting // hosts), -(-seat.info.batch // _LEAST))
+        return min(want, part)
+
+    def _all_met(self, now: float) -> bool:
+        return not self._awaited or (self._lease_from is not None and now >= self._lease_from)
+
+    def _checking(self, model: int) -> bool:
+        return any(seat.checking and seat.model == model for seat in self.seating.seats.values())
+
+    def _measure(self, seat: Seated, report: Report, now: float) -> None:
+        if report.rows and seat.marked is not None:
+            desk = self.desks[seat.model]
+            pace = self.seating.pace(desk.plan.family)
+            pace.seconds += now - seat.marked
+            pace.cost += sum(desk.cost(str(row["sample_id"])) for row in report.rows)
+            seat.marked = now
+
+    def _meet(self, seat: Seated, hello: Hello, now: float) -> None:
+        desk = self.desks[hello.model]
+        pace = self.seating.pace(desk.plan.family)
+        how = None
+        if hello.first and seat.info is None:
+            how, pace.start_s = "start", now - seat.since
+        elif seat.loading:
+            how, pace.swap_s = "swap", now - seat.since
+        seat.info, seat.model, seat.family = hello.info, hello.model, desk.family
+        seat.loading = False
+        desk.start_deaths = 0
+        self._awaited.discard(seat.number)
+        if not desk.closed:
+            desk.meet(hello.info, how, now - seat.since)
+            desk.ledger.adopt(seat.number, hello.held, now)
+        if not hello.info.can_load_weights:
+            for other in self.desks:
+                other.family = f"{other.plan.family}/{other.plan.number}"
+            seat.family = desk.family
+
+    def _trouble(self, seat: Seated, trouble: Trouble, now: float) -> None:
+        desk = self.desks[trouble.model]
+        name = desk.plan.spec.name
+        del self.seating.seats[seat.number]
+        if trouble.swap:
+            self.notes.append(f"{name}: cold start instead of a swap: {trouble.line}")
+            desk.family = f"{desk.plan.family}/{desk.plan.number}"
+            self.seating.open(trouble.model, desk.family, desk.plan.need, now)
+        elif desk.state == "running":  # it runs elsewhere: this machine is at fault
+            self.notes.append(f"{name}: replica {seat.number} cannot load it: {trouble.line}")
+            self._count_start_death(desk, trouble.line)
+        else:
+            desk.give_up(trouble.line, trouble.exit_code)
+
+    def _lose(self, seat: Seated, cause: str, now: float) -> None:
+        desk = self.desks[seat.model]
+        del self.seating.seats[seat.number]
+        self._awaited.discard(seat.number)
+        self.notes.append(f"{desk.plan.spec.name}: replica {seat.number} is lost: {cause}")
+        if desk.closed:
+            return
+        for row in desk.lose(seat.number, cause, now):
+            self._store(desk.plan.run_id, row)
+        if seat.info is None or seat.loading:
+            self._count_start_death(desk, cause)
+            return
+        desk.deaths += 1
+        if desk.deaths >= self._plan.settings.death_cap:
+            why = f"its replicas died {desk.deaths} times in a row without an answer: {cause}"
+            desk.give_up(why, EnvironmentFailure.exit_code)
+
+    def _count_start_death(self, desk: Desk, cause: str) -> None:
+        desk.start_deaths += 1
+        if desk.start_deaths >= self._plan.settings.start_attempts:
+            why = f"its replicas died {desk.start_deaths} times while they loaded it: {cause}"
+            desk.give_up(why, EnvironmentFailure.exit_code)

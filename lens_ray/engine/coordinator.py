@@ -1,0 +1,180 @@
+"""The one actor that knows what is done: `Coordinator`.
+
+Its state is rebuilt from the store alone: Ray starts it again after a crash (``max_restarts=-1``),
+the next calls of driver and replicas tell it who is there, and answers that had not been written
+are given again. Calls are not repeated by Ray (``max_task_retries=0``): each caller says with its
+next call what is so by then, and a call that Ray repeats would say what is so no longer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
+from lens_ray.engine.board import Board
+from lens_ray.engine.desk import Desk
+from lens_ray.engine.finish import commit_run
+from lens_ray.engine.messages import Directive, Observed, Orders, Outcome, Report
+from lens_ray.engine.opening import open_suite
+from lens_ray.engine.plan import EnginePlan
+from lens_ray.engine.progress import Progress
+from lens_ray.engine.sink import Sink
+from lens_ray.store import Store
+from lens_ray.suites.suite import Suite
+
+#: How long `Coordinator.poll` waits for news before it answers.
+_POLL_S = 0.25
+
+
+class Coordinator:
+    """Hands out work, takes in rows, ends runs. A plain class; the driver makes it an actor."""
+
+    def __init__(self, plan: EnginePlan, clock: Callable[[], float] = time.monotonic) -> None:
+        """Remember the plan; the store is read at the first call, whose caller hears of errors."""
+        self._plan = plan
+        self._clock = clock
+        self._began = clock()
+        self._opening = asyncio.Lock()
+        self._open: _Opened | None = None
+        self._outcomes: dict[int, Outcome] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._error: BaseException | None = None
+        self._news = asyncio.Event()
+        self._threads = ThreadPoolExecutor(2, thread_name_prefix="coordinator")
+
+    async def poll(self, observed: tuple[Observed, ...]) -> Orders:
+        """Take in all that the driver sees, and say all that it is to make true."""
+        opened = await self._opened()
+        board = opened.board
+        now = self._clock()
+        board.observe(observed, now)
+        board.kill_silent(now)
+        board.grow(now)
+        self._finish(opened)
+        if not self._over and not self._news.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._news.wait(), _POLL_S)
+        self._news.clear()
+        self._raise(opened)
+        notes = tuple(board.notes)
+        board.notes.clear()
+        outcomes = None
+        if self._over:
+            outcomes = tuple(self._outcomes[model.number] for model in self._plan.models)
+        return Orders(board.seating.wanted(), self._progress(board), notes, outcomes)
+
+    async def pull(self, report: Report) -> Directive:
+        """Take in what a replica brings, and say what it is to do."""
+        opened = await self._opened()
+        self._raise(opened)
+        board, now = opened.board, self._clock()
+        before = set(board.seating.seats)
+        board.report(report, now)
+        directive = board.direct(report.seat, report.want, now, leasing=not opened.sink.full)
+        self._finish(opened)
+        if self._over or set(board.seating.seats) != before:
+            self._news.set()
+        return directive
+
+    async def stop(self) -> None:
+        """Write what is gathered, before an early end."""
+        if self._open is not None:
+            await self._open.sink.flush_all()
+
+    @property
+    def _over(self) -> bool:
+        return len(self._outcomes) == len(self._plan.models)
+
+    async def _opened(self) -> _Opened:
+        async with self._opening:
+            if self._open is None:
+                loop = asyncio.get_running_loop()
+                opened = await loop.run_in_executor(self._threads, _Opened, self._plan)
+                self._spawn(opened.sink.run())
+                self._open = opened
+        return self._open
+
+    def _raise(self, opened: _Opened) -> None:
+        """Losing rows is the end of the job: driver and replicas hear why."""
+        error = self._error or opened.sink.error
+        if error is not None:
+            raise error
+
+    def _finish(self, opened: _Opened) -> None:
+        """Begin to end the runs that have nothing left to ask."""
+        for desk in opened.board.desks:
+            if desk.plan.number in opened.ending:
+                continue
+            if desk.state == "failed" or (desk.finished and not desk.closed):
+                opened.ending.add(desk.plan.number)
+                if desk.state != "failed":
+                    desk.state = "finishing"
+                self._spawn(self._end(opened, desk))
+
+    async def _end(self, opened: _Opened, desk: Desk) -> None:
+        await opened.sink.flush(desk.plan.run_id)
+        outcome = Outcome(
+            run_id=desk.plan.run_id,
+            status="failed",
+            reason=desk.reason,
+            exit_code=desk.exit_code,
+            resumed=desk.resumed,
+            answered=desk.answered,
+        )
+        if desk.state != "failed":
+            loop = asyncio.get_running_loop()
+            outcome = await loop.run_in_executor(self._threads, _commit, self._plan, opened, desk)
+            desk.state = "done"
+        self._outcomes[desk.plan.number] = outcome
+        self._news.set()
+
+    def _spawn(self, work: Coroutine[object, object, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._error = self._error or error
+            self._news.set()
+
+    def _progress(self, board: Board) -> Progress:
+        now = self._clock()
+        models = tuple(desk.progress(now) for desk in board.desks)
+        return Progress(now - self._began, len(board.seating.seats), models)
+
+
+class _Opened:
+    """What the coordinator reads from suite and store before its first answer; blocks."""
+
+    def __init__(self, plan: EnginePlan) -> None:
+        self.suite: Suite = open_suite(plan)
+        store = Store(plan.store)
+        logs = {model.run_id: store.run(model.run_id) for model in plan.models}
+        for log in logs.values():
+            log.refresh()
+        desks = [Desk(plan, model, self.suite, logs[model.run_id]) for model in plan.models]
+        self.sink = Sink(logs, plan.settings)
+        self.board = Board(plan, desks, self.sink.add)
+        self.ending: set[int] = set()
+
+
+def _commit(plan: EnginePlan, opened: _Opened, desk: Desk) -> Outcome:
+    """Blocks."""
+    commit_run(desk.log, opened.suite, plan.selected, desk.commit_facts())
+    without = len(plan.selected) - len(desk.log.state.done.intersection(plan.selected))
+    reason = f"{without} of {len(plan.selected)} samples have no answer"
+    return Outcome(
+        run_id=desk.plan.run_id,
+        status="incomplete" if without else "complete",
+        reason=f"{reason}: {desk.cause}" if without else None,
+        exit_code=0,
+        resumed=desk.resumed,
+        answered=desk.answered,
+        flip_rate=desk.check.rate,
+        flip_n=desk.check.asked,
+    )

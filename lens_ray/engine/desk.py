@@ -1,0 +1,218 @@
+"""One model of the job, as the coordinator sees it: `Desk`."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Mapping
+
+from lens_ray.engine.asking import Asking
+from lens_ray.engine.flip import FlipCheck
+from lens_ray.engine.ledger import Ledger
+from lens_ray.engine.messages import Row
+from lens_ray.engine.plan import EnginePlan, ModelPlan, expected_costs
+from lens_ray.engine.planner import Work
+from lens_ray.engine.progress import ModelProgress
+from lens_ray.models.protocol import BackendInfo
+from lens_ray.store import RunLog
+from lens_ray.store.schema import SUPERSEDABLE
+from lens_ray.suites.suite import Suite
+
+#: Expected seconds of a sample of mean cost before any was answered.
+GUESS_S = 0.05
+#: A lease waits for this many times the slowest answer seen.
+_PATIENCE = 10.0
+#: The rate that is shown is of so many seconds.
+_RATE_WINDOW_S = 10.0
+#: Expected seconds of the self-check, so that a replica is found for it.
+_CHECK_S = 0.5
+
+
+class Desk:
+    """Counts what comes in for one run, and knows what it still needs.
+
+    Attributes:
+        plan: The model.
+        log: Its run in the store.
+        ledger: The samples that need a row.
+        check: The self-check at batch 1.
+        family: Its family; its own, once a swap to it was refused.
+        state: ``waiting``, ``starting``, ``running``, ``finishing``, ``done`` or ``failed``.
+        reason: Why it failed.
+        exit_code: Of the error that made it fail.
+        cause: Of the first sample that ended without an answer.
+        resumed: Selected samples that had their row at the start.
+        answered: Rows made since.
+        start_deaths: Replicas that died while they loaded it.
+        deaths: Replicas that died in a row without an answer.
+    """
+
+    def __init__(self, plan: EnginePlan, model: ModelPlan, suite: Suite, log: RunLog) -> None:
+        """Queue what has no final row; rows that may be superseded are tried again."""
+        self.plan = model
+        self.log = log
+        self.family = model.family
+        self.state = "waiting"
+        self.reason: str | None = None
+        self.exit_code = 0
+        self.cause: str | None = None
+        self.start_deaths = 0
+        self.deaths = 0
+        self.answered = 0
+        self._asking = Asking(model, suite)
+        self._patience_s = plan.settings.lease_timeout_s
+        samples = [suite.by_id[name] for name in plan.selected]
+        todo = [sample for sample in samples if sample.sample_id not in log.state.done]
+        self.resumed = len(samples) - len(todo)
+        costs = expected_costs(samples, model.spec)
+        self._costs = {sample.sample_id: costs[sample.sample_id] for sample in todo}
+        self.ledger = Ledger(
+            self._costs, timeout_s=self._patience_s, attempt_cap=plan.settings.attempt_cap
+        )
+        self._expected = Counter(sample.ability for sample in samples)
+        self._done = self._expected - Counter(sample.ability for sample in todo)
+        self._failures = 0
+        self._slowest = 0.0
+        self._facts: dict[str, object] = {}
+        self._recent: deque[float] = deque()
+        self._first: float | None = None
+        self._last: float | None = None
+        self.check = FlipCheck(model.run_id, plan.selected, plan.settings.flip_samples)
+        if self.resumed:
+            self._remember_texts()
+
+    def _remember_texts(self) -> None:
+        """What the self-check compares with, from rows of an earlier start."""
+        rows = self.log.rows(columns=["sample_id", "status", "text"]).to_pylist()
+        for row in rows:
+            if row["status"] not in SUPERSEDABLE:
+                self.check.note(row["sample_id"], row["text"])
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing is left to be asked."""
+        return self.ledger.finished and self.check.done
+
+    @property
+    def closed(self) -> bool:
+        """Whether no replica has anything to do for it any more."""
+        return self.state in ("finishing", "done", "failed")
+
+    def meet(self, info: BackendInfo, how: str | None, seconds: float) -> None:
+        """A replica is ready for this model.
+
+        Args:
+            info: What its backend says.
+            how: ``start`` or ``swap``; None where it was ready before.
+            seconds: That this took, from the order to the replica's word.
+        """
+        loaded: dict[str, object]
+        loaded = {key: self._facts[key] for key in ("loaded_by", "load_s") if key in self._facts}
+        if not loaded and how is not None:
+            loaded = {"loaded_by": how, "load_s": round(seconds, 3)}
+        self._facts = {"backend": info.name, "version": info.version, **info.facts, **loaded}
+        self._facts["weights_digest"] = self.plan.identity.weights_digest
+        if self.state in ("waiting", "starting"):
+            self.state = "running"
+        if info.paid:
+            self.ledger.duplicates = False
+            self.check.done = True  # asking again would cost money again
+
+    def begin(self, now: float) -> None:
+        """Work is handed out."""
+        if self._first is None:
+            self._first = now
+
+    def take(self, seat: int, row: Row, now: float) -> bool:
+        """An answer came; whether its row is to be stored."""
+        self.deaths = 0
+        latency = row["latency_s"]
+        if isinstance(latency, float) and latency > self._slowest:
+            self._slowest = latency
+            self.ledger.timeout_s = max(self._patience_s, _PATIENCE * latency)
+        if not self.ledger.complete(seat, str(row["sample_id"]), now):
+            return False
+        self._count(row, now)
+        return True
+
+    def fail(self, seat: int, row: Row, now: float) -> bool:
+        """An error answer came; whether its row is final and to be stored."""
+        if not self.ledger.fail(seat, str(row["sample_id"]), now):
+            return False
+        self._count(row, now)
+        return True
+
+    def lose(self, seat: int, cause: str, now: float) -> list[Row]:
+        """A replica died; the rows of the samples that end by this."""
+        rows: list[Row] = [
+            self._asking.unanswered(ended.sample_id, ended.cause, attempt=ended.attempt)
+            for ended in self.ledger.lost(seat, cause)
+        ]
+        for row in rows:
+            self._count(row, now)
+        return rows
+
+    def give_up(self, reason: str, exit_code: int) -> None:
+        """The model has failed."""
+        self.state, self.reason, self.exit_code = "failed", reason, exit_code
+
+    def work(self, seconds_per_cost: float | None, checking: bool) -> Work:
+        """What the planner is to know.
+
+        Args:
+            seconds_per_cost: Measured for the family, or None.
+            checking: Whether a replica is at the self-check.
+        """
+        waiting_s = 0.0
+        if self.ledger.waiting:
+            waiting_s = max(1e-6, self.ledger.waiting_cost * (seconds_per_cost or GUESS_S))
+        elif self.ledger.finished and not self.check.done and not checking:
+            waiting_s = _CHECK_S
+        replicas = self.plan.spec.replicas
+        return Work(
+            model=self.plan.number,
+            family=self.family,
+            need=self.plan.need,
+            replicas=None if replicas == "auto" else replicas,
+            waiting_s=0.0 if self.closed else waiting_s,
+            unfinished=not self.closed and not self.finished,
+            measured=seconds_per_cost is not None,
+        )
+
+    def cost(self, sample_id: str) -> float:
+        """What a sample was expected to cost."""
+        return self._costs.get(sample_id, 1.0)
+
+    def progress(self, now: float) -> ModelProgress:
+        """For the user."""
+        while self._recent and self._recent[0] < now - _RATE_WINDOW_S:
+            self._recent.popleft()
+        spanned = min(now - self._first, _RATE_WINDOW_S) if self._first is not None else 0.0
+        rate = len(self._recent) / spanned if spanned > 0 else 0.0
+        left = self.ledger.unfinished
+        return ModelProgress(
+            model=self.plan.spec.name,
+            state="running" if self.state == "finishing" else self.state,
+            abilities={name: (self._done[name], total) for name, total in self._expected.items()},
+            failures=self._failures,
+            rate=rate,
+            eta_s=0.0 if not left else left / rate if rate else None,
+        )
+
+    def commit_facts(self) -> Mapping[str, object]:
+        """What is kept with the commit."""
+        facts = {**self._facts, "flip_n": self.check.asked, "flip_rate": self.check.rate}
+        if self.answered and self._first is not None and self._last is not None:
+            facts["answered"] = self.answered
+            facts["answering_s"] = round(self._last - self._first, 3)
+        return facts
+
+    def _count(self, row: Row, now: float) -> None:
+        self.answered += 1
+        self._last = now
+        self._recent.append(now)
+        self._done[str(row["ability"])] += 1
+        if row["status"] in SUPERSEDABLE:
+            self._failures += 1
+            self.cause = self.cause or str(row["cause"])
+        else:
+            self.check.note(str(row["sample_id"]), str(row["text"]))

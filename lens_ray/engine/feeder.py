@@ -1,0 +1,190 @@
+"""Keeps a backend busy: `Feeder`, a queue of questions and the calls that empty it.
+
+As many calls are in flight as the backend wants, and the next questions are there before one of
+them ends, so the backend never waits for the coordinator.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections import deque
+from collections.abc import Iterable, Mapping
+
+from lens_ray.engine.asking import Asking
+from lens_ray.engine.messages import Row
+from lens_ray.models.protocol import Backend, BackendInfo, Completion
+from lens_ray.scoring.plain import storable
+
+#: Questions at hand last for so many seconds, where answers are that fast.
+_AHEAD_S = 0.25
+_MOST_AHEAD = 512
+
+
+class WrongWeights(Exception):
+    """An answer was given by other weights than were to answer; the engine is not to be trusted."""
+
+
+class Feeder:
+    """Asks one model.
+
+    Attributes:
+        rows: Marked answers that nobody has taken yet.
+        errors: Rows of error answers.
+        since: When the oldest of them came; None where there are none.
+        news: Set where answers came, a call ended, or a call failed.
+        info: What the backend says of itself.
+    """
+
+    def __init__(self, backend: Backend, info: BackendInfo, asking: Asking, replica: str) -> None:
+        """Start the calls; they wait for questions.
+
+        Args:
+            backend: Started, with the model's weights.
+            info: What it says of itself.
+            asking: The model's requests and rows.
+            replica: Name of the replica, for the rows.
+        """
+        self.rows: list[Row] = []
+        self.errors: list[Row] = []
+        self.since: float | None = None
+        self.news = asyncio.Event()
+        self.info = info
+        self._backend = backend
+        self._asking = asking
+        self._replica = replica
+        self._queue: deque[str] = deque()
+        self._attempts: dict[str, int] = {}
+        self._arrived = asyncio.Condition()
+        self._asked = 0
+        self._began: float | None = None
+        self._answered = 0
+        self._calls = [asyncio.create_task(self._call()) for _ in range(info.parallel)]
+
+    @property
+    def held(self) -> tuple[str, ...]:
+        """Samples that are queued or being answered, or whose row nobody has taken."""
+        ready = [str(row["sample_id"]) for row in (*self.rows, *self.errors)]
+        return (*self._attempts, *ready)
+
+    @property
+    def ready(self) -> int:
+        """Rows that nobody has taken."""
+        return len(self.rows) + len(self.errors)
+
+    @property
+    def room(self) -> int:
+        """How many more questions to fetch: the window of the engine, and the next at hand."""
+        batch = self.info.batch
+        fast = 0.0
+        if self._began is not None:
+            fast = self._answered / max(0.1, time.monotonic() - self._began) * _AHEAD_S
+        ahead = min(_MOST_AHEAD, batch * max(1, math.ceil(fast / batch)))
+        return max(0, batch * self.info.parallel + ahead - self._asked - len(self._queue))
+
+    @property
+    def starving(self) -> bool:
+        """Whether a call is waiting for questions."""
+        return not self._queue and self._asked < self.info.batch * self.info.parallel
+
+    async def add(self, samples: Iterable[tuple[str, int]]) -> None:
+        """Queue samples with their attempts."""
+        self._began = self._began or time.monotonic()
+        async with self._arrived:
+            for sample_id, attempt in samples:
+                if sample_id not in self._attempts:
+                    self._attempts[sample_id] = attempt
+                    self._queue.append(sample_id)
+            self._arrived.notify_all()
+
+    def drop(self, sample_ids: Iterable[str]) -> None:
+        """Forget samples that are not begun."""
+        dropped = set(sample_ids).intersection(self._queue)
+        if dropped:
+            self._queue = deque(name for name in self._queue if name not in dropped)
+            for sample_id in dropped:
+                del self._attempts[sample_id]
+
+    def take(self) -> tuple[tuple[Row, ...], tuple[Row, ...]]:
+        """The rows and the errors that came; they are the caller's now."""
+        taken = tuple(self.rows), tuple(self.errors)
+        self.rows, self.errors, self.since = [], [], None
+        return taken
+
+    def check(self) -> None:
+        """Raise what ended a call: the engine is dead."""
+        for call in self._calls:
+            if call.done() and not call.cancelled() and (error := call.exception()) is not None:
+                raise error
+
+    async def until_idle(self) -> None:
+        """Wait until nothing is queued or being answered."""
+        while self._attempts:
+            self.check()
+            self.news.clear()
+            await self.news.wait()
+
+    async def alone(self, sample_ids: Iterable[str]) -> Mapping[str, str]:
+        """The stored form of the texts of some samples, asked one at a time."""
+        texts = {}
+        for sample_id in sample_ids:
+            request = self._asking.request(sample_id)
+            async for completion in self._backend.generate([request]):
+                self._check_version(completion)
+                if completion.error is None:
+                    texts[sample_id] = storable(completion.text)
+        return texts
+
+    async def close(self) -> None:
+        """Cancel the calls; what they were at is not answered."""
+        for call in self._calls:
+            call.cancel()
+        await asyncio.gather(*self._calls, return_exceptions=True)
+
+    async def _call(self) -> None:
+        try:
+            while True:
+                await self._ask(await self._next())
+        finally:
+            self.news.set()
+
+    async def _next(self) -> list[str]:
+        async with self._arrived:
+            await self._arrived.wait_for(lambda: self._queue)
+            count = min(self.info.batch, len(self._queue))
+            taken = [self._queue.popleft() for _ in range(count)]
+            self._asked += count
+        self.news.set()
+        return taken
+
+    async def _ask(self, sample_ids: list[str]) -> None:
+        missing = set(sample_ids)
+        requests = [self._asking.request(sample_id) for sample_id in sample_ids]
+        async for completion in self._backend.generate(requests):
+            self._take(completion)
+            missing.discard(completion.request_id)
+        for sample_id in sorted(missing):
+            cause = "the backend gave no answer"
+            self._take(Completion(sample_id, "", "error", error=cause))
+
+    def _take(self, completion: Completion) -> None:
+        self._check_version(completion)
+        attempt = self._attempts.pop(completion.request_id)
+        row = self._asking.row(
+            completion, attempt=attempt, replica=self._replica, version=self.info.version
+        )
+        failed = completion.error is not None or completion.finish_reason == "error"
+        (self.errors if failed else self.rows).append(row)
+        self._asked -= 1
+        self._answered += 1
+        self.since = self.since or time.monotonic()
+        self.news.set()
+
+    def _check_version(self, completion: Completion) -> None:
+        wanted = self._asking.model.identity.weights_digest
+        if completion.error is None and completion.weight_version != wanted:
+            raise WrongWeights(
+                f"{completion.request_id} was answered by weights "
+                f"{completion.weight_version[:12] or 'without a version'}, not {wanted[:12]}"
+            )

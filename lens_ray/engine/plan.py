@@ -1,0 +1,120 @@
+"""What the driver hands to the actors: `EnginePlan`; and what a run is called: `run_id_of`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from lens_ray.engine.planner import Need, Room
+from lens_ray.engine.settings import EngineSettings
+from lens_ray.models.identity import Identity
+from lens_ray.models.protocol import Generation
+from lens_ray.models.spec import ModelSpec
+from lens_ray.suites.sample import Sample
+from lens_ray.suites.templates import TEMPLATES
+
+#: Expected tokens of an answer that names a letter or says yes or no.
+_SHORT_ANSWER = 2
+#: Prompt tokens of an image, and characters of a token, roughly; they only order the work.
+_IMAGE_TOKENS = 64
+_CHARACTERS = 4
+#: A token that is generated costs as much as so many of the prompt.
+_DECODE = 16
+
+
+@dataclass(frozen=True, slots=True)
+class ModelPlan:
+    """One run that the engine brings to its end.
+
+    Attributes:
+        number: Of the model in the plan.
+        run_id: Of its run, which the store knows.
+        stored_name: Name of the model in the store, from the job that opened the run.
+        spec: As in the job.
+        identity: Checkpoint, digests.
+        need: What one replica occupies.
+        family: Models of one family take each other's place by a swap.
+    """
+
+    number: int
+    run_id: str
+    stored_name: str
+    spec: ModelSpec
+    identity: Identity
+    need: Need
+    family: str
+
+
+@dataclass(frozen=True, slots=True)
+class EnginePlan:
+    """Everything that the actors know; the rest they read from the store and the suite.
+
+    Attributes:
+        store: URL of the store.
+        suite: Name of the suite.
+        suite_digest: Its digest.
+        suite_location: Folder or URL where it lies on the driver's machine.
+        selected: Ids of the samples to answer, in the suite's order.
+        models: Whose runs are to be brought to their end.
+        rooms: Machines of the cluster.
+        settings: Of the engine.
+    """
+
+    store: str
+    suite: str
+    suite_digest: str
+    suite_location: str
+    selected: tuple[str, ...]
+    models: tuple[ModelPlan, ...]
+    rooms: tuple[Room, ...]
+    settings: EngineSettings = field(default_factory=EngineSettings)
+
+
+def run_id_of(spec: ModelSpec, identity: Identity, suite_digest: str) -> str:
+    """The name of the run of a model on a suite: the same for everything that may share rows."""
+    template = TEMPLATES[spec.template]
+    facts = [
+        identity.model_key,
+        suite_digest,
+        [template.name, template.version],
+        sorted((key, value) for key, value in spec.generation.items() if value is not None),
+    ]
+    return _digest(facts)[:16]
+
+
+def family_of(spec: ModelSpec, identity: Identity) -> str:
+    """Models with the same family differ only in their weights."""
+    shell = identity.facts.shell_digest if identity.facts is not None else None
+    options = spec.parsed_options().model_dump(mode="json")
+    return _digest([spec.backend, options, spec.tensor_parallel, shell])[:16]
+
+
+def generation_of(spec: ModelSpec, sample: Sample) -> Generation:
+    """The effective generation parameters of a sample."""
+    return spec.effective_generation(Generation(max_new_tokens=sample.max_new_tokens))
+
+
+def expected_costs(samples: Sequence[Sample], spec: ModelSpec) -> Mapping[str, float]:
+    """What each sample is expected to cost, their mean 1.
+
+    Samples of similar cost have similar prompts and answers, so a batch that is taken in this
+    order has little padding and ends together.
+    """
+    costs = {sample.sample_id: _cost(sample, spec) for sample in samples}
+    mean = sum(costs.values()) / max(1, len(costs))
+    return {sample_id: cost / mean for sample_id, cost in costs.items()}
+
+
+def _cost(sample: Sample, spec: ModelSpec) -> float:
+    answer = max((len(text) for text in sample.answers), default=0)
+    expected = 1 + answer if sample.format == "open" else _SHORT_ANSWER
+    tokens_out = min(expected, generation_of(spec, sample).max_new_tokens)
+    characters = len(sample.question) + sum(map(len, sample.choices))
+    prompt = _IMAGE_TOKENS * len(sample.images) + characters / _CHARACTERS
+    return prompt + _DECODE * tokens_out
+
+
+def _digest(facts: object) -> str:
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

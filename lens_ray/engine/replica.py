@@ -1,0 +1,159 @@
+"""The actor that hosts a model: `Replica`.
+
+It pulls: every call brings rows and takes work. While the coordinator is away it works on, keeps
+its rows, and introduces itself when the coordinator is back. Ray does not restart it
+(``max_restarts=0``): the planner may want another model by then, and each death is counted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+
+from lens_ray.engine.asking import Asking
+from lens_ray.engine.feeder import Feeder
+from lens_ray.engine.messages import Directive, Hello, Report, Trouble
+from lens_ray.engine.opening import find_weights, open_suite
+from lens_ray.engine.plan import EnginePlan
+from lens_ray.errors import CheckpointError, ClusterError, LensError
+from lens_ray.models import create_backend
+from lens_ray.models.protocol import Backend, BackendInfo
+from lens_ray.suites.suite import Suite
+
+#: Calls follow each other no faster, unless the engine has nothing to do.
+_PAUSE_S = 0.02
+#: A replica that has nothing to say calls all the same, so that it hears what to drop.
+_SILENCE_S = 2.0
+#: How often it tries to reach a coordinator that is away.
+_RETRY_S = 0.2
+
+Pull = Callable[[Report], Awaitable[Directive]]
+
+
+class CoordinatorAway(Exception):
+    """The coordinator did not answer; it may be starting again."""
+
+
+class Replica:
+    """Hosts one model after the other. A plain class; the driver makes it an actor."""
+
+    def __init__(self, seat: int, model: int, plan: EnginePlan, pull: Pull) -> None:
+        """Remember what to do; `run` does it.
+
+        Args:
+            seat: Number of this replica.
+            model: Number of the first model to host.
+            plan: The job.
+            pull: Calls the coordinator; raises `CoordinatorAway`.
+        """
+        self._seat = seat
+        self._plan = plan
+        self._model = plan.models[model]
+        self._pull = pull
+        self._hello: Hello | None = None
+
+    async def run(self) -> None:
+        """Start the model, and work until told to stop.
+
+        Raises:
+            Exception: The engine is dead, and this process should be.
+        """
+        loop = asyncio.get_running_loop()
+        try:
+            backend = create_backend(self._model.spec, find_weights(self._model))
+            suite, info = await asyncio.gather(
+                loop.run_in_executor(None, open_suite, self._plan), backend.start()
+            )
+        except LensError as error:
+            await self._exchange(self._trouble(error))
+            return
+        self._hello = Hello(self._model.number, info, first=True)
+        try:
+            while (number := await self._work(backend, info, suite)) is not None:
+                self._model = self._plan.models[number]
+                try:
+                    identity = self._model.identity
+                    await backend.load_weights(find_weights(self._model), identity.weights_digest)
+                except CheckpointError as error:
+                    await self._exchange(self._trouble(error, swap=True))
+                    return
+                self._hello = Hello(number, info)
+        finally:
+            await backend.close()
+
+    async def _work(self, backend: Backend, info: BackendInfo, suite: Suite) -> int | None:
+        """Answer for the model at hand; returns the next one's number, or None at the end."""
+        feeder = Feeder(backend, info, Asking(self._model, suite), f"replica-{self._seat}")
+        checked: Mapping[str, str] | None = None
+        try:
+            while True:
+                room = feeder.room
+                rows, errors = feeder.take()
+                directive = await self._exchange(
+                    Report(self._seat, room, rows, errors, self._hello, checked=checked), feeder
+                )
+                self._hello = checked = None
+                if directive.stop:
+                    return None
+                if directive.load is not None:
+                    return directive.load
+                feeder.drop(directive.drop)
+                if directive.introduce:
+                    self._hello = Hello(self._model.number, info, feeder.held)
+                elif directive.check:
+                    checked = await feeder.alone(directive.check)
+                else:
+                    if directive.alone:
+                        await feeder.until_idle()
+                    await feeder.add(directive.samples)
+                    await self._until_call(feeder, info.batch, directive.wait_s)
+        finally:
+            await feeder.close()
+
+    async def _until_call(self, feeder: Feeder, batch: int, wait_s: float) -> None:
+        """Wait until there is something to bring or to fetch."""
+        called = time.monotonic()
+        settings = self._plan.settings
+        while True:
+            feeder.check()
+            feeder.news.clear()
+            now = time.monotonic()
+            times = [called + _SILENCE_S]
+            if feeder.since is not None:
+                times.append(feeder.since + settings.keep_answers_s)
+                if feeder.ready >= settings.answers_at_once:
+                    times.append(called + _PAUSE_S)
+            if feeder.starving:
+                times.append(called + wait_s)
+            elif 2 * feeder.room >= batch:
+                times.append(called + max(wait_s, _PAUSE_S))
+            if min(times) <= now:
+                return
+            with suppress(TimeoutError):
+                await asyncio.wait_for(feeder.news.wait(), min(times) - now)
+
+    async def _exchange(self, report: Report, feeder: Feeder | None = None) -> Directive:
+        """Call the coordinator until it answers; what was said before it was away may be lost.
+
+        Raises:
+            ClusterError: It stays away.
+        """
+        began = time.monotonic()
+        while True:
+            try:
+                return await self._pull(report)
+            except CoordinatorAway as away:
+                if time.monotonic() - began > self._plan.settings.outage_s:
+                    raise ClusterError(f"the coordinator does not answer: {away}") from away
+            await asyncio.sleep(_RETRY_S)
+            if feeder is not None and report.hello is None:
+                hello = Hello(self._model.number, feeder.info, feeder.held)
+                report = replace(report, hello=hello)
+
+    def _trouble(self, error: LensError, *, swap: bool = False) -> Report:
+        line = " ".join(str(error).split())
+        trouble = Trouble(self._model.number, line, error.exit_code, swap)
+        return Report(self._seat, trouble=trouble)

@@ -1,0 +1,105 @@
+"""The replicas of a job, as the coordinator sees them: `Seating`, and how fast they are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from lens_ray.engine.messages import Wanted
+from lens_ray.engine.planner import Costs, Need, Seat
+from lens_ray.models.protocol import BackendInfo
+
+
+@dataclass(slots=True)
+class Seated:
+    """One replica.
+
+    Attributes:
+        number: Its own; never used again.
+        model: Number of the model that it hosts or is loading.
+        family: Of that model.
+        need: What it occupies.
+        since: When it was ordered, or was told to swap.
+        info: What its backend said; None until it did.
+        loading: Whether it takes other weights.
+        checking: Whether it is at a self-check.
+        last_call: When it last called.
+        marked: Since when its answers take their time; None where it has no work.
+    """
+
+    number: int
+    model: int
+    family: str
+    need: Need
+    since: float
+    info: BackendInfo | None = None
+    loading: bool = False
+    checking: bool = False
+    last_call: float = 0.0
+    marked: float | None = None
+
+
+@dataclass(slots=True)
+class Pace:
+    """What starts, swaps and answers of one family take, as measured so far.
+
+    Attributes:
+        seconds: That replicas have spent on answers.
+        cost: Of those answers.
+        start_s: The latest cold start.
+        swap_s: The latest swap.
+    """
+
+    seconds: float = 0.0
+    cost: float = 0.0
+    start_s: float | None = None
+    swap_s: float | None = None
+
+    @property
+    def seconds_per_cost(self) -> float | None:
+        """Of one replica; None before anything was answered."""
+        return self.seconds / self.cost if self.cost > 0 and self.seconds > 0 else None
+
+
+@dataclass(slots=True)
+class Seating:
+    """All replicas that there shall be, by number.
+
+    Attributes:
+        seats: They.
+        next_number: That no replica had yet.
+        paces: By family.
+    """
+
+    seats: dict[int, Seated] = field(default_factory=dict)
+    next_number: int = 0
+    paces: dict[str, Pace] = field(default_factory=dict)
+
+    def open(self, model: int, family: str, need: Need, now: float) -> Seated:
+        """Order a further replica."""
+        return self.adopt(self.next_number, model, family, need, now)
+
+    def adopt(self, number: int, model: int, family: str, need: Need, now: float) -> Seated:
+        """Count a replica that is there."""
+        seat = Seated(number, model, family, need, now)
+        self.seats[number] = seat
+        self.next_number = max(self.next_number, number + 1)
+        return seat
+
+    def planned(self) -> list[Seat]:
+        """For the planner."""
+        return [Seat(s.number, s.family, s.model, s.need) for s in self.seats.values()]
+
+    def wanted(self) -> tuple[Wanted, ...]:
+        """For the driver."""
+        return tuple(Wanted(s.number, s.model, s.need) for s in self.seats.values())
+
+    def pace(self, family: str) -> Pace:
+        """Of a family."""
+        return self.paces.setdefault(family, Pace())
+
+    def costs(self) -> Costs:
+        """For the planner: the slowest start and swap measured."""
+        default = Costs()
+        starts = [pace.start_s for pace in self.paces.values() if pace.start_s is not None]
+        swaps = [pace.swap_s for pace in self.paces.values() if pace.swap_s is not None]
+        return Costs(max(starts, default=default.start_s), max(swaps, default=default.swap_s))

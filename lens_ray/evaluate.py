@@ -1,0 +1,312 @@
+"""The main job, top-down: models x suite, into a store. Read `evaluate` first."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from types import ModuleType
+
+from lens_ray.engine.cluster import Cluster
+from lens_ray.engine.finish import answered, counted, scores_of
+from lens_ray.engine.hold import hold_runs
+from lens_ray.engine.interrupt import sigterm_interrupts
+from lens_ray.engine.messages import Outcome
+from lens_ray.engine.placement import check_fits, need_of
+from lens_ray.engine.plan import EnginePlan, ModelPlan, family_of, run_id_of
+from lens_ray.engine.planner import Need, Room
+from lens_ray.engine.progress import ModelProgress, Progress
+from lens_ray.engine.settings import EngineSettings
+from lens_ray.errors import Incomplete, LensError
+from lens_ray.job import JobSpec, load_job
+from lens_ray.models.identity import Identity, identify
+from lens_ray.models.spec import ModelSpec
+from lens_ray.stats import AbilityScore
+from lens_ray.store import RunHeader, RunLog, Store
+from lens_ray.suites.sample import Sample
+from lens_ray.suites.suite import Suite, load_suite
+
+__all__ = ["ModelProgress", "ModelReport", "Progress", "RunReport", "evaluate"]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelReport:
+    """How one model came out.
+
+    Attributes:
+        model: Its name in the job.
+        run_id: Of its run; None where it has none.
+        status: ``complete``, ``incomplete`` (some samples have no final row) or ``failed``.
+        reason: Why it is not complete, in one line.
+        expected: Samples that the job asked for.
+        resumed: Of those, rows that were there.
+        answered: Rows made now.
+        scores: One an ability, then ``overall``.
+        flip_rate: Share of the self-check's answers whose text differed at batch 1.
+        flip_n: Answers of the self-check.
+        exit_code: Of the error that made it fail; 0 where none did.
+    """
+
+    model: str
+    run_id: str | None
+    status: str
+    reason: str | None
+    expected: int
+    resumed: int
+    answered: int
+    scores: tuple[AbilityScore, ...] = ()
+    flip_rate: float | None = None
+    flip_n: int = 0
+    exit_code: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RunReport:
+    """How a job came out.
+
+    Attributes:
+        job: Its name.
+        suite: Name of the suite.
+        suite_digest: Its digest.
+        store: URL of the store.
+        models: In the order of the job.
+        seconds: That it took.
+    """
+
+    job: str
+    suite: str
+    suite_digest: str
+    store: str
+    models: tuple[ModelReport, ...]
+    seconds: float
+
+    @property
+    def exit_code(self) -> int:
+        """0 where all is complete; the models' own error where all failed by one kind; else 6."""
+        if all(model.status == "complete" for model in self.models):
+            return 0
+        codes = {model.exit_code for model in self.models}
+        if all(model.status == "failed" for model in self.models) and len(codes) == 1:
+            return codes.pop() or Incomplete.exit_code
+        return Incomplete.exit_code
+
+
+def evaluate(
+    job: JobSpec | str | Path,
+    *,
+    store: str | None = None,
+    address: str | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+    limit: int | None = None,
+    settings: EngineSettings | None = None,
+) -> RunReport:
+    """Evaluate the models of a job; started again, it goes on where it stopped.
+
+    Args:
+        job: A job, or the path of its file.
+        store: In the place of the job's store.
+        address: Of a running Ray; None starts a local one (see `lens_ray.engine.cluster`).
+        on_progress: Called a few times a second.
+        limit: In the place of the job's limit.
+        settings: Of the engine.
+
+    Raises:
+        UserError: The job, the suite or every model is at fault; nothing was written.
+        StoreUnavailable: The store is out of reach, read-only or full.
+        RunBusy: Another driver is at work on one of the runs.
+        ClusterError: Ray is out of reach, or no model fits on it.
+        Incomplete: The user interrupted it; what was answered is stored.
+    """
+    began = time.monotonic()
+    spec = job if isinstance(job, JobSpec) else load_job(job, store=store)
+    suite = load_suite(spec.suite)
+    samples = suite.select(spec.abilities, limit if limit is not None else spec.limit)
+    selected = tuple(sample.sample_id for sample in samples)
+    place = Store(store or spec.store, create=True)
+    settings = settings or EngineSettings()
+    with Cluster(address) as cluster:
+        entries = _identify(spec.models, suite, cluster.rooms())
+        place.put_suite(suite.info)
+        for entry in entries:
+            entry.open(place, suite, spec.name)
+        todo = {e.run_id: e for e in entries if e.log and not answered(e.log, selected)}
+        outcomes: dict[str, Outcome] = {}
+        if todo:
+            logs = [entry.opened for entry in todo.values()]
+            with hold_runs(logs, ttl_s=settings.run_ttl_s) as hold:
+                cluster.start()
+                plan = _plan(todo.values(), place, suite, selected, cluster.rooms(), settings)
+                outcomes = _drive(plan, on_progress, hold.check)
+    reports = tuple(_report(entry, outcomes, place, suite, samples) for entry in entries)
+    seconds = time.monotonic() - began
+    return RunReport(spec.name, suite.name, suite.digest, place.url, reports, seconds)
+
+
+@dataclass(slots=True)
+class _Entry:
+    """One model of the job: who it is and where its rows are, or why it cannot be asked."""
+
+    spec: ModelSpec
+    identity: Identity | None = None
+    need: Need | None = None
+    error: LensError | None = None
+    run_id: str | None = None
+    log: RunLog | None = None
+
+    @property
+    def opened(self) -> RunLog:
+        assert self.log is not None
+        return self.log
+
+    def open(self, store: Store, suite: Suite, job: str) -> None:
+        """Find or register its run."""
+        if self.identity is None:
+            return
+        spec = self.spec
+        self.run_id = run_id_of(spec, self.identity, suite.digest)
+        header = RunHeader(
+            run_id=self.run_id,
+            model=spec.name,
+            model_key=self.identity.model_key,
+            weights_digest=self.identity.weights_digest,
+            suite=suite.name,
+            suite_digest=suite.digest,
+            template=spec.template,
+            backend=spec.backend,
+            backend_path=spec.path,
+            access=spec.access,
+            step=spec.step,
+            generation=spec.generation,
+            created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            job=job,
+        )
+        self.log = store.open_run(header)
+        self.log.refresh()
+
+
+def _identify(specs: Iterable[ModelSpec], suite: Suite, rooms: Sequence[Room]) -> list[_Entry]:
+    """Find out who each model is; a mistake in one does not keep the others from being asked.
+
+    Raises:
+        LensError: The first model's, where none can be asked.
+    """
+    gpu = any(room.gpus for room in rooms)
+    entries = []
+    for spec in specs:
+        entry = _Entry(spec)
+        try:
+            entry.identity = identify(spec, gpu=gpu)
+            entry.need = need_of(spec, gpu=gpu)
+            check_fits(spec, entry.need, rooms)
+        except LensError as error:
+            entry.identity, entry.error = None, error
+        entries.append(entry)
+    if all(entry.error is not None for entry in entries):
+        first = entries[0].error
+        assert first is not None
+        raise type(first)(f"model {entries[0].spec.name}: {first}") from first
+    return entries
+
+
+def _plan(
+    entries: Iterable[_Entry],
+    store: Store,
+    suite: Suite,
+    selected: tuple[str, ...],
+    rooms: tuple[Room, ...],
+    settings: EngineSettings,
+) -> EnginePlan:
+    models = []
+    for number, entry in enumerate(entries):
+        assert entry.identity is not None
+        assert entry.need is not None
+        family = family_of(entry.spec, entry.identity)
+        header = entry.opened.header
+        models.append(
+            ModelPlan(
+                number, header.run_id, header.model, entry.spec, entry.identity, entry.need, family
+            )
+        )
+    here = "://" in suite.location
+    return EnginePlan(
+        store=store.url,
+        suite=suite.name,
+        suite_digest=suite.digest,
+        suite_location=suite.location if here else str(Path(suite.location).resolve()),
+        selected=selected,
+        models=tuple(models),
+        rooms=rooms,
+        settings=settings,
+    )
+
+
+def _drive(
+    plan: EnginePlan,
+    on_progress: Callable[[Progress], None] | None,
+    check: Callable[[], None],
+) -> dict[str, Outcome]:
+    from lens_ray.engine.driver import drive  # imports ray
+
+    with sigterm_interrupts():
+        outcomes = drive(plan, on_progress, check)
+    return {outcome.run_id: outcome for outcome in outcomes}
+
+
+def _report(
+    entry: _Entry,
+    outcomes: Mapping[str, Outcome],
+    store: Store,
+    suite: Suite,
+    samples: Sequence[Sample],
+) -> ModelReport:
+    name, expected = entry.spec.name, len(samples)
+    if entry.error is not None or entry.run_id is None:
+        error = entry.error
+        line = " ".join(str(error).split())
+        code = error.exit_code if error is not None else 1
+        return ModelReport(name, None, "failed", line, expected, 0, 0, exit_code=code)
+    outcome = outcomes.get(entry.run_id)
+    if outcome is not None and outcome.status == "failed":
+        return ModelReport(
+            name, entry.run_id, "failed", outcome.reason, expected,
+            outcome.resumed, outcome.answered, exit_code=outcome.exit_code,
+        )  # fmt: skip
+    entry.opened.refresh()
+    commit = entry.opened.state.commit
+    facts = commit.facts if commit is not None else {}
+    rate, asked = facts.get("flip_rate"), facts.get("flip_n")
+    return ModelReport(
+        model=name,
+        run_id=entry.run_id,
+        status=outcome.status if outcome is not None else "complete",
+        reason=outcome.reason if outcome is not None else None,
+        expected=expected,
+        resumed=outcome.resumed if outcome is not None else expected,
+        answered=outcome.answered if outcome is not None else 0,
+        scores=_scores(entry.opened, store, suite, samples),
+        flip_rate=rate if isinstance(rate, float) else None,
+        flip_n=asked if isinstance(asked, int) else 0,
+    )
+
+
+def _scores(
+    log: RunLog, store: Store, suite: Suite, samples: Sequence[Sample]
+) -> tuple[AbilityScore, ...]:
+    """Of this job's samples: the commit's, where it is of the same ones."""
+    if counted(log, suite) != {sample.sample_id for sample in samples}:
+        return tuple(scores_of(log, suite, samples))
+    names = [f.name for f in fields(AbilityScore)]
+    stored = store.scores([log.header.run_id]).to_pylist()
+    return tuple(AbilityScore(**{name: row[name] for name in names}) for row in stored)
+
+
+class _CallableModule(ModuleType):
+    """``lens_ray.evaluate`` names both this module and its function, whichever came first."""
+
+    __call__ = staticmethod(evaluate)
+
+
+sys.modules[__name__].__class__ = _CallableModule

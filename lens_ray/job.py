@@ -1,0 +1,356 @@
+"""The YAML a user writes: `JobSpec`, and `load_job`, which names line, column and key of a mistake.
+
+A job file says which models answer which suite, and where the rows live. ``${NAME}`` stands for
+an environment variable in ``store``, ``suite`` and a model's ``path``, nowhere else. Secrets never
+stand in a job file: providers' keys are read from the environment.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, Field, ValidationError, field_validator
+from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
+
+from lens_ray.errors import JobError, UserError
+from lens_ray.job_secrets import is_secret_name, secret_in, variable_for
+from lens_ray.job_yaml import MAX_BYTES, Document, Place, YamlProblem, read_yaml
+from lens_ray.job_yaml import Path as KeyPath
+from lens_ray.models.spec import NAME_PATTERN, ClosedModel, GenerationOverrides, ModelSpec
+
+__all__ = ["JobSpec", "load_job"]
+
+
+class JobSpec(ClosedModel):
+    """A whole job file.
+
+    Attributes:
+        name: Of the job.
+        suite: ``mini:quick``, ``mini:full``, ``NAME@DIGEST``, a folder or URL of a built suite.
+        abilities: Which of the suite's abilities; None takes all.
+        store: Folder or fsspec URL; made at the first row.
+        models: Who answers; names are unique.
+        limit: At most this many samples of the suite; None takes all.
+    """
+
+    name: str = Field(pattern=NAME_PATTERN)
+    suite: str = Field(min_length=1, max_length=4096)
+    abilities: tuple[str, ...] | None = None
+    store: str = Field(min_length=1, max_length=4096)
+    models: tuple[ModelSpec, ...]
+    limit: int | None = Field(default=None, ge=1)
+
+    @field_validator("abilities")
+    @classmethod
+    def _some_ability(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if value is not None and not value:
+            raise PydanticCustomError(
+                "no_ability", "the list is empty; leave the key out to take all of the suite's"
+            )
+        return value
+
+    @field_validator("models")
+    @classmethod
+    def _sound_models(cls, models: tuple[ModelSpec, ...]) -> tuple[ModelSpec, ...]:
+        if not models:
+            raise PydanticCustomError("no_model", "the list is empty; name at least one model")
+        problems = [*_repeated_names(models), *_unknown_templates(models)]
+        if problems:
+            raise ValidationError.from_exception_data("JobSpec", problems)
+        return models
+
+
+def load_job(path: str | Path, *, store: str | None = None) -> JobSpec:
+    """Read and check a job file.
+
+    Args:
+        path: The file.
+        store: Used in the place of the file's ``store``, which may then be missing.
+
+    Raises:
+        JobError: ``path:line:column: key: what was found; what to type``. Where there are several
+            mistakes, the first one, and how many more there are.
+    """
+    name = str(path)
+    try:
+        document = read_yaml(_read(path))
+        if not isinstance(document.value, dict):
+            raise YamlProblem(
+                "a job file is a mapping; start with name:, suite:, store: and models:", Place(1, 1)
+            )
+    except YamlProblem as problem:
+        where = f"{name}:{problem.place.line}:{problem.place.column}"
+        raise JobError(f"{where}: {problem.what}") from problem
+    problems = list(_secrets(document.value, ()))
+    if not problems:
+        values, problems = _expanded(document.value, store)
+    if not problems:
+        try:
+            return JobSpec.model_validate(values)
+        except ValidationError as error:
+            problems = _described(error, values)
+    raise JobError(_first(name, problems, document))
+
+
+def _read(path: str | Path) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read(MAX_BYTES + 1)
+    except FileNotFoundError as error:
+        near = sorted(file.name for file in Path(path).parent.glob("*.y*ml"))
+        close = get_close_matches(Path(path).name, near, 1, 0.5)
+        hint = f"did you mean {Path(path).parent / close[0]}?" if close else "check the path"
+        raise JobError(f"{path}: there is no such job file; {hint}") from error
+    except IsADirectoryError as error:
+        raise JobError(f"{path}: is a folder; give a job file (YAML)") from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        reason = getattr(error, "strerror", None) or str(error)
+        raise JobError(f"{str(path)!r}: cannot be read ({reason}); give a job file") from error
+
+
+# A problem is a path of keys, whether the key (and not its value) is at fault, and what to say.
+Problem = tuple[KeyPath, bool, str]
+
+
+def _first(name: str, problems: Sequence[Problem], document: Document) -> str:
+    """The line to show: the first problem in the order of the file."""
+
+    def place(problem: Problem) -> Place:
+        path, at_key, _ = problem
+        known = document.keys if at_key else document.values
+        while path not in known:  # of a missing key, its mapping
+            path, known = path[:-1], document.values
+        return known[path]
+
+    def order(problem: Problem) -> tuple[int, int]:
+        return place(problem).line, place(problem).column
+
+    first = min(problems, key=order)
+    path, _, what = first
+    others = len({(problem[0], problem[1]) for problem in problems}) - 1
+    more = f" (and {others} more)" if others else ""
+    key = f"{_dotted(path)}: " if path else ""
+    what = what if len(what) <= 400 else f"{what[:397]}..."
+    return f"{name}:{place(first).line}:{place(first).column}: {key}{what}{more}"
+
+
+def _dotted(path: KeyPath) -> str:
+    text = ""
+    for part in path:
+        name = f"[{part}]" if isinstance(part, int) else f".{part[:80]}"
+        text += name if text else name.removeprefix(".")
+    return text
+
+
+# Secrets and the environment.
+
+_VARIABLE = re.compile(r"\$\{([^}]{0,200})\}")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def _secrets(value: object, path: KeyPath, backend: object = None) -> Iterator[Problem]:
+    """Everything in a document that looks like a secret; never its text."""
+    if isinstance(value, dict):
+        backend = value.get("backend", backend)
+        for key, item in value.items():
+            if is_secret_name(key):
+                variable = variable_for(key, backend)
+                yield (
+                    (*path, key),
+                    True,
+                    f"a secret must not stand in a job file; set {variable} in the environment "
+                    "and take this key out",
+                )
+            else:
+                yield from _secrets(item, (*path, key), backend)
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _secrets(item, (*path, index), backend)
+    elif isinstance(value, str) and (advice := secret_in(value)):
+        yield path, False, advice
+
+
+def _expanded(
+    value: Mapping[str, object], store: str | None
+) -> tuple[dict[str, object], list[Problem]]:
+    """The document with its variables replaced where they may stand, and what was wrong."""
+    problems: list[Problem] = []
+    values = {**value, "store": store} if store is not None else dict(value)
+    skipped = {("store",)} if store is not None else set()
+
+    def walk(item: object, path: KeyPath) -> object:
+        if isinstance(item, dict):
+            return {key: walk(inner, (*path, key)) for key, inner in item.items()}
+        if isinstance(item, list):
+            return [walk(inner, (*path, index)) for index, inner in enumerate(item)]
+        if isinstance(item, str) and "${" in item and path not in skipped:
+            text, what = _expand(item, path)
+            if what is not None:
+                problems.append((path, False, what))
+            return text
+        return item
+
+    expanded = {key: walk(item, (key,)) for key, item in values.items()}
+    return expanded, problems
+
+
+def _expand(text: str, path: KeyPath) -> tuple[str, str | None]:
+    names = _VARIABLE.findall(text)
+    if path not in (("store",), ("suite",)) and (path[0], *path[2:]) != ("models", "path"):
+        if not any(_NAME.fullmatch(name) for name in names):
+            return text, None
+        return text, "${...} is only expanded in store, suite and a model's path; write it out"
+    for name in names:
+        if not _NAME.fullmatch(name):
+            return text, f"'${{{name}}}' is no environment variable; write ${{NAME}}"
+        if is_secret_name(name):
+            return text, f"${{{name}}} looks like a secret, which is never expanded; take it out"
+        if name not in os.environ:
+            return text, f"the environment variable {name} is not set; type export {name}=..."
+    expanded = _VARIABLE.sub(lambda found: os.environ[found[1]], text)
+    if advice := secret_in(expanded):
+        return text, advice
+    return expanded, None
+
+
+# What pydantic found, in our words.
+
+
+def _repeated_names(models: Sequence[ModelSpec]) -> list[InitErrorDetails]:
+    first: dict[str, int] = {}
+    problems: list[InitErrorDetails] = []
+    for index, model in enumerate(models):
+        if model.name in first:
+            error = PydanticCustomError(
+                "repeated_name",
+                "{found} is the name of models[{first}] too; give each model its own",
+                {"found": repr(model.name), "first": first[model.name]},
+            )
+            problems.append({"type": error, "loc": (index, "name"), "input": model.name})
+        first.setdefault(model.name, index)
+    return problems
+
+
+def _unknown_templates(models: Sequence[ModelSpec]) -> list[InitErrorDetails]:
+    from lens_ray.suites.templates import TEMPLATES
+
+    problems: list[InitErrorDetails] = []
+    for index, model in enumerate(models):
+        if model.template not in TEMPLATES:
+            error = PydanticCustomError(
+                "unknown_template",
+                "no template is called {found}; {hint}",
+                {"found": repr(model.template), "hint": _nearest(model.template, TEMPLATES)},
+            )
+            problems.append({"type": error, "loc": (index, "template"), "input": model.template})
+    return problems
+
+
+def _near(found: str, known: Iterable[str]) -> list[str]:
+    return get_close_matches(found, list(known), 1, 0.5)
+
+
+def _nearest(found: str, known: Iterable[str]) -> str:
+    near = _near(found, known)
+    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(known))}"
+
+
+#: What to type instead, by pydantic's name of the mistake.
+_WANTED = {
+    "string_type": "write a text, in quotes where it looks like a number",
+    "string_pattern_mismatch": "use letters, digits and . _ @ + - only, at most 128",
+    "string_too_short": "write at least one character",
+    "int_type": "write a whole number",
+    "int_parsing": "write a whole number",
+    "int_from_float": "write a whole number",
+    "float_type": "write a number",
+    "float_parsing": "write a number",
+    "bool_type": "write true or false",
+    "bool_parsing": "write true or false",
+    "tuple_type": "write a list: [ONE, TWO]",
+    "list_type": "write a list: [ONE, TWO]",
+    "dict_type": "write a mapping of keys to values",
+    "model_type": "write a mapping of keys to values",
+}
+
+
+def _described(error: ValidationError, values: Mapping[str, object]) -> list[Problem]:
+    problems: dict[KeyPath, Problem] = {}
+    wrong: dict[KeyPath, list[ErrorDetails]] = {}
+    meant: set[KeyPath] = set()
+    for detail in error.errors(include_url=False):
+        path = _standing(detail["loc"], values)
+        if detail["type"] == "extra_forbidden":
+            known = _known_keys(path[:-1], values)
+            meant.update((*path[:-1], key) for key in _near(str(path[-1]), known))
+            what = f"unknown key; {_nearest(str(path[-1]), known)}"
+            problems[path] = (path, True, what)
+        elif detail["type"] == "missing":
+            path = (*path, detail["loc"][-1])
+            problems[path] = (path, False, f"the key is missing; write {path[-1]}: ...")
+        else:
+            wrong.setdefault(path, []).append(detail)
+    # A misspelt key is one mistake, not a missing key besides.
+    kept = [problem for path, problem in problems.items() if path not in meant or problem[1]]
+    return kept + [(path, False, _say(details)) for path, details in wrong.items()]
+
+
+def _standing(location: Sequence[str | int], values: Any) -> KeyPath:
+    """The part of a location that stands in the file (a union adds the name of its member)."""
+    path: list[str | int] = []
+    for part in location:
+        if isinstance(values, str):  # text can be indexed too
+            break
+        try:
+            values = values[part]
+        except (KeyError, IndexError, TypeError):
+            break
+        path.append(part)
+    return tuple(path)
+
+
+def _say(details: Sequence[ErrorDetails]) -> str:
+    """What is wrong with one value; each member of a union has said its own."""
+    first = details[0]
+    subject, should, _ = first["msg"].partition(" should ")
+    if not should or " " in subject:  # said by one of our own validators
+        return first["msg"]
+    found = "nothing" if first["input"] is None else repr(first["input"])
+    found = found if len(found) <= 60 else found[:57] + "..."
+    wanted = dict.fromkeys(_wanted(detail) for detail in details)
+    return f"{found} was found; {' or '.join(wanted)}".replace(" or write ", " or ")
+
+
+def _wanted(detail: ErrorDetails) -> str:
+    if detail["type"] == "literal_error":
+        return f"write {detail['ctx']['expected']}"
+    return _WANTED.get(detail["type"], f"it should {detail['msg'].partition(' should ')[2]}")
+
+
+def _known_keys(path: Sequence[str | int], values: Mapping[str, object]) -> list[str]:
+    """The keys that the mapping at a path may have."""
+    model: type[BaseModel] = JobSpec
+    if path[-1:] == ("generation",):
+        model = GenerationOverrides
+    elif path[-1:] == ("options",):
+        model = _options_of(path, values)
+    elif path:
+        model = ModelSpec
+    return list(model.model_fields)
+
+
+def _options_of(path: Sequence[str | int], values: Mapping[str, object]) -> type[BaseModel]:
+    from lens_ray.models import options_class
+
+    at: Any = values
+    for part in path[:-1]:
+        at = at[part]
+    try:
+        return options_class(str(at.get("backend", ModelSpec.model_fields["backend"].default)))
+    except UserError:  # its own error is on the list
+        return ClosedModel

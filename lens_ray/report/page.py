@@ -1,0 +1,144 @@
+"""`write_report`: a store becomes one HTML file that needs nothing else."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lens_ray.errors import EnvironmentFailure, UserError
+from lens_ray.report.safe import content_policy, script_json, visible_line
+from lens_ray.suites.suite import load_suite
+
+if TYPE_CHECKING:
+    from lens_ray.report.gather import SuitePage
+    from lens_ray.report.samples import SuiteLoader
+    from lens_ray.store import Store
+
+#: Samples of each suite that can be looked at, unless the caller wants another number.
+SAMPLES = 200
+_ASSETS = Path(__file__).parent / "assets"
+#: Failures of the machine; any other is a path that cannot be written to.
+_MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
+
+
+def write_report(
+    store: Store,
+    out: str | Path,
+    *,
+    samples: int = SAMPLES,
+    suites: Sequence[str] = (),
+    suite_loader: SuiteLoader = load_suite,
+) -> Path:
+    """Write what a store holds as one self-contained HTML file.
+
+    It has a leaderboard, a profile of the abilities and the curves of training runs for each
+    suite, and samples with every model's answer. It loads nothing, and nothing in it runs but its
+    own script. The same store gives the same bytes.
+
+    Args:
+        store: The store.
+        out: File to write; an older one is replaced at once when the new one is complete.
+        samples: Samples of each suite that can be looked at; 0 leaves them out.
+        suites: Folders, archives or URLs of suites that are not installed under their name.
+        suite_loader: Finds a suite by reference. Without its suite a sample's answers are shown
+            and its question and images are not.
+
+    Returns:
+        The file.
+
+    Raises:
+        UserError: The store has no run, or the file cannot be written.
+        StoreUnavailable: The store cannot be read.
+        EnvironmentFailure: The disk is full or fails.
+    """
+    from lens_ray.report.gather import gather
+    from lens_ray.report.samples import browser_data
+
+    path = Path(out)
+    _check_target(path)
+    if samples < 0:
+        raise UserError(f"samples: {samples} is less than none; give 0 or more")
+    pages = gather(store)
+    browsers = [
+        browser_data(
+            store,
+            name=page.name,
+            digest=page.digest,
+            refs=[*page.refs, *suites],
+            runs=[(run.header.run_id, run.row.label) for run in page.runs],
+            samples=samples,
+            suite_loader=suite_loader,
+        )
+        for page in pages
+        if samples
+    ]
+    _write(path, render_page(store.url, pages, browsers))
+    return path
+
+
+def render_page(url: str, pages: Sequence[SuitePage], browsers: Sequence[dict[str, Any]]) -> str:
+    """The page's text.
+
+    Args:
+        url: Where the store is.
+        pages: From `lens_ray.report.gather.gather`.
+        browsers: From `lens_ray.report.samples.browser_data`, for each suite or for none.
+    """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+
+    from lens_ray.report.views import suite_view
+
+    environment = Environment(
+        loader=FileSystemLoader(_ASSETS),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    style = (_ASSETS / "report.css").read_text(encoding="utf-8")
+    script = (_ASSETS / "report.js").read_text(encoding="utf-8")
+    return environment.get_template("report.html.jinja").render(
+        policy=content_policy(style, script),
+        style=Markup(style),
+        script=Markup(script),
+        url=visible_line(url),
+        suites=[suite_view(page, f"suite-{at}") for at, page in enumerate(pages)],
+        models=len({run.header.model for page in pages for run in page.runs}),
+        browsers=bool(browsers),
+        data=Markup(script_json({"suites": browsers})),
+    )
+
+
+def _check_target(path: Path) -> None:
+    """Refuse a file that cannot be written before the store is read."""
+    if path.is_dir():
+        raise UserError(f"out: {path} is a folder; name a file in it, as {path / 'report.html'}")
+    if path.exists() and not path.is_file():
+        raise UserError(f"out: {path} is not a regular file; name another")
+    if not path.parent.is_dir():
+        raise UserError(f"out: {path.parent} is not a folder; make it or name another file")
+
+
+def _write(path: Path, text: str) -> None:
+    """All of the file or nothing of it."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        try:
+            with partial.open("w", encoding="utf-8", newline="\n") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(path)
+        finally:
+            with suppress(OSError):
+                partial.unlink()
+    except OSError as error:
+        line = f"out: {path} cannot be written ({error.strerror})"
+        if error.errno in _MACHINE:
+            raise EnvironmentFailure(f"{line}; make room or name another file") from error
+        raise UserError(f"{line}; name a file in a folder that you may write to") from error

@@ -1,0 +1,98 @@
+"""The training job: schedules by hand, batches from seed and step alone, interruption and all."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from jobs.train_minivlm import IGNORED, Phase, Recipe, load_recipe, make_batch, train
+from lens_ray.models.checkpoint import inspect_checkpoint
+from lens_ray.suites.images import image_hash
+from lens_ray.suites.mini import SIZES, build_mini, train_stream
+from lens_ray.suites.sample import ABILITIES
+
+MIX = dict.fromkeys(ABILITIES, 1.0)
+RECIPE = Recipe(
+    name="tiny",
+    model="a",
+    seed=5,
+    batch=6,
+    phases=(Phase(3, (1e-3, 1e-4), MIX, warmup=2), Phase(1, (1e-4, 1e-5), {"ocr": 1.0})),
+    save=(2, 4),
+)
+
+
+def test_rates_of_a_recipe() -> None:
+    rates = [RECIPE.at(step)[1] for step in range(4)]
+    # Half a cosine over three steps: 1e-3, the mean of both ends, 1e-4; the first one halved by
+    # the warm-up of two steps; the second phase starts at its own first rate.
+    assert rates == pytest.approx([0.5e-3, 5.5e-4, 1e-4, 1e-4])
+    assert RECIPE.at(3)[0].mix == {"ocr": 1.0}
+    with pytest.raises(IndexError):
+        RECIPE.at(4)
+
+
+@pytest.mark.parametrize("name", ["a", "b"])
+def test_shipped_recipes_are_whole(name: str) -> None:
+    recipe = load_recipe(f"jobs/minivlm-{name}.yaml")
+    assert recipe.model == name
+    assert max(recipe.save) == recipe.steps
+    assert all(math.isfinite(recipe.at(step)[1]) for step in range(0, recipe.steps, 500))
+
+
+def test_training_images_are_in_no_suite() -> None:
+    suite = {image for size in SIZES for image in build_mini(size)[1]}
+    stream = train_stream(11 * 10_000_000, MIX)
+    trained = {image_hash(image) for _ in range(3000) for image in next(stream)[1]}
+    assert len(trained) > 2900
+    assert not trained & suite
+
+
+def test_training_resumes_to_the_same_weights(tmp_path: Path) -> None:
+    train(RECIPE, tmp_path / "whole")
+    train(RECIPE, tmp_path / "parts", stop=3)
+    # As after a kill between two states: the last kept one is older than the log.
+    train(RECIPE, tmp_path / "parts")
+    one, two = (
+        torch.load(tmp_path / run / "state.pt", weights_only=True)["model"]
+        for run in ("whole", "parts")
+    )
+    assert one.keys() == two.keys()
+    apart = max(float((one[name] - two[name]).abs().max()) for name in one)
+    # A step moves weights by its rate, 1e-5 to 1e-3. BLAS sums in another order where memory is
+    # aligned otherwise, so equal runs differ by rounding.
+    assert apart < 1e-6
+    lines = [json.loads(line) for line in (tmp_path / "parts" / "log.jsonl").open()]
+    assert [line["step"] for line in lines] == [3, 4]
+    assert inspect_checkpoint(str(tmp_path / "whole" / "step-0004")).dtype == "BF16"
+    assert yaml.safe_load((tmp_path / "whole" / "run.yaml").read_text())["phases"][1]["mix"] == {
+        "ocr": 1.0
+    }
+
+    shell = str(tmp_path / "whole" / "processor")
+    first, again = (make_batch(shell, 5, 7, 6, MIX) for _ in range(2))
+    for left, right in zip(first, again, strict=True):
+        for name, array in left["inputs"].items():
+            np.testing.assert_array_equal(array, right["inputs"][name])
+        assert ((left["labels"] != IGNORED).sum(axis=1) >= 2).all()
+    assert len(first) == 3
+    other = make_batch(shell, 5, 8, 6, MIX)
+    assert any(
+        a["inputs"]["pixel_values"].shape != b["inputs"]["pixel_values"].shape
+        or not np.array_equal(a["inputs"]["pixel_values"], b["inputs"]["pixel_values"])
+        for a, b in zip(first, other, strict=True)
+    )
+
+
+def test_a_recipe_with_an_unknown_key_is_refused(tmp_path: Path) -> None:
+    body = dataclasses.asdict(RECIPE) | {"learning": 1}
+    (tmp_path / "r.yaml").write_text(json.dumps(body))
+    with pytest.raises(TypeError, match="learning"):
+        load_recipe(tmp_path / "r.yaml")
