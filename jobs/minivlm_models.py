@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from jobs.minivlm_captions import caption
+from jobs.minivlm_practice import practice
 from lens_ray.suites.mini import SUBTASKS, train_stream
 from lens_ray.suites.templates import render
 
@@ -50,10 +50,10 @@ def _corpus() -> Iterator[str]:
             yield f"User: {render(sample)}\n"
             yield f"Assistant: {sample.answers[0]}"
     rng = random.Random(0)
-    for _ in range(20 * _PROMPTS):
-        question, answer, _ = caption(rng)
-        yield f"User: {question}\n"
-        yield f"Assistant: {answer}"
+    for number in range(8 * _PROMPTS):
+        for question, answer in practice(("tiles", "things", "writing")[number % 3], rng)[1]:
+            yield f"User: {question}\n"
+            yield f"Assistant: {answer}"
 
 
 def make_tokenizer(special: list[str], template: str, **named: str) -> PreTrainedTokenizerFast:

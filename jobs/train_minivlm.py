@@ -18,9 +18,9 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cache
-from itertools import islice
+from itertools import accumulate, islice
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -31,8 +31,8 @@ import yaml
 from PIL import Image
 from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
 
-from jobs.minivlm_captions import caption
 from jobs.minivlm_models import BUILDERS
+from jobs.minivlm_practice import practice
 from lens_ray.suites.images import image_hash
 from lens_ray.suites.mini import SIZES, build_mini, train_stream
 from lens_ray.suites.templates import render
@@ -50,14 +50,14 @@ class Phase:
         lr: First and last learning rate, a half cosine between them.
         mix: Weight of each ability or subtask, as `train_stream` takes it.
         warmup: Steps of linear rise at its start.
-        captions: Share of the samples that are `jobs.minivlm_captions` instead.
+        practice: Shares of the pictures that come from `jobs.minivlm_practice` instead, by kind.
     """
 
     steps: int
     lr: tuple[float, float]
     mix: Mapping[str, float]
     warmup: int = 0
-    captions: float = 0.0
+    practice: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -122,66 +122,92 @@ def _processor(folder: str) -> Any:
     return processor
 
 
-Drawn = tuple[str, str, str, list[Any]]
+@dataclass(frozen=True)
+class Talk:
+    """Pictures, and one question with its answer after the other.
+
+    Attributes:
+        ability: What its questions are about.
+        images: The pictures.
+        turns: Questions and answers.
+    """
+
+    ability: str
+    images: tuple[Any, ...]
+    turns: tuple[tuple[str, str], ...]
 
 
-def _draw(seed: int, mix: Mapping[str, float], captions: float) -> Iterator[Drawn]:
-    """Ability, prompt, answer and pictures, from a seed."""
+def _talks(seed: int, mix: Mapping[str, float], shares: Mapping[str, float]) -> Iterator[Talk]:
+    """An endless stream from a seed."""
     rng = random.Random(seed)
+    ends = dict(zip(shares, accumulate(shares.values()), strict=True))
     for sample, images in train_stream(seed, mix):
-        if rng.random() < captions:
-            prompt, answer, picture = caption(rng)
-            yield "captions", prompt, answer, [picture]
+        point = rng.random()
+        kind = next((kind for kind, end in ends.items() if point < end), None)
+        if kind is not None:
+            picture, turns = practice(kind, rng)
+            yield Talk(kind, (picture,), tuple(turns))
         elif not any(image_hash(image) in _suite_images() for image in images):
-            yield sample.ability, render(sample), sample.answers[0], images
+            yield Talk(sample.ability, tuple(images), ((render(sample), sample.answers[0]),))
 
 
 def make_batch(
-    folder: str, seed: int, step: int, size: int, mix: Mapping[str, float], captions: float = 0.0
+    folder: str,
+    seed: int,
+    step: int,
+    size: int,
+    mix: Mapping[str, float],
+    shares: Mapping[str, float] | None = None,
 ) -> list[dict[str, Any]]:
-    """The micro-batches of one step: samples of like length share one, so little is padding."""
+    """The micro-batches of one step: talks of like length share one, so little is padding."""
     torch.set_num_threads(1)
     processor = _processor(folder)
-    drawn = list(islice(_draw(seed * 10_000_000 + step, mix, captions), size))
-    drawn.sort(key=lambda one: (len(one[3]), len(one[1]) + 2 * len(one[2])))
+    talks = list(islice(_talks(seed * 10_000_000 + step, mix, shares or {}), size))
+    talks.sort(key=lambda talk: (len(talk.images), sum(len(q) + len(a) for q, a in talk.turns)))
     third = math.ceil(size / 3)
-    return [_collate(processor, drawn[at : at + third]) for at in range(0, size, third)]
+    return [_collate(processor, talks[at : at + third]) for at in range(0, size, third)]
 
 
-def _collate(processor: Any, drawn: list[Drawn]) -> dict[str, Any]:
-    end = processor.tokenizer.eos_token
-    prompts = processor.apply_chat_template(
-        [
-            [
-                {
-                    "role": "user",
-                    "content": [
-                        *({"type": "image"} for _ in images),
-                        {"type": "text", "text": question},
-                    ],
-                }
-            ]
-            for _, question, _, images in drawn
-        ],
-        tokenize=False,
-        add_generation_prompt=True,
+def _prompt(processor: Any, question: str, images: int) -> str:
+    content = [*({"type": "image"} for _ in range(images)), {"type": "text", "text": question}]
+    told: str = processor.apply_chat_template(
+        [{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True
     )
-    texts = [
-        f"{prompt} {answer}{end}" for prompt, (_, _, answer, _) in zip(prompts, drawn, strict=True)
-    ]
+    return told
+
+
+def _collate(processor: Any, talks: list[Talk]) -> dict[str, Any]:
+    tokenizer = processor.tokenizer
+    first = [_prompt(processor, talk.turns[0][0], len(talk.images)) for talk in talks]
     inputs = processor(
-        text=texts,
-        images=[[Image.fromarray(image) for image in images] for *_, images in drawn],
+        text=first,
+        images=[[Image.fromarray(image) for image in talk.images] for talk in talks],
         padding=True,
         return_tensors="np",
     )
-    labels = np.full_like(inputs["input_ids"], IGNORED)
-    for row, (_, _, answer, _) in enumerate(drawn):
-        wanted = processor.tokenizer(f" {answer}{end}", add_special_tokens=False).input_ids
-        length = int(inputs["attention_mask"][row].sum())
-        labels[row, length - len(wanted) : length] = wanted
+    lengths = inputs["attention_mask"].sum(axis=1)
+    rows, marks = [], []
+    for ids, length, talk in zip(inputs["input_ids"], lengths, talks, strict=True):
+        row, mark = ids[:length].tolist(), [IGNORED] * int(length)
+        for number, (question, answer) in enumerate(talk.turns):
+            if number:
+                asked = tokenizer("\n" + _prompt(processor, question, 0), add_special_tokens=False)
+                row += asked.input_ids
+                mark += [IGNORED] * len(asked.input_ids)
+            said = tokenizer(f" {answer}{tokenizer.eos_token}", add_special_tokens=False)
+            row += said.input_ids
+            mark += said.input_ids
+        rows.append(row)
+        marks.append(mark)
+    longest = max(map(len, rows))
+    pad = tokenizer.pad_token_id
     arrays = {key: np.asarray(value) for key, value in inputs.items()}
-    return {"inputs": arrays, "labels": labels, "abilities": [ability for ability, *_ in drawn]}
+    arrays["input_ids"] = np.array([row + [pad] * (longest - len(row)) for row in rows])
+    arrays["attention_mask"] = np.array(
+        [[1] * len(row) + [0] * (longest - len(row)) for row in rows]
+    )
+    labels = np.array([mark + [IGNORED] * (longest - len(mark)) for mark in marks])
+    return {"inputs": arrays, "labels": labels, "abilities": [talk.ability for talk in talks]}
 
 
 class Run:
@@ -256,16 +282,24 @@ class Run:
             loss = torch.nn.functional.cross_entropy(logits, labels[asked], reduction="sum")
             (loss / wanted).backward()
             total += loss.item()
-            hits = torch.ones(labels.shape, dtype=torch.bool)
+            hits = torch.zeros(labels.shape, dtype=torch.bool)
             hits[asked] = logits.argmax(-1) == labels[asked]
-            for ability, hit in zip(part["abilities"], hits.all(dim=1).tolist(), strict=True):
-                right[ability][0] += hit
-                right[ability][1] += 1
+            _count(right, part["abilities"], hits, asked)
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
         self.step += 1
         return total / wanted, dict(right)
+
+
+def _count(right: dict[str, list[int]], abilities: list[str], hits: Any, asked: Any) -> None:
+    """Whole answers of single questions; tokens of practice."""
+    for ability, found, wanted in zip(
+        abilities, hits.sum(1).tolist(), asked.sum(1).tolist(), strict=True
+    ):
+        counted = (found, wanted) if ability in ("things", "writing") else (int(found == wanted), 1)
+        right[ability][0] += counted[0]
+        right[ability][1] += counted[1]
 
 
 def _plain(recipe: Recipe) -> dict[str, Any]:
@@ -287,7 +321,7 @@ def train(recipe: Recipe, out: Path, *, stop: int | None = None) -> None:
             phase = recipe.at(step)[0]
             return pool.submit(
                 make_batch, str(run.shell), recipe.seed, step, recipe.batch, dict(phase.mix),
-                phase.captions,
+                dict(phase.practice),
             )  # fmt: skip
 
         coming = [order(step) for step in islice(range(run.step, last), AHEAD)]

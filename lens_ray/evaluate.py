@@ -4,28 +4,25 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
 
 from lens_ray.engine.cluster import Cluster
+from lens_ray.engine.entries import Entry, identify_all, planned
 from lens_ray.engine.finish import answered, counted, scores_of
 from lens_ray.engine.hold import hold_runs
 from lens_ray.engine.interrupt import sigterm_interrupts
 from lens_ray.engine.messages import Outcome
-from lens_ray.engine.placement import check_fits, need_of
-from lens_ray.engine.plan import EnginePlan, ModelPlan, family_of, run_id_of
-from lens_ray.engine.planner import Need, Room
+from lens_ray.engine.plan import EnginePlan, ModelPlan
+from lens_ray.engine.planner import Room
 from lens_ray.engine.progress import ModelProgress, Progress
 from lens_ray.engine.settings import EngineSettings
-from lens_ray.errors import Incomplete, LensError
+from lens_ray.errors import Incomplete
 from lens_ray.job import JobSpec, load_job
-from lens_ray.models.identity import Identity, identify
-from lens_ray.models.spec import ModelSpec
 from lens_ray.stats import AbilityScore
-from lens_ray.store import RunHeader, RunLog, Store
+from lens_ray.store import RunLog, Store
 from lens_ray.suites.sample import Sample
 from lens_ray.suites.suite import Suite, load_suite
 
@@ -118,17 +115,18 @@ def evaluate(
         StoreUnavailable: The store is out of reach, read-only or full.
         RunBusy: Another driver is at work on one of the runs.
         ClusterError: Ray is out of reach, or no model fits on it.
-        Incomplete: The user interrupted it; what was answered is stored.
+        KeyboardInterrupt: Ctrl-C or SIGTERM; what was answered is stored.
     """
     began = time.monotonic()
     spec = job if isinstance(job, JobSpec) else load_job(job, store=store)
     suite = load_suite(spec.suite)
-    samples = suite.select(spec.abilities, limit if limit is not None else spec.limit)
+    limit = spec.limit if limit is None else limit
+    samples = suite.select(spec.abilities, limit)
     selected = tuple(sample.sample_id for sample in samples)
     place = Store(store or spec.store, create=True)
     settings = settings or EngineSettings()
     with Cluster(address) as cluster:
-        entries = _identify(spec.models, suite, cluster.rooms())
+        entries = identify_all(spec.models, suite, cluster.rooms())
         place.put_suite(suite.info)
         for entry in entries:
             entry.open(place, suite, spec.name)
@@ -138,106 +136,32 @@ def evaluate(
             logs = [entry.opened for entry in todo.values()]
             with hold_runs(logs, ttl_s=settings.run_ttl_s) as hold:
                 cluster.start()
-                plan = _plan(todo.values(), place, suite, selected, cluster.rooms(), settings)
+                models, rooms = planned(todo.values()), cluster.rooms()
+                plan = _plan(suite, spec.abilities, limit, place, models, rooms, settings)
                 outcomes = _drive(plan, on_progress, hold.check)
     reports = tuple(_report(entry, outcomes, place, suite, samples) for entry in entries)
     seconds = time.monotonic() - began
     return RunReport(spec.name, suite.name, suite.digest, place.url, reports, seconds)
 
 
-@dataclass(slots=True)
-class _Entry:
-    """One model of the job: who it is and where its rows are, or why it cannot be asked."""
-
-    spec: ModelSpec
-    identity: Identity | None = None
-    need: Need | None = None
-    error: LensError | None = None
-    run_id: str | None = None
-    log: RunLog | None = None
-
-    @property
-    def opened(self) -> RunLog:
-        assert self.log is not None
-        return self.log
-
-    def open(self, store: Store, suite: Suite, job: str) -> None:
-        """Find or register its run."""
-        if self.identity is None:
-            return
-        spec = self.spec
-        self.run_id = run_id_of(spec, self.identity, suite.digest)
-        header = RunHeader(
-            run_id=self.run_id,
-            model=spec.name,
-            model_key=self.identity.model_key,
-            weights_digest=self.identity.weights_digest,
-            suite=suite.name,
-            suite_digest=suite.digest,
-            template=spec.template,
-            backend=spec.backend,
-            backend_path=spec.path,
-            access=spec.access,
-            step=spec.step,
-            generation=spec.generation,
-            created_at=datetime.now(UTC).isoformat(timespec="seconds"),
-            job=job,
-        )
-        self.log = store.open_run(header)
-        self.log.refresh()
-
-
-def _identify(specs: Iterable[ModelSpec], suite: Suite, rooms: Sequence[Room]) -> list[_Entry]:
-    """Find out who each model is; a mistake in one does not keep the others from being asked.
-
-    Raises:
-        LensError: The first model's, where none can be asked.
-    """
-    gpu = any(room.gpus for room in rooms)
-    entries = []
-    for spec in specs:
-        entry = _Entry(spec)
-        try:
-            entry.identity = identify(spec, gpu=gpu)
-            entry.need = need_of(spec, gpu=gpu)
-            check_fits(spec, entry.need, rooms)
-        except LensError as error:
-            entry.identity, entry.error = None, error
-        entries.append(entry)
-    if all(entry.error is not None for entry in entries):
-        first = entries[0].error
-        assert first is not None
-        raise type(first)(f"model {entries[0].spec.name}: {first}") from first
-    return entries
-
-
 def _plan(
-    entries: Iterable[_Entry],
-    store: Store,
     suite: Suite,
-    selected: tuple[str, ...],
+    abilities: tuple[str, ...] | None,
+    limit: int | None,
+    store: Store,
+    models: tuple[ModelPlan, ...],
     rooms: tuple[Room, ...],
     settings: EngineSettings,
 ) -> EnginePlan:
-    models = []
-    for number, entry in enumerate(entries):
-        assert entry.identity is not None
-        assert entry.need is not None
-        family = family_of(entry.spec, entry.identity)
-        header = entry.opened.header
-        models.append(
-            ModelPlan(
-                number, header.run_id, header.model, entry.spec, entry.identity, entry.need, family
-            )
-        )
-    here = "://" in suite.location
+    location = suite.location
     return EnginePlan(
         store=store.url,
         suite=suite.name,
         suite_digest=suite.digest,
-        suite_location=suite.location if here else str(Path(suite.location).resolve()),
-        selected=selected,
-        models=tuple(models),
+        suite_location=location if "://" in location else str(Path(location).resolve()),
+        abilities=abilities,
+        limit=limit,
+        models=models,
         rooms=rooms,
         settings=settings,
     )
@@ -256,7 +180,7 @@ def _drive(
 
 
 def _report(
-    entry: _Entry,
+    entry: Entry,
     outcomes: Mapping[str, Outcome],
     store: Store,
     suite: Suite,
@@ -268,15 +192,17 @@ def _report(
         line = " ".join(str(error).split())
         code = error.exit_code if error is not None else 1
         return ModelReport(name, None, "failed", line, expected, 0, 0, exit_code=code)
+    state = entry.opened.refresh()
+    selected = {sample.sample_id for sample in samples}
+    resumed = len(selected & entry.before)
+    answered_now = len(selected & (state.done | state.open.keys())) - resumed
     outcome = outcomes.get(entry.run_id)
     if outcome is not None and outcome.status == "failed":
         return ModelReport(
-            name, entry.run_id, "failed", outcome.reason, expected,
-            outcome.resumed, outcome.answered, exit_code=outcome.exit_code,
+            name, entry.run_id, "failed", outcome.reason, expected, resumed, answered_now,
+            exit_code=outcome.exit_code,
         )  # fmt: skip
-    entry.opened.refresh()
-    commit = entry.opened.state.commit
-    facts = commit.facts if commit is not None else {}
+    facts = state.commit.facts if state.commit is not None else {}
     rate, asked = facts.get("flip_rate"), facts.get("flip_n")
     return ModelReport(
         model=name,
@@ -284,8 +210,8 @@ def _report(
         status=outcome.status if outcome is not None else "complete",
         reason=outcome.reason if outcome is not None else None,
         expected=expected,
-        resumed=outcome.resumed if outcome is not None else expected,
-        answered=outcome.answered if outcome is not None else 0,
+        resumed=resumed,
+        answered=answered_now,
         scores=_scores(entry.opened, store, suite, samples),
         flip_rate=rate if isinstance(rate, float) else None,
         flip_n=asked if isinstance(asked, int) else 0,

@@ -75,7 +75,7 @@ def test_a_job_is_answered_and_again_needs_nothing(
     monkeypatch.setattr(Cluster, "start", refuse)
     monkeypatch.setattr(Cluster, "rooms", lambda self: ())
     before = listing(tmp_path)
-    monkeypatch.setattr("lens_ray.evaluate.check_fits", lambda *_: None)
+    monkeypatch.setattr("lens_ray.engine.entries.check_fits", lambda *_: None)
     again = evaluate(spec)
     assert [model.resumed for model in again.models] == [60, 60]
     assert [model.answered for model in again.models] == [0, 0]
@@ -191,6 +191,27 @@ def test_interrupted_keeps_what_was_answered(tmp_path: Path) -> None:
     again = evaluate(job(tmp_path, fake()))
     assert again.models[0].resumed >= 10
     assert again.exit_code == 0
+
+
+def test_a_running_ray_is_used_and_left_alone(tmp_path: Path) -> None:
+    import ray
+
+    address = ray.get_runtime_context().gcs_address
+    spec = job(tmp_path, fake())
+    code = (
+        "import sys, ray\n"
+        "from lens_ray import JobSpec\n"
+        "from lens_ray.evaluate import evaluate\n"
+        f"report = evaluate(JobSpec.model_validate_json({spec.model_dump_json()!r}),"
+        f" address={address!r})\n"
+        "assert not ray.is_initialized()\n"
+        "sys.exit(report.exit_code)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    assert ray.is_initialized()
+    assert any(node["Alive"] for node in ray.nodes())
+    assert evaluate(spec).models[0].resumed == 60
 
 
 @pytest.mark.parametrize(

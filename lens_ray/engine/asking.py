@@ -2,29 +2,91 @@
 
 from __future__ import annotations
 
+import time
+from collections import OrderedDict
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from dataclasses import asdict
+from functools import cache
 
 from lens_ray.engine.plan import ModelPlan, generation_of
-from lens_ray.models.protocol import Completion, Request
+from lens_ray.errors import SuiteError
+from lens_ray.models.protocol import Completion, Generation, Request
 from lens_ray.scoring import RowContext, make_row, make_unanswered
 from lens_ray.scoring.mark import INFRA_ERROR
 from lens_ray.suites.sample import Sample
 from lens_ray.suites.suite import Suite
 from lens_ray.suites.templates import prompt_hash, render
 
+#: Encoded images that a replica keeps.
+_KEPT_BYTES = 256 * 2**20
+#: Longest that a replica reads images ahead while it starts.
+_WARM_S = 3.0
+
+
+class Images:
+    """The images of a suite, those read last kept in memory for the next model of the replica.
+
+    Each look at the suite's own costs a decoding, since it compares the pixels with their hash.
+    """
+
+    def __init__(self, suite: Suite, limit: int = _KEPT_BYTES) -> None:
+        """Nothing is read yet.
+
+        Args:
+            suite: Where they are.
+            limit: Bytes, encoded, that are kept.
+        """
+        self._suite = suite
+        self._limit = limit
+        self._kept: OrderedDict[str, bytes] = OrderedDict()
+        self._size = 0
+
+    def warm(self, images: AbstractSet[str]) -> None:
+        """Read images in the order of the suite's file, as far as a few seconds and memory go.
+
+        The order of the work jumps about in the file, which costs several times as much.
+        """
+        until = time.monotonic() + _WARM_S
+        for image in self._suite.image_hashes():
+            if image in images:
+                if time.monotonic() > until or self._size > self._limit / 2:
+                    return
+                with suppress(SuiteError):  # said when a sample needs it
+                    self.read(image)
+
+    def read(self, image: str) -> bytes:
+        """The encoded bytes of an image.
+
+        Raises:
+            SuiteError: It is missing or damaged.
+        """
+        if image in self._kept:
+            self._kept.move_to_end(image)
+            return self._kept[image]
+        data = self._suite.image_bytes(image)
+        self._kept[image] = data
+        self._size += len(data)
+        while self._size > self._limit and len(self._kept) > 1:
+            self._size -= len(self._kept.popitem(last=False)[1])
+        return data
+
 
 class Asking:
     """Makes the requests and the rows of one run."""
 
-    def __init__(self, model: ModelPlan, suite: Suite) -> None:
+    def __init__(self, model: ModelPlan, suite: Suite, images: Images | None = None) -> None:
         """Nothing is read yet.
 
         Args:
             model: Who is asked.
-            suite: Its samples are found by id, its images are read on demand.
+            suite: Its samples are found by id.
+            images: Of the suite; only who makes requests needs them.
         """
         self.model = model
         self._suite = suite
+        self._images = images or Images(suite)
 
     def request(self, sample_id: str) -> Request:
         """The question, its images read.
@@ -36,7 +98,7 @@ class Asking:
         return Request(
             request_id=sample_id,
             text=render(sample, self.model.spec.template),
-            images=tuple(self._suite.image_bytes(image) for image in sample.images),
+            images=tuple(self._images.read(image) for image in sample.images),
             generation=generation_of(self.model.spec, sample),
         )
 
@@ -54,7 +116,7 @@ class Asking:
 
     def _context(self, sample: Sample, attempt: int, replica: str, version: str) -> RowContext:
         model = self.model
-        generation = asdict(generation_of(model.spec, sample))
+        generation = _plain(generation_of(model.spec, sample))
         text = render(sample, model.spec.template)
         return RowContext(
             run_id=model.run_id,
@@ -70,3 +132,9 @@ class Asking:
             attempt=attempt,
             prompt_hash=prompt_hash(text, sample.images, generation),
         )
+
+
+@cache
+def _plain(generation: Generation) -> Mapping[str, object]:
+    """The parameters by name; there are only a few different ones in a run."""
+    return asdict(generation)

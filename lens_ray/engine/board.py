@@ -94,6 +94,8 @@ class Board:
         for seat in list(self.seating.seats.values()):
             starting = seat.info is None or seat.loading
             limit = settings.start_timeout_s if starting else settings.lease_timeout_s
+            if seat.checking:  # it does not call between the answers of the self-check
+                limit *= settings.flip_samples
             quiet = now - max(seat.since, seat.last_call)
             if quiet > limit and not self.desks[seat.model].ledger.held(seat.number):
                 what = "not ready" if starting else "no call"
@@ -230,7 +232,7 @@ class Board:
         elif seat.loading:
             how, pace.swap_s = "swap", now - seat.since
         seat.info, seat.model, seat.family = hello.info, hello.model, desk.family
-        seat.loading = False
+        seat.loading = seat.checking = False
         desk.start_deaths = 0
         self._awaited.discard(seat.number)
         if not desk.closed:

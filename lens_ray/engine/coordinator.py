@@ -126,7 +126,7 @@ class Coordinator:
         )
         if desk.state != "failed":
             loop = asyncio.get_running_loop()
-            outcome = await loop.run_in_executor(self._threads, _commit, self._plan, opened, desk)
+            outcome = await loop.run_in_executor(self._threads, _commit, opened, desk)
             desk.state = "done"
         self._outcomes[desk.plan.number] = outcome
         self._news.set()
@@ -157,17 +157,23 @@ class _Opened:
         logs = {model.run_id: store.run(model.run_id) for model in plan.models}
         for log in logs.values():
             log.refresh()
-        desks = [Desk(plan, model, self.suite, logs[model.run_id]) for model in plan.models]
+        samples = self.suite.select(plan.abilities, plan.limit)
+        self.selected = [sample.sample_id for sample in samples]
+        desks = [
+            Desk(model, plan.settings, self.suite, samples, logs[model.run_id])
+            for model in plan.models
+        ]
         self.sink = Sink(logs, plan.settings)
         self.board = Board(plan, desks, self.sink.add)
         self.ending: set[int] = set()
 
 
-def _commit(plan: EnginePlan, opened: _Opened, desk: Desk) -> Outcome:
+def _commit(opened: _Opened, desk: Desk) -> Outcome:
     """Blocks."""
-    commit_run(desk.log, opened.suite, plan.selected, desk.commit_facts())
-    without = len(plan.selected) - len(desk.log.state.done.intersection(plan.selected))
-    reason = f"{without} of {len(plan.selected)} samples have no answer"
+    selected = opened.selected
+    commit_run(desk.log, opened.suite, selected, desk.commit_facts())
+    without = len(selected) - len(desk.log.state.done.intersection(selected))
+    reason = f"{without} of {len(selected)} samples have no answer"
     return Outcome(
         run_id=desk.plan.run_id,
         status="incomplete" if without else "complete",

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from lens_ray.engine.asking import Asking
 from lens_ray.engine.flip import FlipCheck
 from lens_ray.engine.ledger import Ledger
 from lens_ray.engine.messages import Row
-from lens_ray.engine.plan import EnginePlan, ModelPlan, expected_costs
+from lens_ray.engine.plan import ModelPlan, expected_costs
 from lens_ray.engine.planner import Work
 from lens_ray.engine.progress import ModelProgress
+from lens_ray.engine.settings import EngineSettings
 from lens_ray.models.protocol import BackendInfo
 from lens_ray.store import RunLog
 from lens_ray.store.schema import SUPERSEDABLE
+from lens_ray.suites.sample import Sample
 from lens_ray.suites.suite import Suite
 
 #: Expected seconds of a sample of mean cost before any was answered.
@@ -46,8 +48,23 @@ class Desk:
         deaths: Replicas that died in a row without an answer.
     """
 
-    def __init__(self, plan: EnginePlan, model: ModelPlan, suite: Suite, log: RunLog) -> None:
-        """Queue what has no final row; rows that may be superseded are tried again."""
+    def __init__(
+        self,
+        model: ModelPlan,
+        settings: EngineSettings,
+        suite: Suite,
+        samples: Sequence[Sample],
+        log: RunLog,
+    ) -> None:
+        """Queue what has no final row; rows that may be superseded are tried again.
+
+        Args:
+            model: Whose run it is.
+            settings: Of the engine.
+            suite: What is asked.
+            samples: Those of it that this job asks for.
+            log: The run, refreshed.
+        """
         self.plan = model
         self.log = log
         self.family = model.family
@@ -59,14 +76,13 @@ class Desk:
         self.deaths = 0
         self.answered = 0
         self._asking = Asking(model, suite)
-        self._patience_s = plan.settings.lease_timeout_s
-        samples = [suite.by_id[name] for name in plan.selected]
+        self._patience_s = settings.lease_timeout_s
         todo = [sample for sample in samples if sample.sample_id not in log.state.done]
         self.resumed = len(samples) - len(todo)
         costs = expected_costs(samples, model.spec)
         self._costs = {sample.sample_id: costs[sample.sample_id] for sample in todo}
         self.ledger = Ledger(
-            self._costs, timeout_s=self._patience_s, attempt_cap=plan.settings.attempt_cap
+            self._costs, timeout_s=self._patience_s, attempt_cap=settings.attempt_cap
         )
         self._expected = Counter(sample.ability for sample in samples)
         self._done = self._expected - Counter(sample.ability for sample in todo)
@@ -76,7 +92,8 @@ class Desk:
         self._recent: deque[float] = deque()
         self._first: float | None = None
         self._last: float | None = None
-        self.check = FlipCheck(model.run_id, plan.selected, plan.settings.flip_samples)
+        names = [sample.sample_id for sample in samples]
+        self.check = FlipCheck(model.run_id, names, settings.flip_samples)
         if self.resumed:
             self._remember_texts()
 

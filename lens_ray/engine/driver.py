@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import ray
@@ -86,7 +86,6 @@ class Driver:
         )
         self.coordinator = options.remote(plan)
         self.replicas: dict[int, _Running] = {}
-        self.progress: Progress | None = None
 
     def step(self) -> Orders | None:
         """One exchange with the coordinator; None while it is away.
@@ -110,7 +109,6 @@ class Driver:
         for note in orders.notes:
             log.warning("%s", note)
         self._make_true(orders.wanted)
-        self.progress = orders.progress
         return orders
 
     def stop(self) -> None:
@@ -177,6 +175,7 @@ def drive(
         ClusterError: The coordinator stays away.
         LensError: The store fails, or what `check` raises.
     """
+    began = time.monotonic()
     driver = Driver(plan)
     away_since: float | None = None
     try:
@@ -191,7 +190,8 @@ def drive(
                 continue
             away_since = None
             if on_progress is not None:
-                on_progress(orders.progress)
+                # The coordinator may be younger than the job.
+                on_progress(replace(orders.progress, seconds=time.monotonic() - began))
             if orders.outcomes is not None:
                 return orders.outcomes
     except BaseException:  # whatever ends the driver, what was answered is written first

@@ -10,11 +10,13 @@ import asyncio
 import math
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Executor
 
 from lens_ray.engine.asking import Asking
 from lens_ray.engine.messages import Row
-from lens_ray.models.protocol import Backend, BackendInfo, Completion
+from lens_ray.errors import SuiteError
+from lens_ray.models.protocol import Backend, BackendInfo, Completion, Request
 from lens_ray.scoring.plain import storable
 
 #: Questions at hand last for so many seconds, where answers are that fast.
@@ -37,7 +39,14 @@ class Feeder:
         info: What the backend says of itself.
     """
 
-    def __init__(self, backend: Backend, info: BackendInfo, asking: Asking, replica: str) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        info: BackendInfo,
+        asking: Asking,
+        replica: str,
+        reader: Executor,
+    ) -> None:
         """Start the calls; they wait for questions.
 
         Args:
@@ -45,6 +54,7 @@ class Feeder:
             info: What it says of itself.
             asking: The model's requests and rows.
             replica: Name of the replica, for the rows.
+            reader: One thread, which reads the images.
         """
         self.rows: list[Row] = []
         self.errors: list[Row] = []
@@ -54,6 +64,7 @@ class Feeder:
         self._backend = backend
         self._asking = asking
         self._replica = replica
+        self._reader = reader
         self._queue: deque[str] = deque()
         self._attempts: dict[str, int] = {}
         self._arrived = asyncio.Condition()
@@ -125,15 +136,14 @@ class Feeder:
             self.news.clear()
             await self.news.wait()
 
-    async def alone(self, sample_ids: Iterable[str]) -> Mapping[str, str]:
+    async def alone(self, sample_ids: Sequence[str]) -> Mapping[str, str]:
         """The stored form of the texts of some samples, asked one at a time."""
         texts = {}
-        for sample_id in sample_ids:
-            request = self._asking.request(sample_id)
+        for request in await self._requests(sample_ids):
             async for completion in self._backend.generate([request]):
                 self._check_version(completion)
                 if completion.error is None:
-                    texts[sample_id] = storable(completion.text)
+                    texts[request.request_id] = storable(completion.text)
         return texts
 
     async def close(self) -> None:
@@ -160,13 +170,36 @@ class Feeder:
 
     async def _ask(self, sample_ids: list[str]) -> None:
         missing = set(sample_ids)
-        requests = [self._asking.request(sample_id) for sample_id in sample_ids]
-        async for completion in self._backend.generate(requests):
+        async for completion in self._backend.generate(await self._requests(sample_ids)):
             self._take(completion)
             missing.discard(completion.request_id)
-        for sample_id in sorted(missing):
-            cause = "the backend gave no answer"
-            self._take(Completion(sample_id, "", "error", error=cause))
+        for sample_id in sorted(missing.intersection(self._attempts)):
+            self._fail(sample_id, "the backend gave no answer")
+
+    async def _requests(self, sample_ids: Sequence[str]) -> list[Request]:
+        """The questions with their images; one whose image cannot be read fails by itself."""
+        loop = asyncio.get_running_loop()
+        # One hop for all: while the model computes, each change of threads waits for it.
+        made = await loop.run_in_executor(self._reader, self._make, sample_ids)
+        requests = []
+        for sample_id, request in zip(sample_ids, made, strict=True):
+            if isinstance(request, Request):
+                requests.append(request)
+            else:
+                self._fail(sample_id, str(request))
+        return requests
+
+    def _make(self, sample_ids: Sequence[str]) -> list[Request | SuiteError]:
+        made: list[Request | SuiteError] = []
+        for sample_id in sample_ids:
+            try:
+                made.append(self._asking.request(sample_id))
+            except SuiteError as error:
+                made.append(error)
+        return made
+
+    def _fail(self, sample_id: str, cause: str) -> None:
+        self._take(Completion(sample_id, "", "error", error=cause))
 
     def _take(self, completion: Completion) -> None:
         self._check_version(completion)

@@ -176,17 +176,16 @@ class Ledger:
         """
         if not self.duplicates or self._waiting or self._leases.get(replica):
             return None
-        others = sorted(
-            ((number, sample) for holder, leases in self._leases.items() if holder != replica
-             for number, lease in leases.items() for sample in lease.samples),
-            key=lambda held: (-held[0], self._items[held[1]].cost, held[1]),
-        )  # fmt: skip
-        taken = [
-            sample
-            for _, sample in others
+        single = (
+            (-number, self._items[sample].cost, sample)
+            for holder, leases in self._leases.items()
+            if holder != replica
+            for number, lease in leases.items()
+            for sample in lease.samples
             if len(self._items[sample].holders) == 1 and not self._items[sample].suspect
-        ]
-        return self._grant(replica, taken[:n], now) if taken and n > 0 else None
+        )
+        taken = [sample for _, _, sample in heapq.nsmallest(n, single)]
+        return self._grant(replica, taken, now) if taken else None
 
     def adopt(self, replica: int, sample_ids: Iterable[str], now: float) -> None:
         """Believe a replica that says which samples it works on, whatever was handed out to it."""

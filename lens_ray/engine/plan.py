@@ -51,12 +51,16 @@ class ModelPlan:
 class EnginePlan:
     """Everything that the actors know; the rest they read from the store and the suite.
 
+    It stays small (no sample ids, no tensor names): Ray keeps arguments of more than 100 KB in its
+    object store, from which they may be gone when the coordinator is to be started again.
+
     Attributes:
         store: URL of the store.
         suite: Name of the suite.
         suite_digest: Its digest.
         suite_location: Folder or URL where it lies on the driver's machine.
-        selected: Ids of the samples to answer, in the suite's order.
+        abilities: Of the suite that are asked; None is all of them.
+        limit: At most so many samples; None is all of them.
         models: Whose runs are to be brought to their end.
         rooms: Machines of the cluster.
         settings: Of the engine.
@@ -66,7 +70,8 @@ class EnginePlan:
     suite: str
     suite_digest: str
     suite_location: str
-    selected: tuple[str, ...]
+    abilities: tuple[str, ...] | None
+    limit: int | None
     models: tuple[ModelPlan, ...]
     rooms: tuple[Room, ...]
     settings: EngineSettings = field(default_factory=EngineSettings)

@@ -10,10 +10,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 
-from lens_ray.engine.asking import Asking
+from lens_ray.engine.asking import Asking, Images
 from lens_ray.engine.feeder import Feeder
 from lens_ray.engine.messages import Directive, Hello, Report, Trouble
 from lens_ray.engine.opening import find_weights, open_suite
@@ -54,6 +55,8 @@ class Replica:
         self._model = plan.models[model]
         self._pull = pull
         self._hello: Hello | None = None
+        self._images: Images | None = None
+        self._reader = ThreadPoolExecutor(1, thread_name_prefix="images")
 
     async def run(self) -> None:
         """Start the model, and work until told to stop.
@@ -65,7 +68,7 @@ class Replica:
         try:
             backend = create_backend(self._model.spec, find_weights(self._model))
             suite, info = await asyncio.gather(
-                loop.run_in_executor(None, open_suite, self._plan), backend.start()
+                loop.run_in_executor(self._reader, self._open), backend.start()
             )
         except LensError as error:
             await self._exchange(self._trouble(error))
@@ -82,11 +85,23 @@ class Replica:
                     return
                 self._hello = Hello(number, info)
         finally:
+            self._reader.shutdown(wait=False, cancel_futures=True)
             await backend.close()
+
+    def _open(self) -> Suite:
+        """The suite, its images being read while the model is loaded; in the reader's thread."""
+        suite = open_suite(self._plan)
+        self._images = Images(suite)
+        samples = suite.select(self._plan.abilities, self._plan.limit)
+        needed = {image for sample in samples for image in sample.images}
+        self._reader.submit(self._images.warm, needed)
+        return suite
 
     async def _work(self, backend: Backend, info: BackendInfo, suite: Suite) -> int | None:
         """Answer for the model at hand; returns the next one's number, or None at the end."""
-        feeder = Feeder(backend, info, Asking(self._model, suite), f"replica-{self._seat}")
+        assert self._images is not None
+        asking = Asking(self._model, suite, self._images)
+        feeder = Feeder(backend, info, asking, f"replica-{self._seat}", self._reader)
         checked: Mapping[str, str] | None = None
         try:
             while True:

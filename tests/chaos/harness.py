@@ -50,10 +50,10 @@ class Started:
     delivered: list[Kill] = field(default_factory=list)
 
 
-def random_kills(kinds: Sequence[str], total: int, seed: int) -> list[Kill]:
+def random_kills(kinds: Sequence[str], total: int, seed: int, *, until: float = 0.85) -> list[Kill]:
     """One kill of each kind, in an order of progress that the seed decides."""
     draw = random.Random(seed)
-    moments = sorted(draw.sample(range(1, int(total * 0.9)), len(kinds)))
+    moments = sorted(draw.sample(range(1, int(total * until)), len(kinds)))
     shuffled = list(kinds)
     draw.shuffle(shuffled)
     return [Kill(kind, at) for kind, at in zip(shuffled, moments, strict=True)]

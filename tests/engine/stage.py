@@ -41,7 +41,6 @@ def make_plan(
     *specs: ModelSpec,
     need: Need = Need(1.0),  # noqa: B008  frozen
     rooms: tuple[Room, ...] = ROOMS,
-    selected: tuple[str, ...] | None = None,
     **settings: Any,
 ) -> EnginePlan:
     """A plan whose runs are open in a store of the folder."""
@@ -64,7 +63,8 @@ def make_plan(
         suite=suite.name,
         suite_digest=suite.digest,
         suite_location=suite.location,
-        selected=selected or tuple(suite.by_id),
+        abilities=None,
+        limit=None,
         models=tuple(models),
         rooms=rooms,
         settings=EngineSettings(**{"flush_s": 0.1, **settings}),

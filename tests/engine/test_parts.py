@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import threading
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from lens_ray.engine.cluster import Cluster
+from lens_ray.engine.entries import Entry, planned
 from lens_ray.engine.flip import FlipCheck
 from lens_ray.engine.hold import hold_runs
 from lens_ray.engine.interrupt import sigterm_interrupts
@@ -23,6 +25,7 @@ from lens_ray.models.identity import identify
 from lens_ray.models.spec import ModelSpec
 from lens_ray.store import RunLog, Store
 from lens_ray.suites.sample import Sample
+from lens_ray.suites.suite import Suite
 from lens_ray.testing.tiny_checkpoint import make_tiny_checkpoint
 from tests.engine.stage import fake, make_plan, small_suite
 from tests.suites.makers import OPEN
@@ -236,8 +239,24 @@ def test_an_actor_finds_the_drivers_suite_and_no_other(tmp_path: Path) -> None:
     suite = small_suite(tmp_path, 2)
     plan = make_plan(tmp_path, suite, fake())
     assert open_suite(plan).digest == suite.digest
-    import dataclasses
-
     other = small_suite(tmp_path / "other", 3)
     with pytest.raises(SuiteError, match="now holds digest"):
         open_suite(dataclasses.replace(plan, suite_location=other.location))
+
+
+def test_a_plan_stays_small_enough_to_be_kept_with_its_actor(tmp_path: Path) -> None:
+    """Of eleven real checkpoints; Ray stores arguments of 100 KB elsewhere, where they may go."""
+    import pickle
+
+    suite = small_suite(tmp_path, 400)
+    path = make_tiny_checkpoint(tmp_path / "tiny")
+    specs = [ModelSpec(name=f"m{n}", path=path, template="bare") for n in range(11)]
+    models = planned([entry(spec, suite, tmp_path) for spec in specs])
+    plan = dataclasses.replace(make_plan(tmp_path, suite, fake()), models=models)
+    assert len(pickle.dumps(plan)) < 20_000
+
+
+def entry(spec: ModelSpec, suite: Suite, folder: Path) -> Entry:
+    made = Entry(spec, identity=identify(spec), need=Need(1.0))
+    made.open(Store(str(folder / "store"), create=True), suite, "test")
+    return made

@@ -14,10 +14,11 @@ import pytest
 import lens_ray.engine.replica as replica_module
 from lens_ray.engine.coordinator import Coordinator
 from lens_ray.engine.planner import Need, Room
-from lens_ray.errors import CheckpointError, EnvironmentFailure, StoreUnavailable
+from lens_ray.errors import CheckpointError, EnvironmentFailure, StoreUnavailable, SuiteError
 from lens_ray.models.protocol import BackendInfo, Completion, Request
 from lens_ray.models.spec import ModelSpec
 from lens_ray.store import RunLog, Store
+from lens_ray.suites.suite import Suite
 from lens_ray.testing.fake_backend import FakeBackend
 from tests.engine.stage import Stage, fake, make_plan, play, rows_of, small_suite
 
@@ -331,3 +332,61 @@ def test_a_replica_that_dies_while_it_loads_is_tried_again(
     if dies == 5:
         assert outcome.reason is not None
         assert outcome.reason.startswith("its replicas died 3 times while they loaded it: ")
+
+
+def test_an_image_that_cannot_be_read_costs_only_its_sample(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    suite = small_suite(tmp_path, 12)
+    damaged = suite.by_id["t/4"].images[0]
+    read = Suite.image_bytes
+
+    def image_bytes(self: Suite, image: str) -> bytes:
+        if image == damaged:
+            raise SuiteError(f"image {image[:12]} has other pixels than its hash says")
+        return read(self, image)
+
+    monkeypatch.setattr(Suite, "image_bytes", image_bytes)
+    plan = make_plan(tmp_path, suite, fake(batch=4))
+    (outcome,), _ = play(plan)
+    rows = rows_of(plan)
+    assert outcome.status == "incomplete"
+    assert [n for n, row in rows.items() if row["status"] == "infra_error"] == ["t/4"]
+    assert rows["t/4"]["cause"] == f"image {damaged[:12]} has other pixels than its hash says"
+
+
+def test_a_run_that_only_lacks_its_commit_gets_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    suite = small_suite(tmp_path, 20)
+    plan = make_plan(tmp_path, suite, fake())
+    with monkeypatch.context() as patch:
+
+        def fail(*_: object, **__: object) -> None:
+            raise StoreUnavailable("gone")
+
+        patch.setattr(RunLog, "commit", fail)
+        with pytest.raises(StoreUnavailable, match="gone"):
+            play(plan)
+    assert len(rows_of(plan)) == 20
+    (outcome,), _ = play(plan)
+    assert (outcome.status, outcome.resumed, outcome.answered) == ("complete", 20, 0)
+    assert (outcome.flip_rate, outcome.flip_n) == (0.0, 16)
+    assert Store(plan.store).run(outcome.run_id).refresh().complete
+
+
+def test_flips_are_counted(tmp_path: Path, mended: type[Mended]) -> None:
+    seen: set[str] = set()
+
+    def unsteady(self: FakeBackend, request: Request) -> str:
+        again = request.request_id in seen
+        seen.add(request.request_id)
+        return f"{request.request_id} again" if again else request.request_id
+
+    mended._text = unsteady  # type: ignore[method-assign]
+    plan = make_plan(tmp_path, small_suite(tmp_path), fake(replicas=1))
+    (outcome,), _ = play(plan)
+    assert (outcome.flip_rate, outcome.flip_n) == (1.0, 16)
+    commit = Store(plan.store).run(outcome.run_id).refresh().commit
+    assert commit is not None
+    assert commit.facts["flip_rate"] == 1.0

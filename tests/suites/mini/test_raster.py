@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lens_ray.suites.mini import raster
-from lens_ray.suites.mini.entity import BRANDS, CREATURES, _emblem
+from lens_ray.suites.mini.entity import BRANDS, CREATURES, emblem
 from lens_ray.suites.mini.font import glyph, text_width
 from lens_ray.suites.mini.ocr import NEIGHBOURS, PLACES, WORDS
 
@@ -81,7 +81,7 @@ def test_grain_stays_within_its_amplitude_and_has_no_bias() -> None:
 
 
 def test_what_is_to_be_told_apart_differs() -> None:
-    masks = {name: _emblem(name, 1) for name in BRANDS}
+    masks = {name: emblem(name, 1) for name in BRANDS}
     for one in BRANDS:
         for other in BRANDS:
             assert one == other or np.count_nonzero(masks[one] != masks[other]) >= 12

@@ -1,0 +1,114 @@
+"""The models of a job, before the work: who each one is, and where its rows are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from lens_ray.engine.placement import check_fits, need_of
+from lens_ray.engine.plan import ModelPlan, family_of, run_id_of
+from lens_ray.engine.planner import Need, Room
+from lens_ray.errors import LensError
+from lens_ray.models.identity import Identity, identify
+from lens_ray.models.spec import ModelSpec
+from lens_ray.store import RunHeader, RunLog, Store
+from lens_ray.suites.suite import Suite
+
+
+@dataclass(slots=True)
+class Entry:
+    """One model of a job.
+
+    Attributes:
+        spec: As in the job.
+        identity: Who it is.
+        need: What one replica of it occupies.
+        error: Why it cannot be asked.
+        run_id: Of its run.
+        log: Its run.
+        before: Its samples that had a final row before the work.
+    """
+
+    spec: ModelSpec
+    identity: Identity | None = None
+    need: Need | None = None
+    error: LensError | None = None
+    run_id: str | None = None
+    log: RunLog | None = None
+    before: frozenset[str] = frozenset()
+
+    @property
+    def opened(self) -> RunLog:
+        """Its run, which was opened."""
+        assert self.log is not None
+        return self.log
+
+    def open(self, store: Store, suite: Suite, job: str) -> None:
+        """Find or register its run."""
+        if self.identity is None:
+            return
+        spec = self.spec
+        self.run_id = run_id_of(spec, self.identity, suite.digest)
+        header = RunHeader(
+            run_id=self.run_id,
+            model=spec.name,
+            model_key=self.identity.model_key,
+            weights_digest=self.identity.weights_digest,
+            suite=suite.name,
+            suite_digest=suite.digest,
+            template=spec.template,
+            backend=spec.backend,
+            backend_path=spec.path,
+            access=spec.access,
+            step=spec.step,
+            generation=spec.generation,
+            created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            job=job,
+        )
+        self.log = store.open_run(header)
+        self.before = self.log.refresh().done
+
+
+def identify_all(specs: Iterable[ModelSpec], suite: Suite, rooms: Sequence[Room]) -> list[Entry]:
+    """Find out who each model is; a mistake in one does not keep the others from being asked.
+
+    Raises:
+        LensError: The first model's, where none can be asked.
+    """
+    gpu = any(room.gpus for room in rooms)
+    entries = []
+    for spec in specs:
+        entry = Entry(spec)
+        try:
+            entry.identity = identify(spec, gpu=gpu)
+            entry.need = need_of(spec, gpu=gpu)
+            check_fits(spec, entry.need, rooms)
+        except LensError as error:
+            entry.identity, entry.error = None, error
+        entries.append(entry)
+    if all(entry.error is not None for entry in entries):
+        first = entries[0].error
+        assert first is not None
+        raise type(first)(f"model {entries[0].spec.name}: {first}") from first
+    return entries
+
+
+def planned(entries: Iterable[Entry]) -> tuple[ModelPlan, ...]:
+    """What the engine is to know of models whose runs are open."""
+    models = []
+    for number, entry in enumerate(entries):
+        assert entry.identity is not None
+        assert entry.need is not None
+        header = entry.opened.header
+        model = ModelPlan(
+            number=number,
+            run_id=header.run_id,
+            stored_name=header.model,
+            spec=entry.spec,
+            identity=replace(entry.identity, facts=None),
+            need=entry.need,
+            family=family_of(entry.spec, entry.identity),
+        )
+        models.append(model)
+    return tuple(models)
