@@ -238,6 +238,8 @@ class Board:
         if not desk.closed:
             desk.meet(hello.info, how, now - seat.since)
             desk.ledger.adopt(seat.number, hello.held, now)
+        if hello.note is not None:
+            self.notes.append(f"{desk.plan.spec.name}: {hello.note}")
         if not hello.info.can_load_weights:
             for other in self.desks:
                 other.family = f"{other.plan.family}/{other.plan.number}"

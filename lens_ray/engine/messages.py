@@ -26,12 +26,14 @@ class Hello:
         info: What its backend says.
         held: Samples that it works on, or whose rows it has.
         first: Whether it has just started.
+        note: A line for the log.
     """
 
     model: int
     info: BackendInfo
     held: tuple[str, ...] = ()
     first: bool = False
+    note: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,9 @@ its rows, and introduces itself when the coordinator is back. Ray does not resta
 from __future__ import annotations
 
 import asyncio
+import io
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
@@ -18,10 +19,10 @@ from lens_ray.engine.asking import Asking, Images
 from lens_ray.engine.feeder import Feeder
 from lens_ray.engine.messages import Directive, Hello, Report, Trouble
 from lens_ray.engine.opening import find_weights, open_suite
-from lens_ray.engine.plan import EnginePlan
+from lens_ray.engine.plan import EnginePlan, ModelPlan
 from lens_ray.errors import CheckpointError, ClusterError, LensError
 from lens_ray.models import create_backend
-from lens_ray.models.protocol import Backend, BackendInfo
+from lens_ray.models.protocol import Backend, BackendInfo, Generation, Request
 from lens_ray.suites.suite import Suite
 
 #: Calls follow each other no faster, unless the engine has nothing to do.
@@ -73,8 +74,16 @@ class Replica:
         except LensError as error:
             await self._exchange(self._trouble(error))
             return
-        self._hello = Hello(self._model.number, info, first=True)
         try:
+            note = None
+            if (
+                info.can_load_weights
+                and self._has_kin()
+                and not await _bears_a_swap(backend, self._model)
+            ):
+                note = "its own weights, loaded again, change its answers; cold starts from here on"
+                info = replace(info, can_load_weights=False)
+            self._hello = Hello(self._model.number, info, first=True, note=note)
             while (number := await self._work(backend, info, suite)) is not None:
                 self._model = self._plan.models[number]
                 try:
@@ -87,6 +96,10 @@ class Replica:
         finally:
             self._reader.shutdown(wait=False, cancel_futures=True)
             await backend.close()
+
+    def _has_kin(self) -> bool:
+        """Whether the job has another model that this replica could take by a swap."""
+        return sum(model.family == self._model.family for model in self._plan.models) > 1
 
     def _open(self) -> Suite:
         """The suite, its images being read while the model is loaded; in the reader's thread."""
@@ -172,3 +185,30 @@ class Replica:
         line = " ".join(str(error).split())
         trouble = Trouble(self._model.number, line, error.exit_code, swap)
         return Report(self._seat, trouble=trouble)
+
+
+async def _bears_a_swap(backend: Backend, model: ModelPlan) -> bool:
+    """The canary of design contract 6: to load its own weights again must change no answer."""
+    before = [text async for text in _canaries(backend)]
+    try:
+        await backend.load_weights(find_weights(model), model.identity.weights_digest)
+    except CheckpointError:
+        return True  # the swap will be refused in the same words, and the log has them then
+    return before == [text async for text in _canaries(backend)]
+
+
+async def _canaries(backend: Backend) -> AsyncIterator[str]:
+    """Answers about two pictures that are in no suite, so that none of its samples is at fault."""
+    for number, text in enumerate(("what colour is this?", "how many things are there?")):
+        request = Request(f"canary-{number}", text, (_picture(number),), Generation())
+        async for completion in backend.generate([request]):
+            yield completion.text
+
+
+def _picture(number: int) -> bytes:
+    from PIL import Image
+
+    sink = io.BytesIO()
+    ramp = Image.linear_gradient("L") if number else Image.radial_gradient("L")
+    Image.merge("RGB", (ramp, ramp.rotate(90), ramp.rotate(180))).resize((64, 64)).save(sink, "PNG")
+    return sink.getvalue()

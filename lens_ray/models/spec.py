@@ -91,6 +91,7 @@ class FakeOptions(ClosedModel):
         start_error: `start` raises `CheckpointError` with this text.
         load_error: `load_weights` raises `CheckpointError` with this text.
         can_load_weights: Whether `load_weights` is offered.
+        stale: What `load_weights` leaves behind changes the answers.
     """
 
     seed: int = 0
@@ -115,6 +116,7 @@ class FakeOptions(ClosedModel):
     start_error: str | None = None
     load_error: str | None = None
     can_load_weights: bool = True
+    stale: bool = False
 
     @field_validator("state_dir")
     @classmethod

@@ -100,7 +100,8 @@ class FakeBackend:
             raise CheckpointError(
                 options.load_error or f"{path}: this model takes no other weights"
             )
-        self._weights, self._weight_version = path, weight_version
+        self._weights = f"{path} and {self._weights}" if options.stale else path
+        self._weight_version = weight_version
 
     async def close(self) -> None:
         """Nothing to free."""

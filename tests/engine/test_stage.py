@@ -97,6 +97,15 @@ def test_a_refused_swap_becomes_a_cold_start_that_the_log_names(tmp_path: Path) 
     assert any("cold start instead of a swap: config.json differs" in n for n in stage.notes)
 
 
+def test_an_engine_that_its_own_weights_change_is_not_trusted_with_others(tmp_path: Path) -> None:
+    specs = [fake(f"m{n}", stale=True) for n in range(3)]
+    plan = make_plan(tmp_path, small_suite(tmp_path), *specs, need=Need(2.0))
+    outcomes, stage = play(plan)
+    assert [outcome.status for outcome in outcomes] == ["complete"] * 3
+    assert sorted(stage.started.values()) == [0, 1, 2]
+    assert any("its own weights, loaded again, change its answers" in n for n in stage.notes)
+
+
 def test_a_model_that_cannot_be_loaded_fails_alone(tmp_path: Path) -> None:
     specs = [fake("good"), fake("bad", start_error="no weights in bad"), fake("also")]
     outcomes, stage = play(make_plan(tmp_path, small_suite(tmp_path), *specs))
@@ -170,7 +179,8 @@ def test_answers_of_other_weights_are_refused(
     specs = [fake(f"m{n}", replicas=1) for n in range(2)]
     plan = make_plan(tmp_path, small_suite(tmp_path), *specs, rooms=(Room(1.0),))
     outcomes, stage = play(plan)
-    assert len(asked) == 1
+    # The canary of the first engine, the swap, and the canary of the one that was started cold.
+    assert asked == ["weights-m0", "weights-m1", "weights-m1"]
     assert [outcome.status for outcome in outcomes] == ["complete"] * 2
     assert any("was answered by weights" in note for note in stage.notes)
     for number in range(2):
