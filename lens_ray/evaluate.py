@@ -122,6 +122,7 @@ def evaluate(
     suite = load_suite(spec.suite)
     limit = spec.limit if limit is None else limit
     samples = suite.select(spec.abilities, limit)
+    suite.look_ahead(samples)
     selected = tuple(sample.sample_id for sample in samples)
     place = Store(store or spec.store, create=True)
     settings = settings or EngineSettings()

@@ -102,6 +102,27 @@ class Suite:
         """Width and height of each image."""
         return self._shelf.sizes()
 
+    def look_ahead(self, samples: Sequence[Sample], pixels: int = 100_000_000) -> None:
+        """Read images before anything is started or written, so that a damaged one is said at once.
+
+        Args:
+            samples: Whose images.
+            pixels: Where to stop; what comes after it in a large suite is found by who asks.
+
+        Raises:
+            SuiteError: One is missing, damaged or too large.
+        """
+        wanted = {image for sample in samples for image in sample.images}
+        sizes = self.image_sizes()
+        for image in sorted(wanted - sizes.keys()):
+            self.image_bytes(image)
+        for image, (width, height) in sizes.items():
+            if image in wanted:
+                self.image_bytes(image)
+                pixels -= width * height
+                if pixels < 0:
+                    return
+
     def select(
         self, abilities: Sequence[str] | None = None, limit: int | None = None
     ) -> tuple[Sample, ...]:

@@ -305,3 +305,27 @@ def test_a_limit_takes_from_every_subtask_and_keeps_groups_whole(tmp_path: Path)
     assert len(suite.select(None, 24)) == 24
     with pytest.raises(SuiteError, match="limit: 0"):
         suite.select(None, 0)
+
+
+def test_a_damaged_image_is_found_ahead_where_it_is_asked_for(tmp_path: Path) -> None:
+    one, image = sample(1)
+    two, other = sample(2)
+    suite = write_suite(
+        "t", [one, two], {**image, **other}, tmp_path / "s", licence="x", revision="1"
+    )
+    read: list[str] = []
+
+    class Looked(Suite):
+        def image_bytes(self, image: str) -> bytes:
+            read.append(image)
+            return super().image_bytes(image)
+
+    looked = Looked(suite.name, suite.digest, suite.samples, suite.info, suite.location)
+    looked.look_ahead([two])
+    assert read == list(two.images)
+    read.clear()
+    looked.look_ahead([one, two], pixels=1)
+    assert len(read) == 1
+    lost = dataclasses.replace(one, images=("0" * 64,))
+    with pytest.raises(SuiteError, match="holds no image"):
+        looked.look_ahead([lost])
