@@ -67,7 +67,7 @@ def make_row(sample: Sample, completion: Completion, context: RowContext) -> dic
     if completion.request_id != sample.sample_id:
         raise ValueError(f"completion {completion.request_id!r} is not of {sample.sample_id!r}")
     if completion.error is not None or completion.finish_reason == "error":
-        cause = completion.error or "the backend reported an error without a cause"
+        cause = (completion.error or "").strip() or "the backend reported an error without a cause"
         return make_unanswered(sample, INFRA_ERROR, cause, context, completion)
     # The stored form is marked, so that `rescore` reads what was marked here.
     outcome = mark(sample, storable(completion.text), completion.finish_reason)

@@ -67,6 +67,7 @@ def completion(text: str, finish: str = "stop", error: str | None = None) -> Com
         (completion("", "content_filter"), "refused", 0.0, None, "none"),
         (completion("B", "error", "engine died"), "infra_error", None, None, "none"),
         (completion("B", "error"), "infra_error", None, None, "none"),
+        (completion("B", "error", " "), "infra_error", None, None, "none"),
         (completion("B", "stop", "cut off"), "infra_error", None, None, "none"),
     ],
 )
