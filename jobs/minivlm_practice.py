@@ -7,6 +7,7 @@ pictures.
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -37,6 +38,8 @@ _ZONES = {
 }
 
 Turn = tuple[str, str]
+#: Left, top, width, height in pixels.
+Box = tuple[int, int, int, int]
 
 
 def _briefly(question: str, answer: str) -> Turn:
@@ -65,9 +68,8 @@ class _Thing:
     column: int
 
 
-def _draw(
-    rng: random.Random, image: Image, thing: _Thing, wide: int, high: int, level: int
-) -> None:
+def _draw(rng: random.Random, image: Image, thing: _Thing, wide: int, high: int, level: int) -> Box:
+    """Draw a thing into its cell; returns where it is."""
     if thing.name in _SHAPES:
         smallest = 13 if thing.pattern != "plain" else 9
         mask = shape_mask(thing.name, rng.randrange(smallest, max(smallest + 1, min(wide, high))))
@@ -80,9 +82,18 @@ def _draw(
     y = thing.row * high + rng.randrange(max(1, high - tall))
     tint = shade(rng, COLOURS[thing.colour], 8 + 4 * level)
     stamp(image, mask, x, y, tint, thing.pattern)
+    return x, y, broad, tall
 
 
-def _scene(rng: random.Random) -> tuple[Image, list[_Thing], tuple[int, int]]:
+@dataclass(frozen=True)
+class _Scene:
+    image: Image
+    things: list[_Thing]
+    boxes: list[Box]
+    grid: tuple[int, int]
+
+
+def _scene(rng: random.Random) -> _Scene:
     columns, rows = rng.choice(((2, 2), (3, 2), (3, 3), (3, 3)))
     image, level = canvas(rng, dark=rng.randrange(5) == 0), rng.randrange(4)
     names = [*_SHAPES, *_SHAPES, *ICONS, *BRANDS]
@@ -96,9 +107,8 @@ def _scene(rng: random.Random) -> tuple[Image, list[_Thing], tuple[int, int]]:
             continue
         pattern = rng.choice(_PATTERNS) if name in _SHAPES and SIDE // columns > 20 else "plain"
         things.append(_Thing(name, rng.choice(palette), pattern, row, column))
-    for thing in things:
-        _draw(rng, image, thing, SIDE // columns, SIDE // rows, level)
-    return grain(image, rng, GRAIN[level]), things, (columns, rows)
+    boxes = [_draw(rng, image, thing, SIDE // columns, SIDE // rows, level) for thing in things]
+    return _Scene(grain(image, rng, GRAIN[level]), things, boxes, (columns, rows))
 
 
 def _about_one(rng: random.Random, things: Sequence[_Thing], grid: tuple[int, int]) -> Turn:
@@ -157,13 +167,14 @@ def _about_all(rng: random.Random, things: Sequence[_Thing]) -> Turn:
 
 
 def _things(rng: random.Random) -> tuple[Image, list[Turn]]:
-    image, things, grid = _scene(rng)
+    scene = _scene(rng)
+    things = scene.things
     turns = [
         _about_all(rng, things) if len(things) > 1 and rng.randrange(3) == 0
-        else _about_one(rng, things, grid)
+        else _about_one(rng, things, scene.grid)
         for _ in range(7)
     ]  # fmt: skip
-    return image, turns
+    return scene.image, turns
 
 
 def _near(rng: random.Random, word: str) -> str:
@@ -204,21 +215,82 @@ def _writing(rng: random.Random) -> tuple[Image, list[Turn]]:
     return grain(image, rng, GRAIN[level]), turns
 
 
-def _tiles(rng: random.Random) -> tuple[Image, list[Turn]]:
-    """Four or nine plain tiles and one question: the first that is learned is to look there."""
+def _tile_grid(rng: random.Random) -> tuple[Image, list[str], list[Box]]:
+    """Four or nine plain tiles, their colours, and where they are."""
     side = rng.choice((2, 2, 3))
     image, pitch = canvas(rng), SIDE // side
     worn = [rng.choice(list(COLOURS)) for _ in range(side * side)]
-    for cell, name in enumerate(worn):
-        x, y = cell % side * pitch, cell // side * pitch
-        rect(image, x, y, pitch, pitch, shade(rng, COLOURS[name]))
+    boxes = [(cell % side * pitch, cell // side * pitch, pitch, pitch) for cell in range(side**2)]
+    for name, box in zip(worn, boxes, strict=True):
+        rect(image, *box, shade(rng, COLOURS[name]))
+    return image, worn, boxes
+
+
+def _tiles(rng: random.Random) -> tuple[Image, list[Turn]]:
+    """Plain tiles and one question: the first that is learned is to look there."""
+    image, worn, boxes = _tile_grid(rng)
+    side = math.isqrt(len(boxes))
     asked = rng.randrange(side * side)
     label = "ABC"[asked // side] + "123"[asked % side]
     return image, [_briefly(f"what colour is cell {label}?", worn[asked])]
 
 
+def _names(rng: random.Random) -> tuple[Image, list[Turn]]:
+    """Things in the cells, and what one of them is: to find a thing it must be known first."""
+    scene = _scene(rng)
+    thing = rng.choice(scene.things)
+    cell = "ABC"[thing.row] + "123"[thing.column]
+    return scene.image, [_briefly(f"what is in cell {cell}?", thing.name)]
+
+
+def _sign_grid(rng: random.Random) -> tuple[Image, list[str], list[Box], int]:
+    """A picture with a letter or a digit in every cell, what they are, where, and the columns."""
+    side, dark = rng.choice((1, 2, 2, 3)), rng.randrange(2) == 0
+    image, level, pitch = canvas(rng, dark=dark), rng.randrange(4), SIDE // side
+    shown = [rng.choice(_SIGNS) for _ in range(side * side)]
+    ink = rng.randrange(150, 250) if dark else rng.randrange(10, 90)
+    boxes = []
+    for cell, sign in enumerate(shown):
+        scale = 2 if side > 1 or rng.randrange(2) else rng.randrange(1, 5)
+        x = cell % side * pitch + rng.randrange(pitch - 5 * scale)
+        y = cell // side * pitch + rng.randrange(pitch - 7 * scale)
+        text(image, sign, x, y, (ink, ink, ink), scale)
+        boxes.append((x, y, 5 * scale, 7 * scale))
+    return grain(image, rng, GRAIN[level]), shown, boxes, side
+
+
+def _signs(rng: random.Random) -> tuple[Image, list[Turn]]:
+    """A letter or a digit in every cell, and which one it is."""
+    image, shown, _, side = _sign_grid(rng)
+    asked = rng.randrange(side * side)
+    label = "ABC"[asked // side] + "123"[asked % side]
+    return image, [_briefly(f"read cell {label}.", shown[asked])]
+
+
+def sight(rng: random.Random) -> tuple[Image, list[tuple[tuple[str, ...], Box]]]:
+    """A picture, and what there is to see in it: the words for each thing, and where it is."""
+    kind = rng.randrange(6)
+    if kind < 3:
+        scene = _scene(rng)
+        words = [
+            (thing.name, thing.colour, *((thing.pattern,) if thing.name in _SHAPES else ()))
+            for thing in scene.things
+        ]
+        return scene.image, list(zip(words, scene.boxes, strict=True))
+    if kind < 5:
+        image, shown, boxes, _ = _sign_grid(rng)
+        return image, [((sign,), box) for sign, box in zip(shown, boxes, strict=True)]
+    image, worn, boxes = _tile_grid(rng)
+    return image, [((colour,), box) for colour, box in zip(worn, boxes, strict=True)]
+
+
+#: Every word of `sight`.
+SEEN: tuple[str, ...] = (*_SHAPES, *ICONS, *BRANDS, *COLOURS, *_PATTERNS, *_SIGNS)
+
 _KINDS: dict[str, Callable[[random.Random], tuple[Image, list[Turn]]]] = {
     "tiles": _tiles,
+    "names": _names,
+    "signs": _signs,
     "things": _things,
     "writing": _writing,
 }
@@ -228,7 +300,7 @@ def practice(kind: str, rng: random.Random) -> tuple[Image, list[Turn]]:
     """A picture of 64 by 64 pixels, and questions with their answers.
 
     Args:
-        kind: ``tiles``, ``things`` or ``writing``.
+        kind: ``tiles``, ``names``, ``signs``, ``things`` or ``writing``.
         rng: What is drawn.
     """
     picture, turns = _KINDS[kind](rng)

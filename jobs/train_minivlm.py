@@ -1,7 +1,7 @@
 """Trains a series of `minivlm` checkpoints on other seeds of the generator of `mini`.
 
 ``python jobs/train_minivlm.py jobs/minivlm-a.yaml --out runs/minivlm-a`` writes ``step-NNNN``
-folders, ``run.yaml`` and ``log.jsonl`` (loss and accuracy of every ability on batches that were
+folders, ``run.yaml`` and ``log.jsonl`` (loss and accuracy of every task on batches that were
 never seen before). A batch is a function of seed and step alone, so the same command goes on where
 an interrupted run stopped, with the same result.
 """
@@ -18,7 +18,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from itertools import accumulate, islice
 from multiprocessing import get_context
@@ -33,8 +33,11 @@ from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
 
 from jobs.minivlm_models import BUILDERS
 from jobs.minivlm_practice import practice
+from jobs.minivlm_sight import teach_sight
 from lens_ray.suites.images import image_hash
 from lens_ray.suites.mini import SIZES, build_mini, train_stream
+from lens_ray.suites.mini.item import LETTERS
+from lens_ray.suites.sample import Sample
 from lens_ray.suites.templates import render
 
 AHEAD = 6
@@ -51,6 +54,8 @@ class Phase:
         mix: Weight of each ability or subtask, as `train_stream` takes it.
         warmup: Steps of linear rise at its start.
         practice: Shares of the pictures that come from `jobs.minivlm_practice` instead, by kind.
+        opened: Share of the multiple choice that is asked without its options: what is right is
+            learned sooner than the letter it has.
     """
 
     steps: int
@@ -58,6 +63,7 @@ class Phase:
     mix: Mapping[str, float]
     warmup: int = 0
     practice: Mapping[str, float] = field(default_factory=dict)
+    opened: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -71,7 +77,9 @@ class Recipe:
         batch: Samples a step.
         phases: One after the other.
         save: Steps after which a checkpoint is written.
-        weight_decay: Of AdamW.
+        sight: Steps in which only the eyes are taught (`jobs.minivlm_sight`), before the first
+            phase.
+        weight_decay: Of both optimisers.
     """
 
     name: str
@@ -80,6 +88,7 @@ class Recipe:
     batch: int
     phases: tuple[Phase, ...]
     save: tuple[int, ...]
+    sight: int = 0
     weight_decay: float = 0.05
 
     @property
@@ -127,42 +136,48 @@ class Talk:
     """Pictures, and one question with its answer after the other.
 
     Attributes:
-        ability: What its questions are about.
+        task: The subtask, or the kind of practice.
         images: The pictures.
         turns: Questions and answers.
     """
 
-    ability: str
+    task: str
     images: tuple[Any, ...]
     turns: tuple[tuple[str, str], ...]
 
 
-def _talks(seed: int, mix: Mapping[str, float], shares: Mapping[str, float]) -> Iterator[Talk]:
+def _opened(sample: Sample) -> Sample:
+    """A multiple-choice sample without its options."""
+    right = sample.choices[LETTERS.index(sample.answers[0])]
+    return replace(sample, format="open", choices=(), answers=(right,))
+
+
+def _talks(seed: int, phase: Phase) -> Iterator[Talk]:
     """An endless stream from a seed."""
     rng = random.Random(seed)
+    shares = phase.practice
     ends = dict(zip(shares, accumulate(shares.values()), strict=True))
-    for sample, images in train_stream(seed, mix):
+    for sample, images in train_stream(seed, phase.mix):
         point = rng.random()
         kind = next((kind for kind, end in ends.items() if point < end), None)
         if kind is not None:
             picture, turns = practice(kind, rng)
             yield Talk(kind, (picture,), tuple(turns))
         elif not any(image_hash(image) in _suite_images() for image in images):
-            yield Talk(sample.ability, tuple(images), ((render(sample), sample.answers[0]),))
+            opened = bool(sample.choices) and phase.opened > 0 and rng.random() < phase.opened
+            sample = _opened(sample) if opened else sample
+            yield Talk(
+                sample.subtask + ("+" if opened else ""),
+                tuple(images),
+                ((render(sample), sample.answers[0]),),
+            )
 
 
-def make_batch(
-    folder: str,
-    seed: int,
-    step: int,
-    size: int,
-    mix: Mapping[str, float],
-    shares: Mapping[str, float] | None = None,
-) -> list[dict[str, Any]]:
+def make_batch(folder: str, seed: int, step: int, size: int, phase: Phase) -> list[dict[str, Any]]:
     """The micro-batches of one step: talks of like length share one, so little is padding."""
     torch.set_num_threads(1)
     processor = _processor(folder)
-    talks = list(islice(_talks(seed * 10_000_000 + step, mix, shares or {}), size))
+    talks = list(islice(_talks(seed * 10_000_000 + step, phase), size))
     talks.sort(key=lambda talk: (len(talk.images), sum(len(q) + len(a) for q, a in talk.turns)))
     third = math.ceil(size / 3)
     return [_collate(processor, talks[at : at + third]) for at in range(0, size, third)]
@@ -207,7 +222,30 @@ def _collate(processor: Any, talks: list[Talk]) -> dict[str, Any]:
         [[1] * len(row) + [0] * (longest - len(row)) for row in rows]
     )
     labels = np.array([mark + [IGNORED] * (longest - len(mark)) for mark in marks])
-    return {"inputs": arrays, "labels": labels, "abilities": [talk.ability for talk in talks]}
+    return {"inputs": arrays, "labels": labels, "tasks": [talk.task for talk in talks]}
+
+
+def _optimisers(model: Any, weight_decay: float) -> tuple[torch.optim.Optimizer, ...]:
+    """Muon for the matrices of the layers, AdamW at half the rate for all else.
+
+    With AdamW alone a model found the colour of a truck's part in 52 of 100 questions after 9,600
+    samples, so in 86 after 15,200; plain tiles took 12,000 samples, so 5,300.
+    """
+    named = list(model.named_parameters())
+    layers = [
+        weight for name, weight in named
+        if weight.ndim == 2 and "embed" not in name and "lm_head" not in name
+    ]  # fmt: skip
+    taken = {id(weight) for weight in layers}
+    others = [weight for _, weight in named if id(weight) not in taken]
+    muon = torch.optim.Muon(
+        [{"params": layers, "share": 1.0}],
+        weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw",
+    )  # fmt: skip
+    adam = torch.optim.AdamW(
+        [{"params": others, "share": 0.5}], betas=(0.9, 0.98), weight_decay=weight_decay
+    )
+    return muon, adam
 
 
 class Run:
@@ -232,22 +270,28 @@ class Run:
         for name, parameter in self.model.named_parameters():
             if "position_embedding" in name:  # as loud as the patches: a third fewer steps
                 torch.nn.init.normal_(parameter, std=0.5)
-        self.optimiser = torch.optim.AdamW(
-            self.model.parameters(), lr=1e-3, betas=(0.9, 0.98), weight_decay=recipe.weight_decay
-        )
+        self.optimisers = _optimisers(self.model, recipe.weight_decay)
         self.step = 0
         if (out / "state.pt").is_file():
             state = torch.load(out / "state.pt", weights_only=True)
             self.model.load_state_dict(state["model"])
-            self.optimiser.load_state_dict(state["optimiser"])
+            for optimiser, kept in zip(self.optimisers, state["optimisers"], strict=True):
+                optimiser.load_state_dict(kept)
             self.step = state["step"]
+        elif recipe.sight:
+            rate = recipe.phases[0].lr[0]
+            teach_sight(
+                self.model, self.processor, self.optimisers, recipe.seed, recipe.sight, rate
+            )
+            self.optimisers = _optimisers(self.model, recipe.weight_decay)
+            self.keep()
         (out / "run.yaml").write_text(yaml.safe_dump(_plain(recipe), sort_keys=False))
 
     def keep(self) -> None:
         """Write the state to go on from, whole or not at all."""
         state = {
             "model": self.model.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
+            "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
             "step": self.step,
         }
         torch.save(state, self.out / "state.partial")
@@ -267,9 +311,10 @@ class Run:
         partial.rename(folder)
 
     def learn(self, parts: list[dict[str, Any]], rate: float) -> tuple[float, dict[str, list[int]]]:
-        """One optimiser step; returns the loss, and right answers and answers by ability."""
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
+        """One optimiser step; returns the loss, and right answers and answers by task."""
+        for optimiser in self.optimisers:
+            for group in optimiser.param_groups:
+                group["lr"] = rate * group["share"]
         wanted = sum(int((part["labels"] != IGNORED).sum()) for part in parts)
         total = 0.0
         right: dict[str, list[int]] = defaultdict(lambda: [0, 0])
@@ -284,22 +329,21 @@ class Run:
             total += loss.item()
             hits = torch.zeros(labels.shape, dtype=torch.bool)
             hits[asked] = logits.argmax(-1) == labels[asked]
-            _count(right, part["abilities"], hits, asked)
+            _count(right, part["tasks"], hits, asked)
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        self.optimiser.step()
-        self.optimiser.zero_grad(set_to_none=True)
+        for optimiser in self.optimisers:
+            optimiser.step()
+        self.model.zero_grad(set_to_none=True)
         self.step += 1
         return total / wanted, dict(right)
 
 
-def _count(right: dict[str, list[int]], abilities: list[str], hits: Any, asked: Any) -> None:
+def _count(right: dict[str, list[int]], tasks: list[str], hits: Any, asked: Any) -> None:
     """Whole answers of single questions; tokens of practice."""
-    for ability, found, wanted in zip(
-        abilities, hits.sum(1).tolist(), asked.sum(1).tolist(), strict=True
-    ):
-        counted = (found, wanted) if ability in ("things", "writing") else (int(found == wanted), 1)
-        right[ability][0] += counted[0]
-        right[ability][1] += counted[1]
+    for task, found, wanted in zip(tasks, hits.sum(1).tolist(), asked.sum(1).tolist(), strict=True):
+        counted = (found, wanted) if task in ("things", "writing") else (int(found == wanted), 1)
+        right[task][0] += counted[0]
+        right[task][1] += counted[1]
 
 
 def _plain(recipe: Recipe) -> dict[str, Any]:
@@ -319,10 +363,7 @@ def train(recipe: Recipe, out: Path, *, stop: int | None = None) -> None:
 
         def order(step: int) -> Future[list[dict[str, Any]]]:
             phase = recipe.at(step)[0]
-            return pool.submit(
-                make_batch, str(run.shell), recipe.seed, step, recipe.batch, dict(phase.mix),
-                dict(phase.practice),
-            )  # fmt: skip
+            return pool.submit(make_batch, str(run.shell), recipe.seed, step, recipe.batch, phase)
 
         coming = [order(step) for step in islice(range(run.step, last), AHEAD)]
         while run.step < last:
@@ -331,9 +372,9 @@ def train(recipe: Recipe, out: Path, *, stop: int | None = None) -> None:
                 coming.append(order(run.step + AHEAD))
             loss, right = run.learn(parts, recipe.at(run.step)[1])
             losses.append(loss)
-            for ability, (hits, asked) in right.items():
-                tally[ability][0] += hits
-                tally[ability][1] += asked
+            for task, (hits, asked) in right.items():
+                tally[task][0] += hits
+                tally[task][1] += asked
             if run.step in recipe.save:
                 run.save()
             if run.step % 50 == 0 or run.step == last:
@@ -347,11 +388,11 @@ def train(recipe: Recipe, out: Path, *, stop: int | None = None) -> None:
 def _report(
     out: Path, step: int, last: int, pace: float, loss: float, tally: Mapping[str, list[int]]
 ) -> None:
-    accuracy = {ability: round(h / n, 4) for ability, (h, n) in sorted(tally.items())}
+    accuracy = {task: round(h / n, 4) for task, (h, n) in sorted(tally.items())}
     line = {"step": step, "loss": round(loss, 4), "accuracy": accuracy}
     with (out / "log.jsonl").open("a", encoding="utf-8") as log:
         log.write(json.dumps(line) + "\n")
-    shares = " ".join(f"{ability[:6]} {share:.2f}" for ability, share in accuracy.items())
+    shares = " ".join(f"{task[:3]}{task[-6:]} {share:.2f}" for task, share in accuracy.items())
     left = f"{pace:.2f} s a step, {(last - step) * pace / 60:.0f} min left"
     print(f"step {step}/{last} loss {loss:.3f} {shares} {left}", flush=True)
 

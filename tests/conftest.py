@@ -22,6 +22,8 @@ os.environ.update(
 
 from hypothesis import settings
 
+pytest_plugins = ["tests.buckets"]
+
 # A busy machine is slow, not wrong. CI draws the same examples each time, so that a landing does
 # not hang on luck; here they are new at every run.
 settings.register_profile("here", deadline=None)

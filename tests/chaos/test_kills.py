@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from lens_ray.store import Store
+from lens_ray.testing.fault_proxy import FaultProxy
 from lens_ray.testing.tiny_checkpoint import make_tiny_checkpoint
+from tests.buckets import MIXED
 from tests.chaos.harness import (
     KINDS,
     SAMPLES,
@@ -98,3 +100,17 @@ def test_the_same_job_twice_at_once(tmp_path: Path, calm: str) -> None:
             last = json.loads(line)
         assert process.wait() == 0, last
     assert_same(str(store), calm)
+
+
+def test_kills_over_a_bucket_that_fails(
+    tmp_path: Path, calm: str, bucket_url: str, proxy: FaultProxy
+) -> None:
+    for fault in MIXED:
+        proxy.add(fault)
+    kills = random_kills(KINDS, SAMPLES, seed=11)
+    quiet = {**fake_job(tmp_path / "unused"), "store": bucket_url}
+    _, delivered = start_until_done(quiet, tmp_path, kills)
+    assert delivered == kills
+    assert sum(seen.fault is not None for seen in proxy.seen) > 20
+    proxy.clear()
+    assert_same(bucket_url, calm)

@@ -12,7 +12,7 @@ from lens_ray.errors import StoreError, StoreUnavailable
 from lens_ray.store import Store
 from lens_ray.store.bucket import BucketObjects, Patience
 from lens_ray.testing.fault_proxy import Fault, FaultProxy
-from tests.store.conftest import MIXED
+from tests.buckets import MIXED
 from tests.store.makers import header, rows
 
 QUICK = Patience(tries=4, first_s=0.01, connect_s=1.0, read_s=0.3, request_s=1.0)
