@@ -243,6 +243,35 @@ def _names(rng: random.Random) -> tuple[Image, list[Turn]]:
     return scene.image, [_briefly(f"what is in cell {cell}?", thing.name)]
 
 
+def _in_a_cell(rng: random.Random) -> tuple[Image, str, str, list[str]]:
+    """A picture, a question about one cell of it, the answer, and what the answer might be."""
+    if rng.randrange(3):
+        image, worn, boxes = _tile_grid(rng)
+        side = math.isqrt(len(boxes))
+        asked = rng.randrange(len(worn))
+        cell = "ABC"[asked // side] + "123"[asked % side]
+        return image, f"what colour is cell {cell}?", worn[asked], list(COLOURS)
+    scene = _scene(rng)
+    thing = rng.choice(scene.things)
+    cell = "ABC"[thing.row] + "123"[thing.column]
+    return scene.image, f"what is in cell {cell}?", thing.name, [*_SHAPES, *ICONS, *BRANDS]
+
+
+def _letters(rng: random.Random) -> tuple[Image, list[Turn]]:
+    """What is easy to see, asked as multiple choice: the form is learned by itself."""
+    image, question, answer, others = _in_a_cell(rng)
+    return image, [_letter(rng, question, answer, others)]
+
+
+def _checks(rng: random.Random) -> tuple[Image, list[Turn]]:
+    """What is easy to see, asked as a yes/no question."""
+    image, question, answer, others = _in_a_cell(rng)
+    cell = question.removesuffix("?").split()[-1]
+    truth = rng.randrange(2) == 0
+    named = answer if truth else rng.choice([other for other in others if other != answer])
+    return image, [_yes_no(f"is cell {cell} {named}?", truth)]
+
+
 def _sign_grid(rng: random.Random) -> tuple[Image, list[str], list[Box], int]:
     """A picture with a letter or a digit in every cell, what they are, where, and the columns."""
     side, dark = rng.choice((1, 2, 2, 3)), rng.randrange(2) == 0
@@ -290,6 +319,8 @@ SEEN: tuple[str, ...] = (*_SHAPES, *ICONS, *BRANDS, *COLOURS, *_PATTERNS, *_SIGN
 _KINDS: dict[str, Callable[[random.Random], tuple[Image, list[Turn]]]] = {
     "tiles": _tiles,
     "names": _names,
+    "letters": _letters,
+    "checks": _checks,
     "signs": _signs,
     "things": _things,
     "writing": _writing,
@@ -300,7 +331,7 @@ def practice(kind: str, rng: random.Random) -> tuple[Image, list[Turn]]:
     """A picture of 64 by 64 pixels, and questions with their answers.
 
     Args:
-        kind: ``tiles``, ``names``, ``signs``, ``things`` or ``writing``.
+        kind: A key of `_KINDS`.
         rng: What is drawn.
     """
     picture, turns = _KINDS[kind](rng)

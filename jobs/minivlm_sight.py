@@ -1,8 +1,9 @@
 """Teaches the eyes of a `minivlm` before anything is asked: which words fit what each token shows.
 
 A tower that has seen only colours hardly learns shapes later: after 1,900 steps of questions about
-colours, 16,000 questions for a thing's name stayed at chance. So the tower and the connector first
-learn to put the sum of the words' embeddings where the things are. The words are those of
+colours, 16,000 questions for a thing's name stayed at chance. So the tower and the connector learn
+to put the sum of the words' embeddings where the things are: at first alone, and then beside the
+questions, for what nothing asks for is lost in some hundred steps. The words are those of
 `jobs.minivlm_practice.sight`; the language model is not touched.
 """
 
@@ -25,8 +26,14 @@ BATCH = 48
 #: A thing is in a cell that holds this share of it, or that it fills to this share.
 SHARE = 0.25
 #: Logits a unit of similarity: embeddings have about length 0.6 at first.
-SHARPNESS = 20.0
+SHARPNESS, BIAS = 20.0, -4.0
+#: Of the loss beside that of the questions.
+WEIGHT = 0.5
+#: Pictures beside the questions of one step.
+BESIDE = 16
 _AHEAD = 4
+
+SightBatch = tuple["np.ndarray", "np.ndarray"]
 
 
 def cells_of(box: Box) -> list[int]:
@@ -42,12 +49,12 @@ def cells_of(box: Box) -> list[int]:
     return found
 
 
-def sight_batch(seed: int, step: int) -> tuple[np.ndarray, np.ndarray]:
+def sight_batch(seed: int, step: int, size: int) -> SightBatch:
     """Pictures (batch, 64, 64, 3) of bytes, and which words fit (batch, 16, words), of booleans."""
     rng = random.Random(f"sight {seed} {step}")
     numbers = {word: number for number, word in enumerate(SEEN)}
-    pictures, fits = [], np.zeros((BATCH, GRID * GRID, len(SEEN)), dtype=bool)
-    for row in range(BATCH):
+    pictures, fits = [], np.zeros((size, GRID * GRID, len(SEEN)), dtype=bool)
+    for row in range(size):
         picture, seen = sight(rng)
         pictures.append(picture)
         for words, box in seen:
@@ -67,6 +74,27 @@ def _tokens(tokenizer: Any) -> list[int]:
     return found
 
 
+def sight_loss(model: Any, processor: Any, batch: SightBatch) -> tuple[torch.Tensor, str]:
+    """How badly the image tokens point to the words that fit, and that in figures to read.
+
+    Args:
+        model: Of transformers, for images and text; its embeddings of words get no gradient.
+        processor: Its own.
+        batch: Of `sight_batch`.
+    """
+    pictures, fits = batch
+    words = model.get_input_embeddings().weight[_tokens(processor.tokenizer)].detach()
+    pixels = torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1
+    seen = _see(model, pixels) @ words.T * SHARPNESS + BIAS
+    wanted = torch.from_numpy(fits)
+    loss = torch.nn.functional.binary_cross_entropy_with_logits(
+        seen, wanted.float(), reduction="sum"
+    ) / (len(pictures) * GRID * GRID)
+    named = int(((seen > 0) & wanted).sum())
+    share, sure = named / int(wanted.sum()), named / max(1, int((seen > 0).sum()))
+    return loss, f"sight loss {loss.item():.3f} named {share:.2f} right {sure:.2f}"
+
+
 def teach_sight(
     model: Any, processor: Any, optimisers: tuple[Any, ...], seed: int, steps: int, rate: float
 ) -> None:
@@ -80,24 +108,15 @@ def teach_sight(
         steps: Optimiser steps.
         rate: First learning rate; it falls to a tenth.
     """
-    words = model.get_input_embeddings().weight[_tokens(processor.tokenizer)].detach().clone()
-    bias = torch.full((len(SEEN),), -4.0)
-    half = torch.tensor(0.5)
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        coming = [pool.submit(sight_batch, seed, step) for step in range(min(_AHEAD, steps))]
+        coming = [pool.submit(sight_batch, seed, step, BATCH) for step in range(min(_AHEAD, steps))]
         for step in range(steps):
-            pictures, fits = coming.pop(0).result()
+            batch = coming.pop(0).result()
             if step + _AHEAD < steps:
-                coming.append(pool.submit(sight_batch, seed, step + _AHEAD))
+                coming.append(pool.submit(sight_batch, seed, step + _AHEAD, BATCH))
             if step == 0:
-                _check_pixels(processor, pictures)
-            pixels = torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255
-            pixels = (pixels - half) / half
-            wanted = torch.from_numpy(fits).float()
-            seen = _see(model, pixels) @ words.T * SHARPNESS + bias
-            loss = torch.nn.functional.binary_cross_entropy_with_logits(
-                seen, wanted, reduction="sum"
-            ) / (BATCH * GRID * GRID)
+                _check_pixels(processor, batch[0])
+            loss, told = sight_loss(model, processor, batch)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             now = rate * min(1.0, (step + 1) / 50, 1.1 - step / steps)
@@ -106,15 +125,8 @@ def teach_sight(
                     group["lr"] = now * group["share"]
                 optimiser.step()
             model.zero_grad(set_to_none=True)
-            if (step + 1) % 100 == 0:
-                named = (seen > 0) & (wanted > 0)
-                share = float(named.sum() / wanted.sum())
-                sure = float(named.sum() / max(1, int((seen > 0).sum())))
-                print(
-                    f"sight {step + 1}/{steps} loss {loss.item():.3f} named {share:.2f} "
-                    f"right {sure:.2f}",
-                    flush=True,
-                )
+            if (step + 1) % 100 == 0 or step + 1 == steps:
+                print(f"before step 0: {step + 1}/{steps} {told}", flush=True)
 
 
 def _see(model: Any, pixels: torch.Tensor) -> torch.Tensor:
@@ -123,7 +135,9 @@ def _see(model: Any, pixels: torch.Tensor) -> torch.Tensor:
         found = model.model.get_image_features(pixels[:, None])
     else:
         found = model.model.get_image_features(
-            pixels, model.config.vision_feature_layer, model.config.vision_feature_select_strategy
+            pixel_values=pixels,
+            vision_feature_layer=model.config.vision_feature_layer,
+            vision_feature_select_strategy=model.config.vision_feature_select_strategy,
         )
     tokens: torch.Tensor = found.pooler_output
     return tokens.reshape(len(pixels), GRID * GRID, -1)

@@ -13,6 +13,7 @@ import json
 import math
 import os
 import random
+import re
 import shutil
 import time
 from collections import defaultdict
@@ -33,7 +34,7 @@ from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
 
 from jobs.minivlm_models import BUILDERS
 from jobs.minivlm_practice import practice
-from jobs.minivlm_sight import teach_sight
+from jobs.minivlm_sight import BESIDE, WEIGHT, SightBatch, sight_batch, sight_loss, teach_sight
 from lens_ray.suites.images import image_hash
 from lens_ray.suites.mini import SIZES, build_mini, train_stream
 from lens_ray.suites.mini.item import LETTERS
@@ -56,6 +57,9 @@ class Phase:
         practice: Shares of the pictures that come from `jobs.minivlm_practice` instead, by kind.
         opened: Share of the multiple choice that is asked without its options: what is right is
             learned sooner than the letter it has.
+        unasked: Share of the yes/no questions from which what they ask for is taken: "is the mug
+            red?" becomes "what colour is the mug?". Only where the answer is yes is it known; the
+            same share of the others is left out.
     """
 
     steps: int
@@ -64,6 +68,7 @@ class Phase:
     warmup: int = 0
     practice: Mapping[str, float] = field(default_factory=dict)
     opened: float = 0.0
+    unasked: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -78,7 +83,7 @@ class Recipe:
         phases: One after the other.
         save: Steps after which a checkpoint is written.
         sight: Steps in which only the eyes are taught (`jobs.minivlm_sight`), before the first
-            phase.
+            phase. They are taught beside the questions, too, where this is not 0.
         weight_decay: Of both optimisers.
     """
 
@@ -152,6 +157,29 @@ def _opened(sample: Sample) -> Sample:
     return replace(sample, format="open", choices=(), answers=(right,))
 
 
+#: Yes/no questions, what is asked instead, and the group that is the answer.
+_UNASKED = (
+    (re.compile(r"is (\d+) in (row \w, column \w)\?"), r"what is in \2?"),
+    (re.compile(r"does the panel show (\w+)\?"), "read the panel."),
+    (re.compile(r"is the \w+ (plain|striped)\?"), "what pattern has the {}?"),
+    (re.compile(r"is the \w+ (\w+)\?"), "what colour is the {}?"),
+    (re.compile(r"are there exactly (\d+) (\w+)\?"), r"how many \2 are there?"),
+)
+
+
+def _unasked(sample: Sample) -> Sample | None:
+    """A yes/no sample asked openly; itself where that cannot be, None where it is left out."""
+    for pattern, question in _UNASKED:
+        found = pattern.fullmatch(sample.question)
+        if found is None:
+            continue
+        if sample.answers != ("yes",):
+            return None
+        asked = found.expand(question).format(sample.question.split()[2])
+        return replace(sample, format="open", question=asked, answers=(found[1],))
+    return sample
+
+
 def _talks(seed: int, phase: Phase) -> Iterator[Talk]:
     """An endless stream from a seed."""
     rng = random.Random(seed)
@@ -164,13 +192,18 @@ def _talks(seed: int, phase: Phase) -> Iterator[Talk]:
             picture, turns = practice(kind, rng)
             yield Talk(kind, (picture,), tuple(turns))
         elif not any(image_hash(image) in _suite_images() for image in images):
-            opened = bool(sample.choices) and phase.opened > 0 and rng.random() < phase.opened
-            sample = _opened(sample) if opened else sample
-            yield Talk(
-                sample.subtask + ("+" if opened else ""),
-                tuple(images),
-                ((render(sample), sample.answers[0]),),
-            )
+            said = _asked_otherwise(sample, phase, rng)
+            if said is not None:
+                task = sample.subtask + ("" if said.format == sample.format else "+")
+                yield Talk(task, tuple(images), ((render(said), said.answers[0]),))
+
+
+def _asked_otherwise(sample: Sample, phase: Phase, rng: random.Random) -> Sample | None:
+    if sample.choices:
+        return _opened(sample) if phase.opened and rng.random() < phase.opened else sample
+    if sample.format == "true_false" and phase.unasked and rng.random() < phase.unasked:
+        return _unasked(sample)
+    return sample
 
 
 def make_batch(folder: str, seed: int, step: int, size: int, phase: Phase) -> list[dict[str, Any]]:
@@ -272,6 +305,7 @@ class Run:
                 torch.nn.init.normal_(parameter, std=0.5)
         self.optimisers = _optimisers(self.model, recipe.weight_decay)
         self.step = 0
+        self.sight = ""
         if (out / "state.pt").is_file():
             state = torch.load(out / "state.pt", weights_only=True)
             self.model.load_state_dict(state["model"])
@@ -310,7 +344,9 @@ class Run:
         shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)
 
-    def learn(self, parts: list[dict[str, Any]], rate: float) -> tuple[float, dict[str, list[int]]]:
+    def learn(
+        self, parts: list[dict[str, Any]], rate: float, seen: SightBatch | None = None
+    ) -> tuple[float, dict[str, list[int]]]:
         """One optimiser step; returns the loss, and right answers and answers by task."""
         for optimiser in self.optimisers:
             for group in optimiser.param_groups:
@@ -330,6 +366,9 @@ class Run:
             hits = torch.zeros(labels.shape, dtype=torch.bool)
             hits[asked] = logits.argmax(-1) == labels[asked]
             _count(right, part["tasks"], hits, asked)
+        if seen is not None:
+            blindness, self.sight = sight_loss(self.model, self.processor, seen)
+            (WEIGHT * blindness).backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         for optimiser in self.optimisers:
             optimiser.step()
@@ -361,16 +400,21 @@ def train(recipe: Recipe, out: Path, *, stop: int | None = None) -> None:
     began, first, losses = time.monotonic(), run.step, []
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
 
-        def order(step: int) -> Future[list[dict[str, Any]]]:
+        def order(step: int) -> tuple[Future[list[dict[str, Any]]], Future[SightBatch] | None]:
             phase = recipe.at(step)[0]
-            return pool.submit(make_batch, str(run.shell), recipe.seed, step, recipe.batch, phase)
+            return (
+                pool.submit(make_batch, str(run.shell), recipe.seed, step, recipe.batch, phase),
+                pool.submit(sight_batch, recipe.seed, recipe.sight + step, BESIDE)
+                if recipe.sight else None,
+            )  # fmt: skip
 
         coming = [order(step) for step in islice(range(run.step, last), AHEAD)]
         while run.step < last:
-            parts = coming.pop(0).result()
+            parts, seen = coming.pop(0)
             if run.step + AHEAD < last:
                 coming.append(order(run.step + AHEAD))
-            loss, right = run.learn(parts, recipe.at(run.step)[1])
+            rate = recipe.at(run.step)[1]
+            loss, right = run.learn(parts.result(), rate, seen.result() if seen else None)
             losses.append(loss)
             for task, (hits, asked) in right.items():
                 tally[task][0] += hits
@@ -380,13 +424,19 @@ def train(recipe: Recipe, out: Path, *, stop: int | None = None) -> None:
             if run.step % 50 == 0 or run.step == last:
                 run.keep()
                 pace = (time.monotonic() - began) / (run.step - first)
-                _report(out, run.step, last, pace, sum(losses) / len(losses), tally)
+                _report(out, run.step, last, pace, sum(losses) / len(losses), tally, run.sight)
                 tally.clear()
                 losses.clear()
 
 
 def _report(
-    out: Path, step: int, last: int, pace: float, loss: float, tally: Mapping[str, list[int]]
+    out: Path,
+    step: int,
+    last: int,
+    pace: float,
+    loss: float,
+    tally: Mapping[str, list[int]],
+    sight: str,
 ) -> None:
     accuracy = {task: round(h / n, 4) for task, (h, n) in sorted(tally.items())}
     line = {"step": step, "loss": round(loss, 4), "accuracy": accuracy}
@@ -394,7 +444,7 @@ def _report(
         log.write(json.dumps(line) + "\n")
     shares = " ".join(f"{task[:3]}{task[-6:]} {share:.2f}" for task, share in accuracy.items())
     left = f"{pace:.2f} s a step, {(last - step) * pace / 60:.0f} min left"
-    print(f"step {step}/{last} loss {loss:.3f} {shares} {left}", flush=True)
+    print(f"step {step}/{last} loss {loss:.3f} {shares} {sight} {left}", flush=True)
 
 
 def main() -> None:

@@ -12,10 +12,12 @@ import pytest
 import torch
 import yaml
 
+from jobs.minivlm_models import BUILDERS
 from jobs.train_minivlm import IGNORED, Phase, Recipe, load_recipe, make_batch, train
 from lens_ray.models.checkpoint import inspect_checkpoint
 from lens_ray.suites.images import image_hash
 from lens_ray.suites.mini import SIZES, build_mini, train_stream
+from lens_ray.suites.mini.raster import COLOURS
 from lens_ray.suites.sample import ABILITIES
 
 MIX = dict.fromkeys(ABILITIES, 1.0)
@@ -79,18 +81,37 @@ def test_training_resumes_to_the_same_weights(tmp_path: Path) -> None:
     }
 
     shell = str(tmp_path / "whole" / "processor")
-    first, again = (make_batch(shell, 5, 7, 6, MIX) for _ in range(2))
+    first, again = (make_batch(shell, 5, 7, 6, RECIPE.phases[0]) for _ in range(2))
     for left, right in zip(first, again, strict=True):
         for name, array in left["inputs"].items():
             np.testing.assert_array_equal(array, right["inputs"][name])
         assert ((left["labels"] != IGNORED).sum(axis=1) >= 2).all()
     assert len(first) == 3
-    other = make_batch(shell, 5, 8, 6, MIX)
+    other = make_batch(shell, 5, 8, 6, RECIPE.phases[0])
     assert any(
         a["inputs"]["pixel_values"].shape != b["inputs"]["pixel_values"].shape
         or not np.array_equal(a["inputs"]["pixel_values"], b["inputs"]["pixel_values"])
         for a, b in zip(first, other, strict=True)
     )
+
+
+def test_multiple_choice_can_be_asked_without_its_options(tmp_path: Path) -> None:
+    processor, _ = BUILDERS["a"]()
+    processor.save_pretrained(str(tmp_path))
+    phase = Phase(1, (1e-3, 1e-3), {"attribute_shapes": 1.0}, opened=0.5)
+    tasks, told = [], []
+    for part in make_batch(str(tmp_path), 5, 0, 60, phase):
+        tasks += part["tasks"]
+        told += processor.batch_decode(part["inputs"]["input_ids"], skip_special_tokens=True)
+    assert 15 < tasks.count("attribute_shapes+") < 45
+    for task, text in zip(tasks, told, strict=True):
+        answer = text.rpartition("Assistant:")[2].strip()
+        if task == "attribute_shapes+":
+            assert "A. " not in text
+            assert answer in (*COLOURS, "plain", "striped", "dotted", "small", "large")
+        else:
+            assert "Answer with the letter." in text
+            assert answer in ("A", "B", "C", "D")
 
 
 def test_a_recipe_with_an_unknown_key_is_refused(tmp_path: Path) -> None:
