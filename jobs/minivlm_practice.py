@@ -257,19 +257,21 @@ def _in_a_cell(rng: random.Random) -> tuple[Image, str, str, list[str]]:
     return scene.image, f"what is in cell {cell}?", thing.name, [*_SHAPES, *ICONS, *BRANDS]
 
 
-def _letters(rng: random.Random) -> tuple[Image, list[Turn]]:
+def _letters(rng: random.Random, aloud: bool) -> tuple[Image, list[Turn]]:
     """What is easy to see, asked as multiple choice: the form is learned by itself."""
     image, question, answer, others = _in_a_cell(rng)
-    return image, [_letter(rng, question, answer, others)]
+    asked, letter = _letter(rng, question, answer, others)
+    return image, [(asked, f"{answer} {letter}" if aloud else letter)]
 
 
-def _checks(rng: random.Random) -> tuple[Image, list[Turn]]:
+def _checks(rng: random.Random, aloud: bool) -> tuple[Image, list[Turn]]:
     """What is easy to see, asked as a yes/no question."""
     image, question, answer, others = _in_a_cell(rng)
     cell = question.removesuffix("?").split()[-1]
     truth = rng.randrange(2) == 0
     named = answer if truth else rng.choice([other for other in others if other != answer])
-    return image, [_yes_no(f"is cell {cell} {named}?", truth)]
+    asked, verdict = _yes_no(f"is cell {cell} {named}?", truth)
+    return image, [(asked, f"{answer} {verdict}" if aloud else verdict)]
 
 
 def _sign_grid(rng: random.Random) -> tuple[Image, list[str], list[Box], int]:
@@ -319,20 +321,54 @@ SEEN: tuple[str, ...] = (*_SHAPES, *ICONS, *BRANDS, *COLOURS, *_PATTERNS, *_SIGN
 _KINDS: dict[str, Callable[[random.Random], tuple[Image, list[Turn]]]] = {
     "tiles": _tiles,
     "names": _names,
-    "letters": _letters,
-    "checks": _checks,
     "signs": _signs,
     "things": _things,
     "writing": _writing,
 }
 
 
-def practice(kind: str, rng: random.Random) -> tuple[Image, list[Turn]]:
+#: Places of the codes of `mini`.
+_PLACES = ("ACEHKMPT", "23456789", "BDFJNRXZ")
+
+
+def _word(rng: random.Random) -> str:
+    point = rng.random()
+    if point < 0.6:
+        return rng.choice([*_SHAPES, *ICONS, *BRANDS, *COLOURS, *_PATTERNS])
+    if point < 0.75:
+        return str(rng.randrange(10))
+    if point < 0.85:
+        return rng.choice(_ZONES[3, 2])
+    return "".join(rng.choice(signs) for signs in _PLACES)
+
+
+def verdict(rng: random.Random) -> Turn:
+    """A question without a picture, and what was seen (any word) with the verdict that follows."""
+    seen = _word(rng)
+    if rng.random() < 0.4:
+        truth = rng.randrange(2) == 0
+        named = seen if truth else _word(rng)
+        question = rng.choice(("is the {} {}?", "is cell {} {}?", "does the {} show {}?"))
+        thing = rng.choice(("mug", "vase", "lamp", "panel", "A1", "B2", "C3"))
+        asked, said = _yes_no(question.format(thing, named), named == seen)
+        return asked, f"{seen} {said}"
+    asked, letter = _letter(rng, "what is it?", seen, [_word(rng) for _ in range(5)])
+    return asked, f"{seen} {letter}"
+
+
+_FORMS: dict[str, Callable[[random.Random, bool], tuple[Image, list[Turn]]]] = {
+    "letters": _letters,
+    "checks": _checks,
+}
+
+
+def practice(kind: str, rng: random.Random, *, aloud: bool = False) -> tuple[Image, list[Turn]]:
     """A picture of 64 by 64 pixels, and questions with their answers.
 
     Args:
-        kind: A key of `_KINDS`.
+        kind: A key of `_KINDS` or `_FORMS`.
         rng: What is drawn.
+        aloud: Whether an answer says what is seen before the letter or the yes or no.
     """
-    picture, turns = _KINDS[kind](rng)
+    picture, turns = _FORMS[kind](rng, aloud) if kind in _FORMS else _KINDS[kind](rng)
     return picture, list(dict(turns).items())  # a question that is asked twice answers itself

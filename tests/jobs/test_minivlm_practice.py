@@ -10,7 +10,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from jobs.minivlm_practice import practice
+from jobs.minivlm_practice import practice, verdict
 from lens_ray.suites.mini.raster import COLOURS, SIDE, Image
 
 KINDS = ("tiles", "names", "letters", "checks", "signs", "things", "writing")
@@ -41,20 +41,23 @@ def sides_of(image: Image) -> tuple[int, ...]:
     return ()
 
 
+@pytest.mark.parametrize("aloud", [False, True])
 @pytest.mark.parametrize("kind", ["tiles", "letters", "checks"])
-def test_colours_are_those_of_the_pixels(kind: str) -> None:
+def test_colours_are_those_of_the_pixels(kind: str, aloud: bool) -> None:
     rng = random.Random(5)
     answers: Counter[str] = Counter()
     checked = 0
     for _ in range(300):
-        image, ((question, answer),) = practice(kind, rng)
+        image, ((question, said),) = practice(kind, rng, aloud=aloud)
         sides = sides_of(image)
+        seen, _, answer = said.rpartition(" ") if aloud else ("", "", said)
         answers[answer] += 1
         if not sides:
             continue  # a scene of things
         cell = re.search(r"[ABC][123]", question)
         assert cell is not None
         (colour,) = colour_at(image, cell[0], sides)
+        assert seen == (colour if aloud and kind != "tiles" else "")
         if kind == "letters":
             assert f"\n{answer}. {colour}\n" in question
         elif kind == "checks":
@@ -84,6 +87,22 @@ def test_every_kind_is_a_picture_with_questions_in_a_form_of_the_suite(kind: str
                 assert answer in ("yes", "no")
             if question.endswith(forms[2]):
                 assert f"\n{answer}. " in question
+
+
+def test_a_verdict_follows_from_what_is_given() -> None:
+    rng = random.Random(3)
+    verdicts: Counter[str] = Counter()
+    for _ in range(400):
+        question, said = verdict(rng)
+        seen, _, answer = said.rpartition(" ")
+        verdicts[answer] += 1
+        if answer in ("yes", "no"):
+            asked = question.removesuffix("?\nAnswer yes or no.")
+            assert (answer == "yes") == asked.endswith(f" {seen}")
+        else:
+            assert f"\n{answer}. {seen}\n" in question
+            assert question.count(f". {seen}\n") == 1
+    assert set(verdicts) == {"yes", "no", *"ABCDEF"}
 
 
 def test_the_same_seed_draws_the_same() -> None:

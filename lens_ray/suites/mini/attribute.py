@@ -128,9 +128,15 @@ def _kitchen(spec: SubtaskSpec, dealer: Dealer) -> Item:
     for place, kind in zip(dealer.some((3, 35), 2), kinds, strict=True):
         _vessel(image, dealer, kind, place + dealer.between(0, 5), looks[kind], level)
     questions = (
-        Question(spec.templates[0].format(thing=first, look=colour), yes_no(bits & 1), 1 / 2),
-        Question(spec.templates[0].format(thing=second, look=pattern), yes_no(bits & 2), 1 / 2),
-    )
+        Question(
+            spec.templates[0].format(thing=first, look=colour), yes_no(bits & 1), 1 / 2,
+            shown=looks[first][0],
+        ),
+        Question(
+            spec.templates[0].format(thing=second, look=pattern), yes_no(bits & 2), 1 / 2,
+            shown=looks[second][1],
+        ),
+    )  # fmt: skip
     return Item((grain(image, dealer.rng, GRAIN[level]),), questions, level)
 
 

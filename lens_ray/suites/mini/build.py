@@ -49,7 +49,9 @@ def generate(key: str, rng: random.Random | Dealer) -> Item:
     return spec.make(spec, dealer)
 
 
-def _samples(spec: SubtaskSpec, item: Item, hashes: tuple[str, ...], name: str) -> list[Sample]:
+def _samples(
+    spec: SubtaskSpec, item: Item, hashes: tuple[str, ...], name: str, *, shown: bool = False
+) -> list[Sample]:
     base = f"mini/{spec.key}-{name}"
     several = len(item.questions) > 1 and item.questions[0].variant is None
     samples = []
@@ -57,6 +59,9 @@ def _samples(spec: SubtaskSpec, item: Item, hashes: tuple[str, ...], name: str) 
         sample_id = f"{base}.{index}" if several else base
         if question.variant is not None:
             sample_id += f"#{question.variant}"
+        meta = {"level": str(item.level)}
+        if shown and question.shown is not None:
+            meta["shown"] = question.shown
         samples.append(
             Sample(
                 sample_id=sample_id,
@@ -76,7 +81,7 @@ def _samples(spec: SubtaskSpec, item: Item, hashes: tuple[str, ...], name: str) 
                 group_id=base if spec.grouped else None,
                 variant=question.variant,
                 max_new_tokens=spec.max_new_tokens,
-                meta={"level": str(item.level)},
+                meta=meta,
             )
         )
     return samples
@@ -128,7 +133,8 @@ def train_stream(seed: int, mix: Mapping[str, float]) -> Iterator[tuple[Sample, 
             subtasks that are not named themselves; what is not named is not drawn.
 
     Yields:
-        One question of one item at a time, with its images.
+        One question of one item at a time, with its images; ``meta["shown"]`` says what there is
+        to see that decides a yes/no question.
     """
     weights = _weights(mix)
     bounds = [sum(weights[: index + 1]) for index in range(len(weights))]
@@ -142,6 +148,6 @@ def train_stream(seed: int, mix: Mapping[str, float]) -> Iterator[tuple[Sample, 
         spec = SUBTASKS[place]
         item = spec.make(spec, dealers[place])
         hashes = tuple(image_hash(image) for image in item.images)
-        made = _samples(spec, item, hashes, f"t{seed}-{count:07d}")
+        made = _samples(spec, item, hashes, f"t{seed}-{count:07d}", shown=True)
         yield made[rng.randrange(len(made))], list(item.images)
         count += 1

@@ -113,12 +113,14 @@ def _yard(spec: SubtaskSpec, dealer: Dealer) -> Item:
         low = high - (dealer.between(2, 3) if level < 2 else 1)
         counts = [high, low] if bit else [low, high]
         text = spec.templates[0].format(first=first, second=second)
+        shown = f"{counts[0]} {counts[1]}"
     else:
         number = dealer.between(2, 6)
         gap = 2 if level == 0 else 1
         miss = number + (gap if dealer.rng.randrange(2) else -gap)
         counts = [number if bit else miss, dealer.between(0, 5)]
         text = spec.templates[1].format(number=number, first=first)
+        shown = str(counts[0])
     counts.append(dealer.between(0, level))
     image = canvas(dealer.rng)
     owners = [k for k, n in zip((first, second, third), counts, strict=True) for _ in range(n)]
@@ -126,7 +128,7 @@ def _yard(spec: SubtaskSpec, dealer: Dealer) -> Item:
         x = 1 + cell % 5 * 12 + dealer.between(0, 3)
         y = 1 + cell // 5 * 12 + dealer.between(0, 3)
         _thing(image, dealer, kind, x, y)
-    question = Question(text, yes_no(bit), 1 / 2)
+    question = Question(text, yes_no(bit), 1 / 2, shown=shown)
     return Item((grain(image, dealer.rng, GRAIN[level]),), (question,), level)
 
 

@@ -184,7 +184,8 @@ def _pair(spec: SubtaskSpec, dealer: Dealer) -> Item:
     first, other = dealer.some(list(BRANDS), 2)
     bit = dealer.deal("bit", 2)
     images = (_crate(dealer, first, level), _crate(dealer, first if bit else other, level))
-    return Item(images, (Question(spec.ask(dealer), yes_no(bit), 1 / 2),), level)
+    shown = f"{first} {first if bit else other}"
+    return Item(images, (Question(spec.ask(dealer), yes_no(bit), 1 / 2, shown=shown),), level)
 
 
 SPECS: tuple[SubtaskSpec, ...] = (

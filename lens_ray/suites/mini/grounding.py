@@ -108,9 +108,15 @@ def _map(spec: SubtaskSpec, dealer: Dealer) -> Item:
         stamp(image, icon_mask(name, 2), *spot, tint)
     words = {"first": first, "second": second}
     questions = (
-        Question(spec.templates[0].format(**words), yes_no(bits & 1), 1 / 2),
-        Question(spec.templates[1].format(**words), yes_no(bits & 2), 1 / 2),
-    )
+        Question(
+            spec.templates[0].format(**words), yes_no(bits & 1), 1 / 2,
+            shown=f"{spots[0][0] // 8} {spots[1][0] // 8}",
+        ),
+        Question(
+            spec.templates[1].format(**words), yes_no(bits & 2), 1 / 2,
+            shown=f"{spots[0][1] // 8} {spots[1][1] // 8}",
+        ),
+    )  # fmt: skip
     return Item((grain(image, dealer.rng, GRAIN[level]),), questions, level)
 
 

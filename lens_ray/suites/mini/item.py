@@ -70,6 +70,8 @@ class Question:
         chance: What an answer earns that does not look.
         choices: Option texts, multiple choice only.
         variant: Which rotation it is, or None.
+        shown: What there is to see that decides a yes/no question. No suite has it; who trains
+            on the stream may.
     """
 
     text: str
@@ -77,6 +79,7 @@ class Question:
     chance: float
     choices: tuple[str, ...] = ()
     variant: str | None = None
+    shown: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

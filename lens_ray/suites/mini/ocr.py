@@ -129,7 +129,7 @@ def _panel(spec: SubtaskSpec, dealer: Dealer) -> Item:
     for index in range(dealer.between(0, 4)):
         rect(image, 4 + index * 9, 3 if y > 32 else 56, 4, 4, dealer.pick(list(COLOURS.values())))
     _scratches(image, dealer, (0, 0, 1, 1)[level])
-    question = Question(spec.ask(dealer, word=asked), yes_no(bit), 1 / 2)
+    question = Question(spec.ask(dealer, word=asked), yes_no(bit), 1 / 2, shown=shown)
     return Item((grain(image, dealer.rng, GRAIN[level]),), (question,), level)
 
 

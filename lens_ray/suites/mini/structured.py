@@ -65,6 +65,7 @@ def _table(spec: SubtaskSpec, dealer: Dealer) -> Item:
             spec.ask(dealer, row=_ROWS[row], column=_COLUMNS[column], number=number),
             yes_no(bit),
             1 / 2,
+            shown=str(values[row][column]),
         )
         for row, column, number, bit in asked
     )

@@ -332,6 +332,36 @@ def test_the_stream_is_reproducible_and_its_seeds_differ() -> None:
     assert not {s.images for s in first(3)} & {s.images for s in first(4)}
 
 
+def test_what_is_shown_decides_a_yes_no_question_of_the_stream() -> None:
+    asked: Counter[str] = Counter()
+    mix = {spec.key: 1.0 for spec in SUBTASKS if spec.format == "true_false"}
+    for sample, _ in itertools.islice(train_stream(4, mix), 1500):
+        seen, question, answer = sample.meta["shown"].split(), sample.question, sample.answers[0]
+        if sample.subtask in ("entity_pair", "grounding_map") or "are there more" in question:
+            one, other = seen
+            if sample.subtask == "entity_pair":
+                truth = one == other
+            elif sample.subtask == "grounding_map":
+                if one == other:
+                    continue  # too near each other for the grid in which it is said
+                truth = int(one) < int(other)
+            else:
+                truth = int(one) > int(other)
+        else:
+            (one,) = seen
+            truth = one in question.removesuffix("?").split()
+            if sample.subtask == "structured_table":
+                truth = question.startswith(f"is {one} in ")
+        assert answer == ("yes" if truth else "no"), (sample.question, seen)
+        asked[sample.subtask] += 1
+    assert len(asked) == 6
+    assert min(asked.values()) > 100
+
+
+def test_no_suite_tells_what_is_shown(built: Built) -> None:
+    assert not any("shown" in sample.meta for samples, _ in built.values() for sample in samples)
+
+
 def test_the_mix_is_kept() -> None:
     mix = {"counting": 2.0, "ocr_label": 1.0, "entity": 1.0, "entity_pair": 0.0}
     seen = Counter(sample.subtask for sample, _ in itertools.islice(train_stream(1, mix), 4000))
