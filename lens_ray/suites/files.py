@@ -256,7 +256,7 @@ def _open_table(location: str, file: str) -> pq.ParquetFile:
 def _read_samples(location: str) -> tuple[Sample, ...]:
     try:
         with _open_table(location, "samples.parquet") as file:
-            table = file.read()
+            table = file.read(use_threads=False)
         if table.schema.names != _SAMPLES.names:
             raise SuiteError(f"suite {location}: samples.parquet has other columns")
         rows = table.cast(_SAMPLES).to_pylist()
@@ -299,7 +299,9 @@ class ImageShelf:
         self._groups: OrderedDict[int, list[bytes]] = OrderedDict()
         try:
             for group in range(self._file.metadata.num_row_groups):
-                head = self._file.read_row_group(group, columns=["hash", "width", "height"])
+                head = self._file.read_row_group(
+                    group, columns=["hash", "width", "height"], use_threads=False
+                )
                 for row, fact in enumerate(head.to_pylist()):
                     self._rows[fact["hash"]] = (group, row)
                     self._sizes[fact["hash"]] = (fact["width"], fact["height"])
@@ -317,7 +319,9 @@ class ImageShelf:
         group, row = self._rows[image]
         if group not in self._groups:
             try:
-                column = self._file.read_row_group(group, columns=["png"]).column("png")
+                column = self._file.read_row_group(
+                    group, columns=["png"], use_threads=False
+                ).column("png")
             except (pa.ArrowException, OSError) as error:
                 raise SuiteError(f"suite {self._location}: images.parquet is damaged") from error
             self._groups[group] = column.to_pylist()
