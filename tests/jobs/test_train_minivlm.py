@@ -68,11 +68,11 @@ def test_training_resumes_to_the_same_weights(tmp_path: Path) -> None:
     )
     assert one.keys() == two.keys()
     apart = torch.cat([(one[name] - two[name]).abs().flatten() for name in one])
-    # A step moves every weight by about its rate, 1e-5 to 1e-3. Where memory is aligned otherwise,
-    # BLAS sums in another order; Adam makes much of that where a gradient is 0 but for rounding
-    # (the bias of a key), so few weights may differ by a whole step.
+    # A step moves a weight by 1e-5 to 1e-3. Where memory is aligned otherwise, BLAS sums in another
+    # order, and the optimisers make much of that: Muon orthogonalises in bfloat16, and Adam divides
+    # by what is 0 but for rounding (the bias of a key). So few weights may differ by a whole step.
     assert float(apart.mean()) < 1e-6
-    assert float((apart > 1e-6).float().mean()) < 0.02
+    assert float((apart > 1e-5).float().mean()) < 0.005
     lines = [json.loads(line) for line in (tmp_path / "parts" / "log.jsonl").open()]
     assert [line["step"] for line in lines] == [3, 4]
     assert inspect_checkpoint(str(tmp_path / "whole" / "step-0004")).dtype == "BF16"
