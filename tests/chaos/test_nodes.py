@@ -16,7 +16,7 @@ from lens_ray.testing.tiny_checkpoint import make_tiny_checkpoint
 from tests.chaos.harness import assert_same, calm_run, job
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
-LIMIT = 500
+LIMIT = 240
 
 
 @pytest.fixture
