@@ -63,7 +63,7 @@ def test_a_whole_file(tmp_path: Path) -> None:
 
 def test_the_shipped_job_is_valid() -> None:
     spec = load_job(Path(__file__).parent.parent / "jobs" / "quickstart.yaml")
-    assert (spec.suite, spec.store, len(spec.models)) == ("mini:quick", "lens-store", 11)
+    assert (spec.suite, spec.store, len(spec.models)) == ("mini:quick", "lens-store", 12)
     assert all(f"step-{model.step:04d}" in model.path for model in spec.models)
 
 
