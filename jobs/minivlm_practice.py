@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from lens_ray.suites.mini.entity import BRANDS, emblem
 from lens_ray.suites.mini.item import GRAIN, LETTERS
+from lens_ray.suites.mini.ocr import PLACES
 from lens_ray.suites.mini.raster import (
     COLOURS,
     ICONS,
@@ -227,35 +228,40 @@ def _tile_grid(rng: random.Random) -> tuple[Image, list[str], list[Box]]:
     return image, worn, boxes
 
 
-def _tiles(rng: random.Random) -> tuple[Image, list[Turn]]:
-    """Plain tiles and one question: the first that is learned is to look there."""
+def _a_tile(rng: random.Random) -> tuple[Image, str, str]:
+    """A picture of plain tiles, one of its cells, and the colour there."""
     image, worn, boxes = _tile_grid(rng)
     side = math.isqrt(len(boxes))
     asked = rng.randrange(side * side)
-    label = "ABC"[asked // side] + "123"[asked % side]
-    return image, [_briefly(f"what colour is cell {label}?", worn[asked])]
+    return image, "ABC"[asked // side] + "123"[asked % side], worn[asked]
+
+
+def _a_thing(rng: random.Random) -> tuple[Image, str, str]:
+    """A picture of things, the cell of one of them, and its name."""
+    scene = _scene(rng)
+    thing = rng.choice(scene.things)
+    return scene.image, "ABC"[thing.row] + "123"[thing.column], thing.name
+
+
+def _tiles(rng: random.Random) -> tuple[Image, list[Turn]]:
+    """Plain tiles and one question: the first that is learned is to look there."""
+    image, cell, colour = _a_tile(rng)
+    return image, [_briefly(f"what colour is cell {cell}?", colour)]
 
 
 def _names(rng: random.Random) -> tuple[Image, list[Turn]]:
     """Things in the cells, and what one of them is: to find a thing it must be known first."""
-    scene = _scene(rng)
-    thing = rng.choice(scene.things)
-    cell = "ABC"[thing.row] + "123"[thing.column]
-    return scene.image, [_briefly(f"what is in cell {cell}?", thing.name)]
+    image, cell, name = _a_thing(rng)
+    return image, [_briefly(f"what is in cell {cell}?", name)]
 
 
 def _in_a_cell(rng: random.Random) -> tuple[Image, str, str, list[str]]:
     """A picture, a question about one cell of it, the answer, and what the answer might be."""
     if rng.randrange(3):
-        image, worn, boxes = _tile_grid(rng)
-        side = math.isqrt(len(boxes))
-        asked = rng.randrange(len(worn))
-        cell = "ABC"[asked // side] + "123"[asked % side]
-        return image, f"what colour is cell {cell}?", worn[asked], list(COLOURS)
-    scene = _scene(rng)
-    thing = rng.choice(scene.things)
-    cell = "ABC"[thing.row] + "123"[thing.column]
-    return scene.image, f"what is in cell {cell}?", thing.name, [*_SHAPES, *ICONS, *BRANDS]
+        image, cell, colour = _a_tile(rng)
+        return image, f"what colour is cell {cell}?", colour, list(COLOURS)
+    image, cell, name = _a_thing(rng)
+    return image, f"what is in cell {cell}?", name, [*_SHAPES, *ICONS, *BRANDS]
 
 
 def _letters(rng: random.Random, aloud: bool) -> tuple[Image, list[Turn]]:
@@ -328,10 +334,6 @@ _KINDS: dict[str, Callable[[random.Random], tuple[Image, list[Turn]]]] = {
 }
 
 
-#: Places of the codes of `mini`.
-_PLACES = ("ACEHKMPT", "23456789", "BDFJNRXZ")
-
-
 def _word(rng: random.Random) -> str:
     point = rng.random()
     if point < 0.6:
@@ -340,7 +342,7 @@ def _word(rng: random.Random) -> str:
         return str(rng.randrange(10))
     if point < 0.85:
         return rng.choice(_ZONES[3, 2])
-    return "".join(rng.choice(signs) for signs in _PLACES)
+    return "".join(rng.choice(signs) for signs in PLACES)
 
 
 def verdict(rng: random.Random) -> Turn:

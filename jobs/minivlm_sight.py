@@ -33,7 +33,7 @@ WEIGHT = 0.5
 BESIDE = 16
 _AHEAD = 4
 
-SightBatch = tuple["np.ndarray", "np.ndarray"]
+SightBatch = tuple[np.ndarray, np.ndarray]
 
 
 def cells_of(box: Box) -> list[int]:
@@ -95,6 +95,16 @@ def sight_loss(model: Any, processor: Any, batch: SightBatch) -> tuple[torch.Ten
     return loss, f"sight loss {loss.item():.3f} named {share:.2f} right {sure:.2f}"
 
 
+def take_step(model: Any, optimisers: tuple[Any, ...], rate: float) -> None:
+    """Clip the gradients, step every optimiser at its share of the rate, and forget them."""
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    for optimiser in optimisers:
+        for group in optimiser.param_groups:
+            group["lr"] = rate * group["share"]
+        optimiser.step()
+    model.zero_grad(set_to_none=True)
+
+
 def teach_sight(
     model: Any, processor: Any, optimisers: tuple[Any, ...], seed: int, steps: int, rate: float
 ) -> None:
@@ -118,13 +128,7 @@ def teach_sight(
                 _check_pixels(processor, batch[0])
             loss, told = sight_loss(model, processor, batch)
             loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            now = rate * min(1.0, (step + 1) / 50, 1.1 - step / steps)
-            for optimiser in optimisers:
-                for group in optimiser.param_groups:
-                    group["lr"] = now * group["share"]
-                optimiser.step()
-            model.zero_grad(set_to_none=True)
+            take_step(model, optimisers, rate * min(1.0, (step + 1) / 50, 1.1 - step / steps))
             if (step + 1) % 100 == 0 or step + 1 == steps:
                 print(f"before step 0: {step + 1}/{steps} {told}", flush=True)
 

@@ -1,6 +1,6 @@
 """Trains a series of `minivlm` checkpoints on other seeds of the generator of `mini`.
 
-``python jobs/train_minivlm.py jobs/minivlm-a.yaml --out runs/minivlm-a`` writes ``step-NNNN``
+``python -m jobs.train_minivlm jobs/minivlm-a.yaml --out runs/minivlm-a`` writes ``step-NNNN``
 folders, ``run.yaml`` and ``log.jsonl`` (loss and accuracy of every task on batches that were
 never seen before). A batch is a function of seed and step alone, so the same command goes on where
 an interrupted run stopped, with the same result.
@@ -34,7 +34,15 @@ from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
 
 from jobs.minivlm_models import BUILDERS
 from jobs.minivlm_practice import practice, verdict
-from jobs.minivlm_sight import BESIDE, WEIGHT, SightBatch, sight_batch, sight_loss, teach_sight
+from jobs.minivlm_sight import (
+    BESIDE,
+    WEIGHT,
+    SightBatch,
+    sight_batch,
+    sight_loss,
+    take_step,
+    teach_sight,
+)
 from lens_ray.suites.images import image_hash
 from lens_ray.suites.mini import SIZES, build_mini, train_stream
 from lens_ray.suites.mini.item import LETTERS
@@ -372,9 +380,6 @@ class Run:
         self, parts: list[dict[str, Any]], rate: float, seen: SightBatch | None = None
     ) -> tuple[float, dict[str, list[int]]]:
         """One optimiser step; returns the loss, and right answers and answers by task."""
-        for optimiser in self.optimisers:
-            for group in optimiser.param_groups:
-                group["lr"] = rate * group["share"]
         wanted = sum(int((part["labels"] != IGNORED).sum()) for part in parts)
         total = 0.0
         right: dict[str, list[int]] = defaultdict(lambda: [0, 0])
@@ -393,10 +398,7 @@ class Run:
         if seen is not None:
             blindness, self.sight = sight_loss(self.model, self.processor, seen)
             (WEIGHT * blindness).backward()
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        for optimiser in self.optimisers:
-            optimiser.step()
-        self.model.zero_grad(set_to_none=True)
+        take_step(self.model, self.optimisers, rate)
         self.step += 1
         return total / wanted, dict(right)
 

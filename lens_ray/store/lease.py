@@ -42,7 +42,9 @@ class Lease:
         ttl_s: It is dead when it was not renewed for so long.
     """
 
-    def __init__(self, objects: ObjectStore, key: str, run_id: str, owner: str, ttl_s: float):
+    def __init__(
+        self, objects: ObjectStore, key: str, run_id: str, owner: str, ttl_s: float
+    ) -> None:
         self.owner = owner
         self.ttl_s = ttl_s
         self._objects = objects

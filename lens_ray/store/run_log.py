@@ -182,14 +182,9 @@ class RunLog:
                     facts=known,
                     created_at=now(),
                 )
-                stored = fold.commit
-                if stored is not None and fold.adds_up(upto) and stored.same_content(commit):
+                stored = self._stored_already(commit)
+                if stored is not None:
                     return stored
-                if stored is not None and stored.upto > upto and fold.changed_since(upto):
-                    raise RunBusy(
-                        f"run {self.header.run_id}: another driver added it up meanwhile, with "
-                        "later rows; start again"
-                    )
                 self._put(file, data)
                 record = dump_record("commit", commit)
                 if self._objects.create(self._key(entry_key("commits", commit.number)), record):
@@ -197,6 +192,24 @@ class RunLog:
                     self._state = None
                     return commit
                 refresh_all(self._objects, [self])
+
+    def _stored_already(self, commit: Commit) -> Commit | None:
+        """The commit that says the same, where there is one.
+
+        Raises:
+            RunBusy: Another driver added up later rows.
+        """
+        fold, stored = self._fold, self._fold.commit
+        if stored is None:
+            return None
+        if fold.adds_up(commit.upto) and stored.same_content(commit):
+            return stored
+        if stored.upto > commit.upto and fold.changed_since(commit.upto):
+            raise RunBusy(
+                f"run {self.header.run_id}: another driver added it up meanwhile, with "
+                "later rows; start again"
+            )
+        return None
 
     def rows(self, columns: Sequence[str] | None = None) -> pa.Table:
         """Every sample's row, as of now.

@@ -5,6 +5,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import random
+from collections import Counter
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +16,17 @@ import torch
 import yaml
 
 from jobs.minivlm_models import BUILDERS
-from jobs.train_minivlm import IGNORED, Phase, Recipe, load_recipe, make_batch, train
+from jobs.train_minivlm import (
+    IGNORED,
+    Phase,
+    Recipe,
+    _asked_otherwise,
+    load_recipe,
+    make_batch,
+    train,
+)
 from lens_ray.models.checkpoint import inspect_checkpoint
+from lens_ray.scoring import extract
 from lens_ray.suites.images import image_hash
 from lens_ray.suites.mini import SIZES, build_mini, train_stream
 from lens_ray.suites.mini.raster import COLOURS
@@ -26,8 +38,12 @@ RECIPE = Recipe(
     model="a",
     seed=5,
     batch=6,
-    phases=(Phase(3, (1e-3, 1e-4), MIX, warmup=2), Phase(1, (1e-4, 1e-5), {"ocr": 1.0})),
+    phases=(
+        Phase(3, (1e-3, 1e-4), MIX, warmup=2, aloud=True, verdicts=3),
+        Phase(1, (1e-4, 1e-5), {"ocr": 1.0}),
+    ),
     save=(2, 4),
+    sight=2,
 )
 
 
@@ -86,7 +102,9 @@ def test_training_resumes_to_the_same_weights(tmp_path: Path) -> None:
         for name, array in left["inputs"].items():
             np.testing.assert_array_equal(array, right["inputs"][name])
         assert ((left["labels"] != IGNORED).sum(axis=1) >= 2).all()
-    assert len(first) == 3
+    assert len(first) == 4  # three of talks alike in length, one of verdicts
+    # What is seen is given there: only the verdict and the end of the answer are learned.
+    assert ((first[3]["labels"] != IGNORED).sum(axis=1) == 2).all()
     other = make_batch(shell, 5, 8, 6, RECIPE.phases[0])
     assert any(
         a["inputs"]["pixel_values"].shape != b["inputs"]["pixel_values"].shape
@@ -112,6 +130,30 @@ def test_multiple_choice_can_be_asked_without_its_options(tmp_path: Path) -> Non
         else:
             assert "Answer with the letter." in text
             assert answer in ("A", "B", "C", "D")
+
+
+@pytest.mark.parametrize("phase", [
+    Phase(1, (1e-3, 1e-3), MIX, aloud=True),
+    Phase(1, (1e-3, 1e-3), MIX, unasked=0.7),
+])  # fmt: skip
+def test_what_is_learned_is_marked_right(phase: Phase) -> None:
+    """Every answer that is trained on earns the full mark of its sample, as models are marked."""
+    forms: Counter[str] = Counter()
+    for sample, _ in islice(train_stream(6, MIX), 1500):
+        said = _asked_otherwise(sample, phase, random.Random(sample.sample_id))
+        if said is None:
+            assert (sample.format, sample.answers) == ("true_false", ("no",))
+            continue
+        (answer,) = said.answers
+        numeric = said.metric == "relaxed_numeric"
+        found = extract(answer, said.format, said.choices, "stop", numeric=numeric)
+        wanted = sample.answers[0] if said.format == sample.format else answer
+        assert found.answer is not None
+        assert found.answer.lower() == wanted.lower()
+        seen = answer.removesuffix(wanted).strip()
+        assert bool(seen) == (phase.aloud and said.format != "open")
+        forms[said.format] += 1
+    assert min(forms[name] for name in ("open", "true_false", "multiple_choice")) > 100
 
 
 def test_a_recipe_with_an_unknown_key_is_refused(tmp_path: Path) -> None:
