@@ -150,6 +150,7 @@ def test_what_is_learned_is_marked_right(phase: Phase) -> None:
         wanted = sample.answers[0] if said.format == sample.format else answer
         assert found.answer is not None
         assert found.answer.lower() == wanted.lower()
+        assert answer.endswith(wanted)
         seen = answer.removesuffix(wanted).strip()
         assert bool(seen) == (phase.aloud and said.format != "open")
         forms[said.format] += 1
