@@ -3,10 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+VLLM := .venv-vllm
+VLLM_STAMP := $(VLLM)/.installed
 export OMP_NUM_THREADS := 1
 export RAY_USAGE_STATS_ENABLED := 0
 
-.PHONY: setup demo test test-chaos test-browser test-slow soak bench lint format clean
+.PHONY: setup setup-vllm demo test test-chaos test-vllm test-browser test-slow soak bench lint format clean
 
 setup: $(STAMP)
 
@@ -17,6 +19,15 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $(STAMP)
 
+setup-vllm: $(VLLM_STAMP)
+
+$(VLLM_STAMP): pyproject.toml constraints-vllm.txt
+	test -x $(VLLM)/bin/python || $(PYTHON) -m venv $(VLLM)
+	$(VLLM)/bin/python -m pip install --quiet --upgrade 'pip==26.3'
+	$(VLLM)/bin/python -m pip install --quiet --no-deps --requirement constraints-vllm.txt
+	$(VLLM)/bin/python -m pip install --quiet --no-deps --editable .
+	touch $(VLLM_STAMP)
+
 demo: setup
 	$(BIN)/lens-ray run jobs/quickstart.yaml --store lens-store
 	$(BIN)/lens-ray report --store lens-store --out lens-report.html
@@ -26,6 +37,9 @@ test: setup
 
 test-chaos: setup
 	$(BIN)/python -m pytest -q -m chaos tests/chaos
+
+test-vllm: setup-vllm
+	$(VLLM)/bin/python -m pytest -q -m vllm tests/vllm
 
 test-browser: setup
 	command -v chromium >/dev/null || (apt-get update -q && apt-get install -y -q --no-install-recommends chromium)
@@ -52,4 +66,4 @@ format: setup
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) build dist bench-out .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf $(VENV) $(VLLM) build dist bench-out .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

@@ -21,7 +21,13 @@ from lens_ray.errors import JobError, UserError
 from lens_ray.job_secrets import is_secret_name, secret_in, variable_for
 from lens_ray.job_yaml import MAX_BYTES, Document, Place, YamlProblem, read_yaml
 from lens_ray.job_yaml import Path as KeyPath
-from lens_ray.models.spec import NAME_PATTERN, ClosedModel, GenerationOverrides, ModelSpec
+from lens_ray.models.spec import (
+    NAME_PATTERN,
+    ClosedModel,
+    GenerationOverrides,
+    ModelSpec,
+    RuntimeEnv,
+)
 
 __all__ = ["JobSpec", "load_job"]
 
@@ -337,6 +343,8 @@ def _known_keys(path: Sequence[str | int], values: Mapping[str, object]) -> list
     model: type[BaseModel] = JobSpec
     if path[-1:] == ("generation",):
         model = GenerationOverrides
+    elif path[-1:] == ("runtime_env",):
+        model = RuntimeEnv
     elif path[-1:] == ("options",):
         model = _options_of(path, values)
     elif path:

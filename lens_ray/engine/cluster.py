@@ -57,6 +57,11 @@ class Cluster:
     ) -> None:
         self.close()
 
+    @property
+    def here(self) -> bool:
+        """Whether all of it is this machine, with the environment of this process."""
+        return self._address is None and (self._ours or not _connected())
+
     def rooms(self) -> tuple[Room, ...]:
         """What each machine has; a local Ray need not be started to know.
 

@@ -28,6 +28,7 @@ from lens_ray.engine.plan import EnginePlan
 from lens_ray.engine.progress import Progress
 from lens_ray.engine.replica import CoordinatorAway, Replica
 from lens_ray.errors import ClusterError
+from lens_ray.models.spec import ModelSpec
 
 log = logging.getLogger("lens_ray.engine")
 
@@ -151,6 +152,7 @@ class Driver:
             num_gpus=wanted.need.gpus,
             max_restarts=0,
             max_task_retries=0,
+            runtime_env=_runtime_env(self._plan.models[wanted.model].spec),
         )
         replica = options.remote(wanted.seat, wanted.model, self._plan, self.coordinator)
         return _Running(replica, replica.run.remote(), wanted.model)
@@ -199,6 +201,13 @@ def drive(
         raise
     finally:
         driver.close()
+
+
+def _runtime_env(spec: ModelSpec) -> dict[str, Any] | None:
+    """As Ray takes it: only what was given."""
+    if spec.runtime_env is None:
+        return None
+    return {key: value for key, value in spec.runtime_env.model_dump().items() if value}
 
 
 def one_line(error: BaseException) -> str:

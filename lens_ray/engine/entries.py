@@ -11,6 +11,7 @@ from lens_ray.engine.plan import ModelPlan, family_of, run_id_of
 from lens_ray.engine.planner import Need, Room
 from lens_ray.errors import LensError
 from lens_ray.models.identity import Identity, identify
+from lens_ray.models.preflight import preflight
 from lens_ray.models.spec import ModelSpec
 from lens_ray.store import RunHeader, RunLog, Store
 from lens_ray.suites.suite import Suite
@@ -70,8 +71,15 @@ class Entry:
         self.before = self.log.refresh().done
 
 
-def identify_all(specs: Iterable[ModelSpec], suite: Suite, rooms: Sequence[Room]) -> list[Entry]:
+def identify_all(
+    specs: Iterable[ModelSpec], rooms: Sequence[Room], *, here: bool = False
+) -> list[Entry]:
     """Find out who each model is; a mistake in one does not keep the others from being asked.
+
+    Args:
+        specs: As in the job.
+        rooms: Machines of the cluster.
+        here: Whether replicas run on this machine and in this environment.
 
     Raises:
         LensError: The first model's, where none can be asked.
@@ -82,6 +90,7 @@ def identify_all(specs: Iterable[ModelSpec], suite: Suite, rooms: Sequence[Room]
         entry = Entry(spec)
         try:
             entry.identity = identify(spec, gpu=gpu)
+            preflight(spec, entry.identity.facts, here=here)
             entry.need = need_of(spec, gpu=gpu)
             check_fits(spec, entry.need, rooms)
         except LensError as error:

@@ -93,7 +93,8 @@ def family_of(spec: ModelSpec, identity: Identity) -> str:
     """Models with the same family differ only in their weights."""
     shell = identity.facts.shell_digest if identity.facts is not None else None
     options = spec.parsed_options().model_dump(mode="json")
-    return _digest([spec.backend, options, spec.tensor_parallel, shell])[:16]
+    place = spec.runtime_env.model_dump(mode="json") if spec.runtime_env is not None else None
+    return _digest([spec.backend, options, spec.tensor_parallel, shell, place])[:16]
 
 
 def generation_of(spec: ModelSpec, sample: Sample) -> Generation:

@@ -16,7 +16,13 @@ from pydantic import BaseModel
 
 from lens_ray.errors import UserError
 from lens_ray.models.protocol import Backend, BackendInfo, Completion, Generation, Request
-from lens_ray.models.spec import ClosedModel, FakeOptions, ModelSpec, TransformersOptions
+from lens_ray.models.spec import (
+    ClosedModel,
+    FakeOptions,
+    ModelSpec,
+    TransformersOptions,
+    VllmOptions,
+)
 
 GROUP = "lens_ray.backends"
 
@@ -49,17 +55,25 @@ class BackendEntry:
         factory: Makes a backend that is not yet started.
         options: Its options, a closed pydantic model.
         needs_checkpoint: Whether ``path`` must resolve to a checkpoint folder.
+        requires: The package of an extra that it imports, which has the extra's name.
     """
 
     factory: Factory
     options: type[BaseModel]
     needs_checkpoint: bool = True
+    requires: str | None = None
 
 
 def _transformers(spec: ModelSpec, weights: str) -> Backend:
     from lens_ray.models.transformers_backend import TransformersBackend
 
     return TransformersBackend(spec, weights)
+
+
+def _vllm(spec: ModelSpec, weights: str) -> Backend:
+    from lens_ray.models.vllm_backend import VllmBackend
+
+    return VllmBackend(spec, weights)
 
 
 def _fake(spec: ModelSpec, weights: str) -> Backend:
@@ -70,6 +84,7 @@ def _fake(spec: ModelSpec, weights: str) -> Backend:
 
 _BUILTIN = {
     "transformers": BackendEntry(_transformers, TransformersOptions),
+    "vllm": BackendEntry(_vllm, VllmOptions, requires="vllm"),
     "fake": BackendEntry(_fake, FakeOptions, needs_checkpoint=False),
 }
 

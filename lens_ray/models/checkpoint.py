@@ -58,6 +58,7 @@ class CheckpointFacts:
         tensors: Type and shape of every tensor on disk.
         shell: Digest of each file of the shell.
         remote_code: Whether it asks for Python code of its own.
+        heads: Attention heads of its language model; None where ``config.json`` does not say.
     """
 
     folder: str
@@ -68,6 +69,7 @@ class CheckpointFacts:
     tensors: Mapping[str, TensorFacts]
     shell: Mapping[str, str]
     remote_code: bool = False
+    heads: int | None = None
 
     @property
     def parameters(self) -> int:
@@ -103,6 +105,7 @@ def inspect_checkpoint(folder: str, *, trust_remote_code: bool = False) -> Check
         tensors=tensors,
         shell=shell,
         remote_code=remote_code,
+        heads=_heads(config),
     )
 
 
@@ -203,6 +206,15 @@ def _config(root: Path) -> dict[str, Any]:
 def _architecture(config: Mapping[str, Any]) -> str:
     named = config.get("architectures")
     return str(named[0]) if isinstance(named, list) and named else str(config["model_type"])
+
+
+def _heads(config: Mapping[str, Any]) -> int | None:
+    for name in ("text_config", "llm_config", "language_config"):
+        if isinstance(config.get(name), dict):
+            config = config[name]
+            break
+    found = config.get("num_attention_heads")
+    return found if isinstance(found, int) and found > 0 else None
 
 
 def _remote_code(root: Path, trusted: bool) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import gc
 import io
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ import torch
 import transformers
 from jinja2 import TemplateError
 from PIL import Image
-from transformers import AutoModelForImageTextToText, AutoProcessor
+from transformers import AutoModelForImageTextToText
 from transformers.generation.logits_process import (
     LogitsProcessorList,
     TemperatureLogitsWarper,
@@ -27,6 +27,7 @@ from transformers.generation.stopping_criteria import StoppingCriteriaList
 from lens_ray.errors import CheckpointError, EnvironmentFailure
 from lens_ray.models.checkpoint import CheckpointFacts
 from lens_ray.models.images import ImageError, decode_image
+from lens_ray.models.prompts import failure, load_processor, prompt_texts, stop_at
 from lens_ray.models.protocol import Completion, Generation, Request
 from lens_ray.models.spec import TransformersOptions
 from lens_ray.models.token_watch import DistributionTap, SeededSampling, TokenWatch
@@ -81,11 +82,6 @@ def _device_is_broken(error: BaseException) -> bool:
     )
 
 
-def failure(request: Request, cause: str) -> Completion:
-    """The completion of a request that could not be answered."""
-    return Completion(request.request_id, "", "error", error=" ".join(cause.split())[:300])
-
-
 def sharing_key(request: Request) -> tuple[object, ...]:
     """Requests with the same key may share a batch."""
     generation = request.generation
@@ -126,7 +122,10 @@ class HostedModel:
         self.dtype: Any = {"float32": torch.float32, "bfloat16": torch.bfloat16}.get(
             options.dtype, torch.float32 if on_cpu else "auto"
         )
-        self.processor = self._load_processor()
+        with _loading(facts.folder):
+            self.processor = load_processor(
+                facts.folder, trust_remote_code=options.trust_remote_code
+            )
         self.model = self._load_model(facts.folder)
         self.dtype = self.model.dtype
         self.model.to(self.device)
@@ -134,29 +133,6 @@ class HostedModel:
         config = self.model.config.get_text_config()
         self._context: int | None = getattr(config, "max_position_embeddings", None)
         self._check_fit()
-
-    def _load_processor(self) -> Any:
-        folder = self.facts.folder
-        with _loading(folder):
-            processor = AutoProcessor.from_pretrained(
-                folder,
-                local_files_only=True,
-                trust_remote_code=self._options.trust_remote_code,
-            )
-        for part in ("tokenizer", "image_processor"):
-            if getattr(processor, part, None) is None:
-                raise CheckpointError(
-                    f"{folder}: its processor {type(processor).__name__} has no {part}; "
-                    "this is no vision-language checkpoint"
-                )
-        if not getattr(processor, "chat_template", None):
-            raise CheckpointError(
-                f"{folder} has no chat template; take chat_template.jinja of its base model"
-            )
-        if processor.tokenizer.pad_token_id is None:
-            processor.tokenizer.pad_token = processor.tokenizer.eos_token
-        processor.tokenizer.padding_side = "left"
-        return processor
 
     def _load_model(self, folder: str) -> Any:
         with _loading(folder):
@@ -248,14 +224,7 @@ class HostedModel:
             [decode_image(data, self._options.max_pixels) for data in request.images]
             for request in requests
         ]
-        texts = self.processor.apply_chat_template(
-            [_conversation(request) for request in requests],
-            tokenize=False,
-            add_generation_prompt=True,
-        )
-        # Templates that write the first token themselves must not get it twice.
-        first = self.processor.tokenizer.bos_token
-        bare = bool(first) and all(text.startswith(first) for text in texts)
+        texts, bare = prompt_texts(self.processor, requests)
         inputs = self.processor(
             text=texts,
             images=images if requests[0].images else None,
@@ -306,7 +275,7 @@ class HostedModel:
         decode = self.processor.tokenizer.decode
 
         def ended_by_text(tokens: list[int]) -> bool:
-            return _stop_at(decode(tokens, skip_special_tokens=True), stop) is not None
+            return stop_at(decode(tokens, skip_special_tokens=True), stop) is not None
 
         watch = TokenWatch(limits, self._end_tokens, ended_by_text if stop else None)
         inputs = batch.inputs.to(self.device, self.dtype)
@@ -324,7 +293,7 @@ class HostedModel:
         return [
             Completion(
                 request_id=request.request_id,
-                text=text[: _stop_at(text, stop)],
+                text=text[: stop_at(text, stop)],
                 finish_reason="stop" if stopped else "length",
                 tokens_in=length,
                 tokens_out=count,
@@ -376,17 +345,6 @@ def _grey_image() -> bytes:
     data = io.BytesIO()
     Image.new("RGB", (64, 64), (128, 128, 128)).save(data, "PNG")
     return data.getvalue()
-
-
-def _conversation(request: Request) -> list[dict[str, Any]]:
-    parts: list[dict[str, str]] = [{"type": "image"} for _ in request.images]
-    return [{"role": "user", "content": [*parts, {"type": "text", "text": request.text}]}]
-
-
-def _stop_at(text: str, stop: Iterable[str]) -> int | None:
-    """Where the first stop text begins."""
-    found = [place for place in (text.find(end) for end in stop) if place >= 0]
-    return min(found, default=None)
 
 
 def _processors(requests: Sequence[Request], watch: TokenWatch) -> list[Any]:

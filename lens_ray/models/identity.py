@@ -11,10 +11,8 @@ from lens_ray.models import backend_entry
 from lens_ray.models.checkpoint import CheckpointFacts, inspect_checkpoint, model_key, resolve
 from lens_ray.models.spec import ModelSpec
 
-#: Options of any backend that change how fast answers come, not what they are.
+#: As `lens_ray.models.spec.Options.speed_only`, for a backend of another package that says nothing.
 _SPEED_ONLY = frozenset({"batch_size", "threads", "trust_remote_code", "device", "dtype"})
-#: Options of the fake backend that do change its answers.
-_FAKE_ANSWERS = frozenset({"seed", "answer", "texts"})
 _DTYPES = {"BF16": "bfloat16", "F16": "float16", "F32": "float32"}
 
 
@@ -53,22 +51,27 @@ def identify(
         CheckpointError: The checkpoint is missing or cannot be evaluated.
         StoreUnavailable: Its URL cannot be reached.
     """
-    options = spec.parsed_options().model_dump(mode="json")
+    parsed = spec.parsed_options()
+    options = parsed.model_dump(mode="json")
+    speed_only: frozenset[str] = getattr(parsed, "speed_only", _SPEED_ONLY)
+    extra = {key: value for key, value in options.items() if key not in speed_only}
     if not backend_entry(spec.backend).needs_checkpoint:
-        if spec.backend == "fake":
-            options = {key: options[key] for key in sorted(_FAKE_ANSWERS)}
-        return _without_checkpoint(spec, options)
+        return _without_checkpoint(spec, extra)
     folder = resolve(spec.path, spec.revision, storage_options=storage_options)
     facts = inspect_checkpoint(
         folder, trust_remote_code=bool(options.get("trust_remote_code", False))
     )
-    dtype = str(options.get("dtype", "auto"))
-    if dtype == "auto":
-        on_gpu = gpu and options.get("device", "auto") != "cpu"
-        dtype = _DTYPES.get(facts.dtype, facts.dtype) if on_gpu else "float32"
-    extra = {key: value for key, value in options.items() if key not in _SPEED_ONLY}
+    on_gpu = gpu and options.get("device", "auto") != "cpu"
+    dtype = computing_dtype(facts, str(options.get("dtype", "auto")), on_gpu=on_gpu)
     key = model_key(facts, spec.backend, dtype, extra)
     return Identity(folder, facts.weights_digest, key, facts)
+
+
+def computing_dtype(facts: CheckpointFacts, wanted: str, *, on_gpu: bool) -> str:
+    """What ``dtype: auto`` means: float32 on a CPU, the checkpoint's own on a GPU."""
+    if wanted != "auto":
+        return wanted
+    return _DTYPES.get(facts.dtype, facts.dtype) if on_gpu else "float32"
 
 
 def _without_checkpoint(spec: ModelSpec, options: Mapping[str, object]) -> Identity:

