@@ -3,12 +3,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+BENCHES := $(filter-out %_vllm,$(patsubst jobs/benchmarks/%.py,%,$(wildcard jobs/benchmarks/bench_*.py)))
 VLLM := .venv-vllm
 VLLM_STAMP := $(VLLM)/.installed
 export OMP_NUM_THREADS := 1
 export RAY_USAGE_STATS_ENABLED := 0
 
-.PHONY: setup setup-vllm demo test test-chaos test-vllm test-browser test-slow soak bench lint format clean
+.PHONY: setup setup-vllm demo test test-chaos test-vllm test-browser test-slow soak bench bench-vllm lint format clean
 
 setup: $(STAMP)
 
@@ -53,7 +54,11 @@ soak: setup
 
 bench: setup
 	mkdir -p bench-out
-	for f in jobs/benchmarks/bench_*.py; do $(BIN)/python $$f --out bench-out/$$(basename $$f .py).json || exit 1; done
+	for f in $(BENCHES); do $(BIN)/python -m jobs.benchmarks.$$f --out bench-out/$$f.json || exit 1; done
+
+bench-vllm: setup setup-vllm
+	mkdir -p bench-out
+	$(VLLM)/bin/python -m jobs.benchmarks.bench_vllm --out bench-out/bench_vllm.json
 
 lint: setup
 	$(BIN)/ruff format --check .

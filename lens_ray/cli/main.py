@@ -10,7 +10,7 @@ from typing import cast
 
 import typer
 
-from lens_ray.cli import doctor, query, report, rescore, run, scores, store, suite
+from lens_ray.cli import doctor, query, report, rescore, run, scores, store, suite, timeline
 from lens_ray.cli.options import Verbs
 from lens_ray.cli.output import note
 from lens_ray.errors import LensError
@@ -33,6 +33,7 @@ app.command("scores")(scores.scores)
 app.command("query")(query.query)
 app.command("rescore")(rescore.rescore)
 app.command("report")(report.report)
+app.command("timeline")(timeline.timeline)
 app.command("doctor")(doctor.doctor)
 app.add_typer(suite.app, name="suite")
 app.add_typer(store.app, name="store")

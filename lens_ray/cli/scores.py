@@ -33,7 +33,7 @@ def scores(
     from lens_ray.store import Store as OpenStore
 
     opened = OpenStore(store)
-    runs = _chosen(opened.runs(), model or [], suite)
+    runs = chosen(opened.runs(), model or [], suite)
     table = opened.scores([run.run_id for run in runs])
     if ability:
         table = _only(table, ability)
@@ -43,7 +43,12 @@ def scores(
         print_leaderboard(table)
 
 
-def _chosen(runs: Sequence[RunHeader], models: Sequence[str], suite: str | None) -> list[RunHeader]:
+def chosen(runs: Sequence[RunHeader], models: Sequence[str], suite: str | None) -> list[RunHeader]:
+    """The runs of some models and of a suite.
+
+    Raises:
+        UserError: The store has none of a name.
+    """
     for name in models:
         _require(name, {run.model for run in runs}, "--model")
     if suite is not None:

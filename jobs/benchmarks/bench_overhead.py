@@ -1,0 +1,105 @@
+"""What the engine itself costs: CPU a sample over all its processes, and the rate that it leaves.
+
+``python jobs/benchmarks/bench_overhead.py --out FILE.json``. The model is a fake that serves 300
+samples a second in a window of 40 (what vLLM does with the built-in model on 2 cores) and uses no
+CPU. Two limits: at most 0.4 ms of CPU a sample, as the slope between a short and a long job, over
+driver, coordinator, replica and Ray's own processes; and at least 0.98 of the fake's rate. Medians
+of several pairs; the exit code is 1 where one of them fails.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from lens_ray import JobSpec, ModelSpec, Store
+from lens_ray.engine.cluster import Cluster
+from lens_ray.evaluate import evaluate
+
+CPU_MS = 0.4
+RATE = 0.98
+REPEATS = 3
+SERVED = 300.0
+WINDOW = 40
+SHORT, LONG = 1000, 6000
+
+
+def cpu_seconds() -> float:
+    """Of this process, everything below it, and what of that has ended and was waited for."""
+    spent: dict[int, tuple[int, float]] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            after_name = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        ticks = sum(map(int, after_name[11:15]))
+        spent[int(stat.parent.name)] = int(after_name[1]), ticks / os.sysconf("SC_CLK_TCK")
+    total, level = 0.0, {os.getpid()}
+    while level:
+        total += sum(spent[pid][1] for pid in level if pid in spent)
+        level = {pid for pid, (parent, _) in spent.items() if parent in level}
+    return total
+
+
+def one(samples: int, store: str) -> tuple[float, float]:
+    """CPU seconds of a job, and its samples a second."""
+    options: dict[str, Any] = {"latency_s": WINDOW / SERVED, "parallel": WINDOW}
+    model = ModelSpec(name="fake", backend="fake", replicas=1, options=options)
+    before = cpu_seconds()
+    report = evaluate(
+        JobSpec(name="cost", suite="mini:full", store=store, models=(model,), limit=samples)
+    )
+    after = cpu_seconds()
+    if report.exit_code:
+        raise SystemExit(f"the job ended with {report.exit_code}: {report.models}")
+    commit = Store(store).run(str(report.models[0].run_id)).refresh().commit
+    assert commit is not None
+    facts: Any = commit.facts
+    return after - before, float(facts["answered"]) / float(facts["answering_s"])
+
+
+def measure() -> dict[str, object]:
+    """Medians over several pairs under one Ray."""
+    pairs = []
+    with tempfile.TemporaryDirectory() as scratch, Cluster() as cluster:
+        cluster.start()
+        one(SHORT, f"{scratch}/warm")
+        for repeat in range(REPEATS):
+            short, _ = one(SHORT, f"{scratch}/short-{repeat}")
+            long, rate = one(LONG, f"{scratch}/long-{repeat}")
+            pairs.append({"cpu_ms": 1000 * (long - short) / (LONG - SHORT), "rate": rate / SERVED})
+    cpu_ms = statistics.median(pair["cpu_ms"] for pair in pairs)
+    rate = statistics.median(pair["rate"] for pair in pairs)
+    return {
+        "benchmark": "overhead",
+        "cpu_ms_a_sample": round(cpu_ms, 4),
+        "cpu_ms_limit": CPU_MS,
+        "rate_against_fake": round(rate, 4),
+        "rate_limit": RATE,
+        "repeats": REPEATS,
+        "each": pairs,
+        "holds": cpu_ms <= CPU_MS and rate >= RATE,
+    }
+
+
+def main() -> int:
+    """Measure, print and write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path)
+    out = parser.parse_args().out
+    result = measure()
+    text = json.dumps(result, indent=1)
+    print(text)
+    if out is not None:
+        out.write_text(text + "\n", encoding="utf-8")
+    return 0 if result["holds"] else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
