@@ -1,7 +1,8 @@
 """The YAML a user writes: `JobSpec`, and `load_job`, which names line, column and key of a mistake.
 
 A job file says which models answer which suite, and where the rows live. ``${NAME}`` stands for
-an environment variable in ``store``, ``suite`` and a model's ``path``, nowhere else. Secrets never
+an environment variable in ``store``, ``suite`` and a model's ``path`` and ``py_executable``,
+nowhere else. Secrets never
 stand in a job file: providers' keys are read from the environment.
 """
 
@@ -157,6 +158,10 @@ def _dotted(path: KeyPath) -> str:
 
 _VARIABLE = re.compile(r"\$\{([^}]{0,200})\}")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+#: Where variables are replaced, without the number of the model.
+_EXPANDED = {
+    ("store",), ("suite",), ("models", "path"), ("models", "runtime_env", "py_executable")
+}  # fmt: skip
 
 
 def _secrets(value: object, path: KeyPath, backend: object = None) -> Iterator[Problem]:
@@ -207,10 +212,13 @@ def _expanded(
 
 def _expand(text: str, path: KeyPath) -> tuple[str, str | None]:
     names = _VARIABLE.findall(text)
-    if path not in (("store",), ("suite",)) and (path[0], *path[2:]) != ("models", "path"):
+    if (path[0], *path[2:]) not in _EXPANDED:
         if not any(_NAME.fullmatch(name) for name in names):
             return text, None
-        return text, "${...} is only expanded in store, suite and a model's path; write it out"
+        return text, (
+            "${...} is only expanded in store, suite, and a model's path and py_executable; "
+            "write it out"
+        )
     for name in names:
         if not _NAME.fullmatch(name):
             return text, f"'${{{name}}}' is no environment variable; write ${{NAME}}"
