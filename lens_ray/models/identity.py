@@ -6,10 +6,12 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from lens_ray.models import backend_entry
 from lens_ray.models.checkpoint import CheckpointFacts, inspect_checkpoint, model_key, resolve
 from lens_ray.models.spec import ModelSpec
+from lens_ray.node_cache import release
 
 #: Options of any backend that change how fast answers come, not what they are.
 _SPEED_ONLY = frozenset({"batch_size", "threads", "trust_remote_code", "device", "dtype"})
@@ -59,9 +61,12 @@ def identify(
             options = {key: options[key] for key in sorted(_FAKE_ANSWERS)}
         return _without_checkpoint(spec, options)
     folder = resolve(spec.path, spec.revision, storage_options=storage_options)
-    facts = inspect_checkpoint(
-        folder, trust_remote_code=bool(options.get("trust_remote_code", False))
-    )
+    try:
+        facts = inspect_checkpoint(
+            folder, trust_remote_code=bool(options.get("trust_remote_code", False))
+        )
+    finally:
+        release(Path(folder))  # who loads it, perhaps elsewhere, holds it again
     dtype = str(options.get("dtype", "auto"))
     if dtype == "auto":
         on_gpu = gpu and options.get("device", "auto") != "cpu"
