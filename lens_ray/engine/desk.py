@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from lens_ray.engine.asking import Asking
 from lens_ray.engine.flip import FlipCheck
 from lens_ray.engine.ledger import Ledger
-from lens_ray.engine.messages import IDS_BYTES, Row
+from lens_ray.engine.messages import IDS_BYTES, Row, text_bytes
 from lens_ray.engine.plan import ModelPlan, expected_costs
 from lens_ray.engine.planner import Work
 from lens_ray.engine.progress import ModelProgress
@@ -88,7 +88,7 @@ class Desk:
         self.ledger = Ledger(
             self._costs, timeout_s=self._patience_s, attempt_cap=settings.attempt_cap
         )
-        longest = max((len(name.encode()) for name in self._costs), default=1)
+        longest = max((text_bytes(name) for name in self._costs), default=1)
         self.most = max(1, IDS_BYTES // (longest + _ID))
         self.large = 0
         self._expected = Counter(sample.ability for sample in samples)

@@ -186,19 +186,20 @@ class Orders:
 
 def row_bytes(row: Row) -> int:
     """What a row takes in a message, roughly."""
-    return _ROW + sum(_text_bytes(value) for value in row.values() if isinstance(value, str))
+    return _ROW + sum(text_bytes(value) for value in row.values() if isinstance(value, str))
 
 
 def within(sample_ids: Iterable[str], limit: int = IDS_BYTES) -> tuple[str, ...]:
     """The first sample ids, as many as a message takes."""
     taken = []
     for sample_id in sample_ids:
-        limit -= _text_bytes(sample_id) + _ID
+        limit -= text_bytes(sample_id) + _ID
         if limit < 0:
             break
         taken.append(sample_id)
     return tuple(taken)
 
 
-def _text_bytes(text: str) -> int:
+def text_bytes(text: str) -> int:
+    """What a text takes in a message."""
     return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
