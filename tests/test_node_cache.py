@@ -17,6 +17,7 @@ import pytest
 
 from lens_ray import node_cache
 from lens_ray.errors import StoreUnavailable, UserError
+from tests.disks import TinyDisk
 
 ROOT = Path(__file__).resolve().parents[1]
 #: Fills ``checkpoints/x`` in two halves and notes in a file of the folder above that it did. Where
@@ -155,6 +156,20 @@ except StoreUnavailable as error:
     )
     assert "no room for a copy of 1.0 MB" in done.stdout
     assert os.listdir(home / "checkpoints") == []
+
+
+def test_a_file_system_that_is_really_full(home: Path, tiny_disk: TinyDisk) -> None:
+    """More comes than was said, so that it fills up in the middle."""
+    disk = tiny_disk(home / "checkpoints", 20)
+
+    def fill(folder: Path) -> None:
+        (folder / "one").write_bytes(b"x" * 10**7)
+        (folder / "two").write_bytes(b"x" * 2 * 10**7)
+
+    with pytest.raises(StoreUnavailable, match="no room for a copy"):
+        node_cache.keep(disk / "x", fill, 1000)
+    assert os.listdir(disk) == []
+    make(disk / "y", 1000)
 
 
 def test_what_cannot_fit_is_not_begun(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
