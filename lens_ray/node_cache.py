@@ -290,7 +290,9 @@ def _free(folder: Path) -> int:
 
 
 def _size(count: int) -> str:
-    unit, name = (10**9, "GB") if count >= 10**9 else (10**6, "MB") if count >= 10**6 else (1000, "kB")
+    unit, name = (
+        (10**9, "GB") if count >= 10**9 else (10**6, "MB") if count >= 10**6 else (1000, "kB")
+    )
     return f"{count / unit:.1f} {name}"
 
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -74,6 +75,10 @@ def of_bytes(size: int) -> Callable[[Path], None]:
         (folder / "data").write_bytes(b"x" * size)
 
     return fill
+
+
+def never(folder: Path) -> None:
+    raise AssertionError("it was begun")
 
 
 def make(entry: Path, size: int = 1000, used: int = 0) -> Path:
@@ -174,17 +179,17 @@ def test_a_file_system_that_is_really_full(home: Path, tiny_disk: TinyDisk) -> N
 
 def test_what_cannot_fit_is_not_begun(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def usage(path: object) -> Any:
-        return shutil._ntuple_diskusage(10**9, 10**9 - 2 * 10**7, 2 * 10**7)  # type: ignore[attr-defined]
+        return SimpleNamespace(free=2 * 10**7)
 
     monkeypatch.setattr(shutil, "disk_usage", usage)
     make(home / "checkpoints" / "small", 1000)
     with pytest.raises(StoreUnavailable, match=r"no room for a copy of 9\.0 MB, 20\.0 MB free"):
-        node_cache.keep(home / "checkpoints" / "x", pytest.fail, 9_000_000)
+        node_cache.keep(home / "checkpoints" / "x", never, 9_000_000)
 
 
 def test_a_folder_that_cannot_be_written(home: Path) -> None:
     (home / "checkpoints").write_text("a file")
-    with pytest.raises(StoreUnavailable, match="cannot be written .*export LENS_RAY_HOME"):
+    with pytest.raises(StoreUnavailable, match=r"cannot be written .*export LENS_RAY_HOME"):
         make(home / "checkpoints" / "x")
 
 
@@ -238,7 +243,7 @@ def test_what_is_in_use_stays(home: Path, monkeypatch: pytest.MonkeyPatch) -> No
     idle = make(home / "checkpoints" / "idle", 1000, 3)
     monkeypatch.setenv("LENS_RAY_CACHE_GB", "1e-6")
     with pytest.raises(StoreUnavailable, match="more than LENS_RAY_CACHE_GB leaves"):
-        node_cache.keep(home / "checkpoints" / "ahead", pytest.fail, 1000, beyond=False)
+        node_cache.keep(home / "checkpoints" / "ahead", never, 1000, beyond=False)
     assert sorted(os.listdir(home / "checkpoints")) == ["own", "x"]
     assert not idle.exists()
     needed = node_cache.keep(home / "checkpoints" / "needed", of_bytes(1000), 1000)

@@ -23,6 +23,7 @@ class Prefetch:
         """Nothing is brought yet."""
         self._process: subprocess.Popen[bytes] | None = None
         self._name = ""
+        self._then: ModelPlan | None = None
         self._claim = ExitStack()
 
     def begin(self, model: ModelPlan) -> None:
@@ -32,21 +33,23 @@ class Prefetch:
             model: Its path is a URL.
         """
         place = place_of(Path(model.identity.weights).name)
-        if self._process is not None or place.is_dir():
+        if place.is_dir():
             return
-        with suppress(OSError):
-            if not self._claim.enter_context(alone(place, "ahead")):
-                return self._claim.close()
+        if self._process is not None:
+            self._then = model
+            return
+        if self._claim.enter_context(alone(place, "ahead")):
             self._name = model.spec.name
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "lens_ray.models.bring", model.spec.path],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-            )
-            return None
-        return self._claim.close()
+            with suppress(OSError):  # no process, no copy ahead
+                self._process = subprocess.Popen(
+                    [sys.executable, "-m", "lens_ray.models.bring", model.spec.path],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.DEVNULL,
+                    env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                )
+        if self._process is None:
+            self._claim.close()
 
     def note(self) -> str | None:
         """What went wrong with a copy that has ended meanwhile; said once."""
@@ -55,10 +58,13 @@ class Prefetch:
         process, self._process = self._process, None
         said, _ = process.communicate()
         self._claim.close()
+        name, then, self._then = self._name, self._then, None
+        if then is not None:
+            self.begin(then)
         if process.returncode == 0:
             return None
         line = said.decode(errors="replace").strip()[:_LINE] or f"it ended: {process.returncode}"
-        return f"{self._name}: its checkpoint was not brought ahead: {line}"
+        return f"{name}: its checkpoint was not brought ahead: {line}"
 
     def close(self) -> None:
         """End a copy that is under way; nothing of it is left."""

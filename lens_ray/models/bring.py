@@ -1,8 +1,8 @@
 """``python -m lens_ray.models.bring URL``: copy a checkpoint to this machine, out of the way.
 
-A process of its own, since a copy at full speed keeps an interpreter busy, and low priority means
-nothing to threads that share one. Standard input closes with the process that wants the copy; then
-this one ends too, and leaves nothing half made. The one line of its output says what went wrong.
+A process of its own: threads of one interpreter take turns, whatever their priority. Standard input
+closes with the process that wants the copy; then this one ends too, and leaves nothing half made.
+The one line of its output says what went wrong.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from lens_ray.errors import LensError
 from lens_ray.models.remote import copied
 from lens_ray.node_cache import abandon
 
-_NICE = 10
+_NICE = 5
 
 
 def main(url: str) -> int:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import errno
+import shutil
+from contextlib import suppress
 from pathlib import Path
 
 import fsspec
@@ -18,12 +19,11 @@ pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
 
 
 def fill_up(disk: Path) -> None:
-    with (disk / "other-things").open("wb", buffering=0) as file:
-        try:
-            while True:
-                file.write(b"x" * 65536)
-        except OSError as error:
-            assert error.errno == errno.ENOSPC
+    # The kernel may write less than it is given, down to nothing and an error.
+    with (disk / "other-things").open("wb", buffering=0) as file, suppress(OSError):
+        while file.write(b"x" * 65536):
+            pass
+    assert shutil.disk_usage(disk).free < 65536
 
 
 def test_a_full_cache_loses_nothing(
@@ -32,9 +32,7 @@ def test_a_full_cache_loses_nothing(
     quick = load_suite("mini:quick")
     samples, images = build_mini("quick")
     url = f"{bucket_url}/quick"
-    made = write_suite(
-        "mini:quick", samples, images, url, licence="Apache-2.0", revision="mini-1"
-    )
+    made = write_suite("mini:quick", samples, images, url, licence="Apache-2.0", revision="mini-1")
     assert made.digest == quick.digest
     calm = calm_run(fake_job(tmp_path / "unused", speed=100.0), tmp_path)
 

@@ -14,7 +14,7 @@ from lens_ray.engine.messages import Directive, Report
 from lens_ray.engine.plan import EnginePlan
 from lens_ray.engine.planner import Costs, Need, Room, Seat, Work, likely_next
 from lens_ray.engine.prefetch import Prefetch
-from lens_ray.fetching import Remote
+from lens_ray.fetching import Remote, fetch
 from lens_ray.models import remote
 from tests.engine.stage import Stage, rows_of
 from tests.engine.test_opening import checkpoint_plan
@@ -34,13 +34,12 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def own_copies(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """What this process, and no child of it, has copied."""
     copied: list[Path] = []
-    real = remote.fetch
 
-    def fetch(files: object, wanted: Sequence[Remote], folder: Path) -> None:
+    def note(files: object, wanted: Sequence[Remote], folder: Path) -> None:
         copied.append(folder)
-        real(files, wanted, folder)
+        fetch(files, wanted, folder)
 
-    monkeypatch.setattr(remote, "fetch", fetch)
+    monkeypatch.setattr("lens_ray.models.remote.fetch", note)
     return copied
 
 
@@ -129,6 +128,17 @@ def test_one_replica_of_a_node_brings_it(tmp_path: Path, home: Path) -> None:
     mine.close()
     with node_cache.alone(place, "ahead") as third:
         assert third
+
+
+def test_one_comes_after_the_other(tmp_path: Path, home: Path) -> None:
+    one, two = checkpoint_plan(tmp_path, "one", "two").models
+    prefetch = Prefetch()
+    prefetch.begin(one)
+    prefetch.begin(two)
+    while len(list((home / "checkpoints").glob("[!.]*"))) < 2:
+        assert prefetch.note() is None
+        os.sched_yield()
+    prefetch.close()
 
 
 def test_a_failure_is_said_once(tmp_path: Path, home: Path) -> None:

@@ -56,9 +56,7 @@ def test_it_says_in_one_line_what_is_wrong(home: Path, monkeypatch: pytest.Monke
     assert said.count("\n") == 1
 
 
-def test_it_goes_beyond_no_bound(
-    tiny: Make, home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_it_goes_beyond_no_bound(tiny: Make, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LENS_RAY_CACHE_GB", "1e-6")
     code, said = ended(bring(f"local://{tiny()}"))
     assert code == 5

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from lens_ray.errors import SuiteError
-from lens_ray.suites import files
-from lens_ray.suites.images import Pixels
+from lens_ray.suites.images import Pixels, decode_png
 from lens_ray.suites.seen import SeenImages
 from lens_ray.suites.suite import Suite, read_suite, write_suite
 from tests.suites.makers import suite_of
@@ -28,13 +27,12 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The images that were decoded so far."""
     names: list[str] = []
-    real = files.decode_png
 
     def decode(data: bytes, name: str) -> Pixels:
         names.append(name)
-        return real(data, name)
+        return decode_png(data, name)
 
-    monkeypatch.setattr(files, "decode_png", decode)
+    monkeypatch.setattr("lens_ray.suites.files.decode_png", decode)
     return names
 
 
