@@ -12,6 +12,7 @@ The map, in the order in which a sample travels:
 * `lens_ray.stats`      what many marks say: accuracy, stability, intervals
 * `lens_ray.report`     what people look at
 * `lens_ray.cli`        one file a verb
+* `lens_ray.node_cache` what a machine keeps of suites and checkpoints that lie elsewhere
 * `lens_ray.testing`    fakes that users may use too
 * `lens_ray.errors`     every exception, as a tree
 

@@ -22,7 +22,7 @@ os.environ.update(
 
 from hypothesis import settings
 
-pytest_plugins = ["tests.buckets"]
+pytest_plugins = ["tests.buckets", "tests.disks"]
 
 # A busy machine is slow, not wrong. CI draws the same examples each time, so that a landing does
 # not hang on luck; here they are new at every run.

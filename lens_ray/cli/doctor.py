@@ -176,7 +176,7 @@ def _folders() -> Iterator[Finding]:
     import shutil
     import tempfile
 
-    from lens_ray.models.resolve import home
+    from lens_ray.node_cache import home
 
     folder = home()
     try:

@@ -28,7 +28,8 @@ _WARM_S = 3.0
 class Images:
     """The images of a suite, those read last kept in memory for the next model of the replica.
 
-    Each look at the suite's own costs a decoding, since it compares the pixels with their hash.
+    Each look at the suite's own costs at least a hash of the bytes, and for images that are asked
+    about in another order than the file's, the reading of a whole row group.
     """
 
     def __init__(self, suite: Suite, limit: int = _KEPT_BYTES) -> None:

@@ -10,7 +10,17 @@ from collections.abc import Callable, Sequence
 
 from lens_ray.engine import planner
 from lens_ray.engine.desk import Desk
-from lens_ray.engine.messages import Directive, Hello, Observed, Report, Row, Trouble
+from lens_ray.engine.messages import (
+    ROWS_BYTES,
+    Directive,
+    Hello,
+    Observed,
+    Report,
+    Row,
+    Trouble,
+    row_bytes,
+    within,
+)
 from lens_ray.engine.plan import EnginePlan
 from lens_ray.engine.planner import Work
 from lens_ray.engine.seats import Seated, Seating
@@ -22,6 +32,8 @@ _IDLE_S = 0.05
 _LATER_S = 0.2
 #: How long a restarted coordinator waits for the replicas that are there, before it leases.
 _MEETING_S = 5.0
+#: How often it is thought of what a replica hosts next.
+_LOOK_S = 5.0
 #: The smallest lease, as a part of the backend's batch.
 _LEAST = 4
 
@@ -122,6 +134,10 @@ class Board:
             desk = self._by_run[str(row["run_id"])]
             if not desk.closed and desk.take(report.seat, row, now):
                 self._store(desk.plan.run_id, row)
+        if len(report.rows) == 1 and row_bytes(report.rows[0]) > ROWS_BYTES:
+            self._by_run[str(report.rows[0]["run_id"])].large += 1
+        if report.note is not None:
+            self.notes.append(report.note)
         for row in report.errors:
             desk = self._by_run[str(row["run_id"])]
             if not desk.closed and desk.fail(report.seat, row, now):
@@ -156,7 +172,7 @@ class Board:
         if seat.info is None:
             return Directive(introduce=True)
         desk = self.desks[seat.model]
-        drop = desk.ledger.drops(number)
+        drop = within(desk.ledger.drops(number))
         if desk.closed:
             desk.ledger.give_back(number)
         elif want > 0 and leasing and self._all_met(now):
@@ -164,7 +180,10 @@ class Board:
             if lease is not None:
                 desk.begin(now)
                 seat.marked = seat.marked if seat.marked is not None else now
-                return Directive(samples=lease.samples, alone=lease.alone, drop=drop)
+                ahead = self._ahead(seat, now)
+                return Directive(
+                    samples=lease.samples, alone=lease.alone, drop=drop, prefetch=ahead
+                )
         if desk.ledger.held(number) or not leasing:
             return Directive(drop=drop, wait_s=_IDLE_S)
         seat.marked = None
@@ -184,7 +203,7 @@ class Board:
             seat.model, seat.loading, seat.since = model, True, now
             return Directive(load=model)
         if not desk.closed and self._all_met(now):
-            lease = desk.ledger.duplicate(seat.number, want, now)
+            lease = desk.ledger.duplicate(seat.number, min(want, desk.most), now)
             if lease is not None:
                 return Directive(samples=lease.samples)
         if planner.should_retire(me, seats, works, self._plan.rooms, costs):
@@ -207,7 +226,20 @@ class Board:
         assert seat.info is not None
         hosts = sum(other.model == seat.model for other in self.seating.seats.values())
         part = max(-(-desk.ledger.waiting // hosts), -(-seat.info.batch // _LEAST))
-        return min(want, part)
+        return min(want, part, desk.most)
+
+    def _ahead(self, seat: Seated, now: float) -> int | None:
+        """The model whose checkpoint this replica is to bring to its node, where that is news."""
+        if seat.looked is not None and now - seat.looked < _LOOK_S:
+            return None
+        seat.looked = now
+        me = planner.Seat(seat.number, seat.family, seat.model, seat.need)
+        works, costs = self.works(), self.seating.costs()
+        model = planner.likely_next(me, self.seating.planned(), works, costs)
+        if model is None or model == seat.ahead or not self.desks[model].plan.remote:
+            return None
+        seat.ahead = model
+        return model
 
     def _all_met(self, now: float) -> bool:
         return not self._awaited or (self._lease_from is not None and now >= self._lease_from)

@@ -17,7 +17,7 @@ from contextlib import suppress
 from lens_ray.engine.board import Board
 from lens_ray.engine.desk import Desk
 from lens_ray.engine.finish import commit_run
-from lens_ray.engine.messages import Directive, Observed, Orders, Outcome, Report
+from lens_ray.engine.messages import Directive, Observed, Orders, Outcome, Report, within
 from lens_ray.engine.opening import open_suite
 from lens_ray.engine.plan import EnginePlan
 from lens_ray.engine.progress import Progress
@@ -59,8 +59,8 @@ class Coordinator:
                 await asyncio.wait_for(self._news.wait(), _POLL_S)
         self._news.clear()
         self._raise(opened)
-        notes = tuple(board.notes)
-        board.notes.clear()
+        notes = within(board.notes)
+        del board.notes[: len(notes)]
         outcomes = None
         if self._over:
             outcomes = tuple(self._outcomes[model.number] for model in self._plan.models)

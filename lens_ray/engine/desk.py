@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from lens_ray.engine.asking import Asking
 from lens_ray.engine.flip import FlipCheck
 from lens_ray.engine.ledger import Ledger
-from lens_ray.engine.messages import Row
+from lens_ray.engine.messages import IDS_BYTES, Row, text_bytes
 from lens_ray.engine.plan import ModelPlan, expected_costs
 from lens_ray.engine.planner import Work
 from lens_ray.engine.progress import ModelProgress
@@ -25,6 +25,8 @@ GUESS_S = 0.05
 _PATIENCE = 10.0
 #: The rate that is shown is of so many seconds.
 _RATE_WINDOW_S = 10.0
+#: What a sample takes in a message beside the letters of its id.
+_ID = 16
 #: Expected seconds of the self-check, so that a replica is found for it.
 _CHECK_S = 0.5
 
@@ -46,6 +48,8 @@ class Desk:
         answered: Rows made since.
         start_deaths: Replicas that died while they loaded it.
         deaths: Replicas that died in a row without an answer.
+        most: Samples that one message can name.
+        large: Rows that came alone, since they are more than a message shall hold.
     """
 
     def __init__(
@@ -84,6 +88,9 @@ class Desk:
         self.ledger = Ledger(
             self._costs, timeout_s=self._patience_s, attempt_cap=settings.attempt_cap
         )
+        longest = max((text_bytes(name) for name in self._costs), default=1)
+        self.most = max(1, IDS_BYTES // (longest + _ID))
+        self.large = 0
         self._expected = Counter(sample.ability for sample in samples)
         self._done = self._expected - Counter(sample.ability for sample in todo)
         self._failures = 0
@@ -220,6 +227,7 @@ class Desk:
         facts = {**self._facts, "flip_n": self.check.asked, "flip_rate": self.check.rate}
         if self.answered and self._first is not None and self._last is not None:
             facts["answered"] = self.answered
+            facts["large_rows"] = self.large
             facts["answering_s"] = round(self._last - self._first, 3)
         return facts
 

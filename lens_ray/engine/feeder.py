@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 
 from lens_ray.engine.asking import Asking
-from lens_ray.engine.messages import Row
+from lens_ray.engine.messages import ROWS_BYTES, Row, row_bytes, within
 from lens_ray.errors import SuiteError
 from lens_ray.models.protocol import Backend, BackendInfo, Completion, Request
 from lens_ray.scoring.plain import storable
@@ -75,9 +75,18 @@ class Feeder:
 
     @property
     def held(self) -> tuple[str, ...]:
-        """Samples that are queued or being answered, or whose row nobody has taken."""
+        """Samples that are being answered or queued, or whose row nobody has taken."""
         ready = [str(row["sample_id"]) for row in (*self.rows, *self.errors)]
-        return (*self._attempts, *ready)
+        queued = set(self._queue)
+        asked = [name for name in self._attempts if name not in queued]
+        return (*asked, *ready, *self._queue)
+
+    def keep_what_fits(self) -> tuple[str, ...]:
+        """What of `held` a message can name; of the rest, what is not begun is forgotten."""
+        held = self.held
+        said = within(held)
+        self.drop(held[len(said) :])
+        return said
 
     @property
     def ready(self) -> int:
@@ -118,10 +127,21 @@ class Feeder:
                 del self._attempts[sample_id]
 
     def take(self) -> tuple[tuple[Row, ...], tuple[Row, ...]]:
-        """The rows and the errors that came; they are the caller's now."""
-        taken = tuple(self.rows), tuple(self.errors)
-        self.rows, self.errors, self.since = [], [], None
-        return taken
+        """The oldest rows and errors that came, as many as a report holds; now the caller's."""
+        counts, room = [], ROWS_BYTES
+        for came in (self.rows, self.errors):
+            count = 0
+            for row in came:
+                size = row_bytes(row)
+                if size > room and room < ROWS_BYTES:  # one that is larger goes alone
+                    break
+                count, room = count + 1, room - size
+            counts.append(count)
+        rows, errors = self.rows[: counts[0]], self.errors[: counts[1]]
+        del self.rows[: counts[0]], self.errors[: counts[1]]
+        if not self.ready:
+            self.since = None
+        return tuple(rows), tuple(errors)
 
     def check(self) -> None:
         """Raise what ended a call: the engine is dead."""

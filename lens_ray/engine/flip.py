@@ -30,34 +30,39 @@ class FlipCheck:
         self.asked = 0
         self.chosen = frozenset(sorted(selected, key=lambda name: _order(run_id, name))[:size])
         self.done = not self.chosen
-        self._texts: dict[str, str] = {}
+        self._marks: dict[str, str] = {}
         self._tries = 0
 
     def note(self, sample_id: str, text: str) -> None:
         """A text of the run itself."""
         if sample_id in self.chosen:
-            self._texts[sample_id] = text
+            self._marks[sample_id] = mark_of(text)
 
     def begin(self) -> tuple[str, ...]:
         """The samples to ask again; none where there is nothing to compare, or no hope."""
-        if not self.done and (not self._texts or self._tries >= _TRIES):
+        if not self.done and (not self._marks or self._tries >= _TRIES):
             self.done = True
         if self.done:
             return ()
         self._tries += 1
-        return tuple(sorted(self._texts))
+        return tuple(sorted(self._marks))
 
-    def compare(self, texts: Mapping[str, str]) -> None:
-        """The texts at batch 1 came."""
-        known = {name: text for name, text in texts.items() if name in self._texts}
+    def compare(self, marks: Mapping[str, str]) -> None:
+        """The marks of the texts at batch 1 came."""
+        known = {name: mark for name, mark in marks.items() if name in self._marks}
         self.asked = len(known)
-        self.flips = sum(text != self._texts[name] for name, text in known.items())
+        self.flips = sum(mark != self._marks[name] for name, mark in known.items())
         self.done = True
 
     @property
     def rate(self) -> float | None:
         """Share of the texts that differed."""
         return self.flips / self.asked if self.asked else None
+
+
+def mark_of(text: str) -> str:
+    """What tells a text from others; texts themselves may be too long for a message."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _order(run_id: str, sample_id: str) -> str:

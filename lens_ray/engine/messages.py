@@ -3,11 +3,14 @@
 A replica calls `Coordinator.pull` with a `Report` and gets a `Directive`; the driver calls
 `Coordinator.poll` with all that it observes and gets all that it shall make true. Nothing depends
 on what was said before, so a coordinator that starts again is told everything by the next calls.
+
+No message is larger than 100 KB, beyond which Ray takes it through its object store. Samples go by
+id, rows so many as fit into `ROWS_BYTES`; one row that is larger goes alone, whole.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from lens_ray.engine.planner import Need
@@ -15,6 +18,14 @@ from lens_ray.engine.progress import Progress
 from lens_ray.models.protocol import BackendInfo
 
 Row = Mapping[str, object]
+
+#: Most bytes, roughly, of the rows of one report.
+ROWS_BYTES = 56 * 2**10
+#: Most bytes, roughly, of the sample ids of one message.
+IDS_BYTES = 28 * 2**10
+#: What a row takes beside its texts, and an id beside its letters, pickled.
+_ROW = 500
+_ID = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +35,8 @@ class Hello:
     Attributes:
         model: Number of the model that it hosts.
         info: What its backend says.
-        held: Samples that it works on, or whose rows it has.
+        held: Samples that it works on, or whose rows it has, as far as `IDS_BYTES` go; what is
+            missing is handed out again, which costs work and nothing else.
         first: Whether it has just started.
         note: A line for the log.
     """
@@ -64,7 +76,9 @@ class Report:
         errors: Rows of error answers; the coordinator decides whether they are final.
         hello: Who it is, where that is news.
         trouble: Why it cannot host a model.
-        checked: Texts of the self-check at batch 1, by sample id.
+        checked: Marks (`lens_ray.engine.flip.mark_of`) of the texts of the self-check at batch 1,
+            by sample id.
+        note: A line for the log.
     """
 
     seat: int
@@ -74,6 +88,7 @@ class Report:
     hello: Hello | None = None
     trouble: Trouble | None = None
     checked: Mapping[str, str] | None = None
+    note: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +101,7 @@ class Directive:
         drop: Samples that it need not begin any more.
         check: Samples to ask again at batch 1.
         load: Number of the model to take by a swap.
+        prefetch: Number of a model whose checkpoint is to be brought to the replica's node.
         introduce: Say `Hello` with the next call.
         stop: End.
         wait_s: Where there is nothing to do: when to call again.
@@ -96,6 +112,7 @@ class Directive:
     drop: tuple[str, ...] = ()
     check: tuple[str, ...] = ()
     load: int | None = None
+    prefetch: int | None = None
     introduce: bool = False
     stop: bool = False
     wait_s: float = 0.0
@@ -165,3 +182,24 @@ class Orders:
     progress: Progress
     notes: tuple[str, ...] = ()
     outcomes: tuple[Outcome, ...] | None = field(default=None)
+
+
+def row_bytes(row: Row) -> int:
+    """What a row takes in a message, roughly."""
+    return _ROW + sum(text_bytes(value) for value in row.values() if isinstance(value, str))
+
+
+def within(sample_ids: Iterable[str], limit: int = IDS_BYTES) -> tuple[str, ...]:
+    """The first sample ids, as many as a message takes."""
+    taken = []
+    for sample_id in sample_ids:
+        limit -= text_bytes(sample_id) + _ID
+        if limit < 0:
+            break
+        taken.append(sample_id)
+    return tuple(taken)
+
+
+def text_bytes(text: str) -> int:
+    """What a text takes in a message."""
+    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))

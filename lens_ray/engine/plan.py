@@ -11,6 +11,7 @@ from lens_ray.engine.planner import Need, Room
 from lens_ray.engine.settings import EngineSettings
 from lens_ray.models.identity import Identity
 from lens_ray.models.protocol import Generation
+from lens_ray.models.remote import is_remote
 from lens_ray.models.spec import ModelSpec
 from lens_ray.suites.sample import Sample
 from lens_ray.suites.templates import TEMPLATES
@@ -45,6 +46,11 @@ class ModelPlan:
     identity: Identity
     need: Need
     family: str
+
+    @property
+    def remote(self) -> bool:
+        """Whether its checkpoint is copied to each node from a URL."""
+        return is_remote(self.spec.path) and self.identity.weights != self.spec.path
 
 
 @dataclass(frozen=True, slots=True)

@@ -179,3 +179,24 @@ def _fits(seats: Sequence[Seat], need: Need, rooms: Sequence[Room]) -> bool:
         else:
             return False
     return True
+
+
+def likely_next(
+    seat: Seat, seats: Sequence[Seat], works: Sequence[Work], costs: Costs
+) -> int | None:
+    """The model that a busy replica, or one started in its place, would probably host next.
+
+    That is the one that it would take if nothing of its own model were waiting now, else the one
+    of another family that is worth a start and no larger.
+    """
+    left = [replace(work, waiting_s=0.0) if work.model == seat.model else work for work in works]
+    model = next_model(seat, seats, left, costs)
+    if model is not None:
+        return model
+    others = [other for other in seats if other.number != seat.number]
+    fitting = [
+        work
+        for work in _wanted(others, left, costs)
+        if work.need.cpus <= seat.need.cpus and work.need.gpus <= seat.need.gpus
+    ]
+    return _longest(fitting, others)

@@ -14,21 +14,27 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 
 from lens_ray.engine.asking import Asking, Images
 from lens_ray.engine.feeder import Feeder
+from lens_ray.engine.flip import mark_of
 from lens_ray.engine.messages import Directive, Hello, Report, Trouble
 from lens_ray.engine.opening import find_weights, open_suite
 from lens_ray.engine.plan import EnginePlan, ModelPlan
+from lens_ray.engine.prefetch import Prefetch
 from lens_ray.errors import CheckpointError, ClusterError, LensError
 from lens_ray.models import create_backend
 from lens_ray.models.protocol import Backend, BackendInfo, Generation, Request
+from lens_ray.node_cache import release_others
 from lens_ray.suites.suite import Suite
 
 #: Calls follow each other no faster, unless the engine has nothing to do.
 _PAUSE_S = 0.02
 #: A replica that has nothing to say calls all the same, so that it hears what to drop.
 _SILENCE_S = 2.0
+#: Longest line about a model that cannot be hosted.
+_LINE = 2000
 #: How often it tries to reach a coordinator that is away.
 _RETRY_S = 0.2
 
@@ -57,6 +63,8 @@ class Replica:
         self._pull = pull
         self._hello: Hello | None = None
         self._images: Images | None = None
+        self._prefetch = Prefetch()
+        self._notes: list[str] = []
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="images")
 
     async def run(self) -> None:
@@ -67,10 +75,11 @@ class Replica:
         """
         loop = asyncio.get_running_loop()
         try:
-            backend = create_backend(self._model.spec, find_weights(self._model))
-            suite, info = await asyncio.gather(
-                loop.run_in_executor(self._reader, self._open), backend.start()
-            )
+            # The suite first: while it or the checkpoint is copied, this loop answers Ray.
+            opening = loop.run_in_executor(self._reader, self._open)
+            weights = await asyncio.to_thread(find_weights, self._model)
+            backend = create_backend(self._model.spec, weights)
+            suite, info = await asyncio.gather(opening, backend.start())
         except LensError as error:
             await self._exchange(self._trouble(error))
             return
@@ -87,14 +96,16 @@ class Replica:
             while (number := await self._work(backend, info, suite)) is not None:
                 self._model = self._plan.models[number]
                 try:
-                    identity = self._model.identity
-                    await backend.load_weights(find_weights(self._model), identity.weights_digest)
+                    weights = await asyncio.to_thread(find_weights, self._model)
+                    await backend.load_weights(weights, self._model.identity.weights_digest)
                 except CheckpointError as error:
                     await self._exchange(self._trouble(error, swap=True))
                     return
+                release_others(Path(weights))
                 self._hello = Hello(number, info)
         finally:
             self._reader.shutdown(wait=False, cancel_futures=True)
+            self._prefetch.close()
             await backend.close()
 
     def _has_kin(self) -> bool:
@@ -103,7 +114,7 @@ class Replica:
 
     def _open(self) -> Suite:
         """The suite, its images being read while the model is loaded; in the reader's thread."""
-        suite = open_suite(self._plan)
+        suite = open_suite(self._plan, self._notes)
         self._images = Images(suite)
         samples = suite.select(self._plan.abilities, self._plan.limit)
         needed = {image for sample in samples for image in sample.images}
@@ -120,19 +131,24 @@ class Replica:
             while True:
                 room = feeder.room
                 rows, errors = feeder.take()
-                directive = await self._exchange(
-                    Report(self._seat, room, rows, errors, self._hello, checked=checked), feeder
+                note = self._prefetch.note() or (self._notes.pop(0) if self._notes else None)
+                report = Report(
+                    self._seat, room, rows, errors, self._hello, checked=checked, note=note
                 )
+                directive = await self._exchange(report, feeder)
                 self._hello = checked = None
                 if directive.stop:
                     return None
                 if directive.load is not None:
                     return directive.load
                 feeder.drop(directive.drop)
+                if directive.prefetch is not None:
+                    self._prefetch.begin(self._plan.models[directive.prefetch])
                 if directive.introduce:
-                    self._hello = Hello(self._model.number, info, feeder.held)
+                    self._hello = Hello(self._model.number, info, feeder.keep_what_fits())
                 elif directive.check:
-                    checked = await feeder.alone(directive.check)
+                    texts = await feeder.alone(directive.check)
+                    checked = {name: mark_of(text) for name, text in texts.items()}
                 else:
                     if directive.alone:
                         await feeder.until_idle()
@@ -178,11 +194,11 @@ class Replica:
                     raise ClusterError(f"the coordinator does not answer: {away}") from away
             await asyncio.sleep(_RETRY_S)
             if feeder is not None and report.hello is None:
-                hello = Hello(self._model.number, feeder.info, feeder.held)
+                hello = Hello(self._model.number, feeder.info, feeder.keep_what_fits())
                 report = replace(report, hello=hello)
 
     def _trouble(self, error: LensError, *, swap: bool = False) -> Report:
-        line = " ".join(str(error).split())
+        line = " ".join(str(error).split())[:_LINE]
         trouble = Trouble(self._model.number, line, error.exit_code, swap)
         return Report(self._seat, trouble=trouble)
 

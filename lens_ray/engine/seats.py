@@ -24,6 +24,8 @@ class Seated:
         checking: Whether it is at a self-check.
         last_call: When it last called.
         marked: Since when its answers take their time; None where it has no work.
+        looked: When its next model was last thought of.
+        ahead: The model whose checkpoint it was told to bring to its node.
     """
 
     number: int
@@ -36,6 +38,8 @@ class Seated:
     checking: bool = False
     last_call: float = 0.0
     marked: float | None = None
+    looked: float | None = None
+    ahead: int | None = None
 
 
 @dataclass(slots=True)

@@ -6,10 +6,12 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from lens_ray.models import backend_entry
 from lens_ray.models.checkpoint import CheckpointFacts, inspect_checkpoint, model_key, resolve
 from lens_ray.models.spec import ModelSpec
+from lens_ray.node_cache import release
 
 #: As `lens_ray.models.spec.Options.speed_only`, for a backend of another package that says nothing.
 _SPEED_ONLY = frozenset({"batch_size", "threads", "trust_remote_code", "device", "dtype"})
@@ -58,9 +60,12 @@ def identify(
     if not backend_entry(spec.backend).needs_checkpoint:
         return _without_checkpoint(spec, extra)
     folder = resolve(spec.path, spec.revision, storage_options=storage_options)
-    facts = inspect_checkpoint(
-        folder, trust_remote_code=bool(options.get("trust_remote_code", False))
-    )
+    try:
+        facts = inspect_checkpoint(
+            folder, trust_remote_code=bool(options.get("trust_remote_code", False))
+        )
+    finally:
+        release(Path(folder))  # who loads it, perhaps elsewhere, holds it again
     on_gpu = gpu and options.get("device", "auto") != "cpu"
     dtype = computing_dtype(facts, str(options.get("dtype", "auto")), on_gpu=on_gpu)
     key = model_key(facts, spec.backend, dtype, extra)

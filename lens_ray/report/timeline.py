@@ -20,7 +20,7 @@ _MICRO = 1_000_000
 
 def chrome_trace(
     rows: Iterable[Mapping[str, Any]], spans: Mapping[str, Sequence[Sequence[Any]]]
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """Make the trace.
 
     Args:

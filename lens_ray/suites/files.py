@@ -17,9 +17,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lens_ray.errors import EnvironmentFailure, SuiteError
+from lens_ray.node_cache import is_full, no_room
 from lens_ray.suites.digest import suite_digest
 from lens_ray.suites.images import Pixels, decode_png, encode_png, image_hash
 from lens_ray.suites.sample import Sample
+from lens_ray.suites.seen import SeenImages
 from lens_ray.suites.suite import Suite, SuiteInfo
 
 SCHEMA_VERSION = 1
@@ -51,7 +53,12 @@ def is_url(location: str) -> bool:
     return "://" in location
 
 
-def _filesystem(location: str) -> tuple[Any, str]:
+def filesystem_of(location: str) -> tuple[Any, str]:
+    """The file system (fsspec's) of a folder or URL, and the path in it.
+
+    Raises:
+        SuiteError: No such protocol is known.
+    """
     import fsspec
 
     try:
@@ -61,7 +68,8 @@ def _filesystem(location: str) -> tuple[Any, str]:
     return filesystem, str(root).rstrip("/")
 
 
-def _unreachable(location: str, error: Exception) -> EnvironmentFailure:
+def unreachable(location: str, error: Exception) -> EnvironmentFailure:
+    """What to raise where a URL does not answer."""
     cause = " ".join(str(error).split())[:200] or type(error).__name__
     return EnvironmentFailure(
         f"suite {location}: cannot be reached ({cause}); check the URL, the network and the keys"
@@ -158,12 +166,12 @@ def write(
         text = json.dumps(asdict(info), indent=1, ensure_ascii=True) + "\n"
         Path(scratch, "suite.json").write_text(text, encoding="utf-8")
         if is_url(location):
-            filesystem, root = _filesystem(location)
+            filesystem, root = filesystem_of(location)
             try:
                 for file in FILES:  # suite.json comes last: without it there is no suite
                     filesystem.put_file(f"{scratch}/{file}", f"{root}/{file}")
             except Exception as error:  # clients of buckets raise classes of their own
-                raise _unreachable(location, error) from error
+                raise unreachable(location, error) from error
         else:
             publish(Path(scratch), Path(location), info.digest)
     return Suite(name, info.digest, tuple(samples), info, location)
@@ -176,6 +184,7 @@ def publish(scratch: Path, target: Path, digest: str) -> None:
 
     Raises:
         SuiteError: The folder cannot be written, or holds something else.
+        StoreUnavailable: The disk is full.
     """
     partial = None
     try:
@@ -188,6 +197,9 @@ def publish(scratch: Path, target: Path, digest: str) -> None:
     except OSError as error:
         held = _digest_of(target)
         if held != digest:
+            if is_full(error):
+                size = sum(file.stat().st_size for file in scratch.iterdir())
+                raise no_room(target.parent, size) from error
             found = f"it holds {held[:12]}" if held else (error.strerror or type(error).__name__)
             raise SuiteError(
                 f"suite folder {target}: cannot be written ({found}); give an empty folder"
@@ -212,7 +224,7 @@ def read_info(location: str) -> SuiteInfo:
     Raises:
         SuiteError: There is none, or it is not valid.
     """
-    filesystem, root = _filesystem(location)
+    filesystem, root = filesystem_of(location)
     try:
         facts = json.loads(filesystem.cat_file(f"{root}/suite.json"))
     except (FileNotFoundError, NotADirectoryError) as error:
@@ -223,7 +235,7 @@ def read_info(location: str) -> SuiteInfo:
     except ValueError as error:
         raise SuiteError(f"suite {location}: suite.json is not JSON ({error})") from error
     except Exception as error:  # clients of buckets raise classes of their own
-        raise _unreachable(location, error) from error
+        raise unreachable(location, error) from error
     version = facts.get("schema_version") if isinstance(facts, dict) else None
     if version != SCHEMA_VERSION:
         raise SuiteError(
@@ -237,13 +249,13 @@ def read_info(location: str) -> SuiteInfo:
 
 
 def _open_table(location: str, file: str) -> pq.ParquetFile:
-    filesystem, root = _filesystem(location)
+    filesystem, root = filesystem_of(location)
     try:
         stream = filesystem.open(f"{root}/{file}", "rb")
     except FileNotFoundError as error:
         raise SuiteError(f"suite {location}: {file} is missing; build the suite again") from error
     except Exception as error:  # clients of buckets raise classes of their own
-        raise _unreachable(location, error) from error
+        raise unreachable(location, error) from error
     try:
         return pq.ParquetFile(stream)
     except (pa.ArrowException, OSError) as error:
@@ -291,8 +303,9 @@ def read(location: str) -> Suite:
 class ImageShelf:
     """The images of a suite, one row group at a time, a few of them kept."""
 
-    def __init__(self, location: str) -> None:
+    def __init__(self, location: str, digest: str | None = None) -> None:
         self._location = location
+        self._seen = SeenImages(digest) if digest is not None else None
         self._file = _open_table(location, "images.parquet")
         self._rows: dict[str, tuple[int, int]] = {}
         self._sizes: dict[str, tuple[int, int]] = {}
@@ -313,7 +326,7 @@ class ImageShelf:
         return self._sizes
 
     def read(self, image: str) -> bytes:
-        """The encoded bytes of an image, after a look at its pixels."""
+        """The encoded bytes of an image, its pixels looked at once on this machine."""
         if image not in self._rows:
             raise SuiteError(f"suite {self._location}: it holds no image {image[:12]}")
         group, row = self._rows[image]
@@ -329,8 +342,12 @@ class ImageShelf:
                 self._groups.popitem(last=False)
         self._groups.move_to_end(group)
         data = self._groups[group][row]
+        if self._seen is not None and self._seen.knows(image, data):
+            return data
         if image_hash(decode_png(data, image[:12])) != image:
             raise SuiteError(
                 f"suite {self._location}: image {image[:12]} has other pixels than its hash says"
             )
+        if self._seen is not None:
+            self._seen.add(image, data)
         return data

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import tempfile
 from difflib import get_close_matches
 from pathlib import Path
 
+from lens_ray import node_cache
 from lens_ray.errors import SuiteError
 from lens_ray.suites.files import is_url, publish, read_info
 from lens_ray.suites.suite import Suite, SuiteInfo, read_suite, write_suite
@@ -19,8 +19,7 @@ _ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz")
 
 def suites_home(home: str | Path | None = None) -> Path:
     """The folder of the suites of this user: ``$LENS_RAY_HOME/suites``."""
-    chosen = home or os.environ.get("LENS_RAY_HOME") or Path.home() / ".cache" / "lens-ray"
-    return Path(chosen) / "suites"
+    return Path(home or node_cache.home()) / "suites"
 
 
 def folder_name(name: str, digest: str) -> str:
@@ -61,25 +60,16 @@ def installed(home: str | Path | None = None) -> list[SuiteInfo]:
 
 
 def _builtin(ref: str, home: str | Path | None) -> Suite:
-    from lens_ray.suites.mini import build_mini, frozen_digests
+    from lens_ray.suites.mini import frozen_digests
 
     frozen = frozen_digests().get(ref)
     if frozen is None:
         raise SuiteError(f"suite {ref}: no digest is frozen for it; run `make digests`")
     target = suites_home(home) / folder_name(ref, frozen)
     if not (target / "suite.json").exists():
-        samples, images = build_mini(ref.partition(":")[2])
-        with tempfile.TemporaryDirectory() as scratch:
-            made = write_suite(
-                ref, samples, images, Path(scratch, "suite"),
-                licence="Apache-2.0", revision="mini-1",
-            )  # fmt: skip
-            if made.digest != frozen:
-                raise SuiteError(
-                    f"suite {ref}: this machine built digest {made.digest[:12]}, not the frozen "
-                    f"{frozen[:12]}; after a change of the generator run `make digests`"
-                )
-            publish(Path(scratch, "suite"), target, frozen)
+        with node_cache.filling(target):  # replicas that start at once build it once
+            if not (target / "suite.json").exists():
+                _build(ref, frozen, target)
     suite = read_suite(str(target))
     if suite.digest != frozen:
         raise SuiteError(
@@ -87,6 +77,23 @@ def _builtin(ref: str, home: str | Path | None) -> Suite:
             f"{frozen[:12]}; delete that folder"
         )
     return suite
+
+
+def _build(ref: str, frozen: str, target: Path) -> None:
+    from lens_ray.suites.mini import build_mini
+
+    samples, images = build_mini(ref.partition(":")[2])
+    with tempfile.TemporaryDirectory() as scratch:
+        made = write_suite(
+            ref, samples, images, Path(scratch, "suite"),
+            licence="Apache-2.0", revision="mini-1",
+        )  # fmt: skip
+        if made.digest != frozen:
+            raise SuiteError(
+                f"suite {ref}: this machine built digest {made.digest[:12]}, not the frozen "
+                f"{frozen[:12]}; after a change of the generator run `make digests`"
+            )
+        publish(Path(scratch, "suite"), target, frozen)
 
 
 def _installed(name: str, digest: str, home: str | Path | None) -> Suite:

@@ -84,10 +84,13 @@ class Suite:
     def _shelf(self) -> ImageShelf:
         from lens_ray.suites.files import ImageShelf
 
-        return ImageShelf(self.location)
+        return ImageShelf(self.location, self.digest)
 
     def image_bytes(self, image: str) -> bytes:
-        """The PNG bytes of an image, read on demand and checked against its hash.
+        """The PNG bytes of an image, read on demand and checked.
+
+        The first process of this machine that reads it compares its pixels with its hash; from
+        then on its bytes are compared with those that had the right pixels.
 
         Raises:
             SuiteError: The suite has no such image, or it is damaged.

@@ -13,7 +13,7 @@ import pytest
 
 from lens_ray.engine.cluster import Cluster
 from lens_ray.engine.entries import Entry, planned
-from lens_ray.engine.flip import FlipCheck
+from lens_ray.engine.flip import FlipCheck, mark_of
 from lens_ray.engine.hold import hold_runs
 from lens_ray.engine.interrupt import sigterm_interrupts
 from lens_ray.engine.opening import open_suite
@@ -212,9 +212,9 @@ def test_the_self_check_compares_what_it_knows() -> None:
         check.note(name, f"text of {name}")
     asked = check.begin()
     assert set(asked) == check.chosen
-    texts = {name: f"text of {name}" for name in asked}
-    texts[asked[0]] = "another text"
-    check.compare(texts)
+    marks = {name: mark_of(f"text of {name}") for name in asked}
+    marks[asked[0]] = mark_of("another text")
+    check.compare(marks)
     assert (check.flips, check.asked, check.rate, check.done) == (1, 4, 0.25, True)
     assert check.begin() == ()
 

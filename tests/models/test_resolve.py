@@ -1,16 +1,22 @@
 from __future__ import annotations
 
+import errno
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import fsspec
 import pytest
 
+from lens_ray import fetching, node_cache
 from lens_ray.errors import CheckpointError, StoreUnavailable
 from lens_ray.models import resolve as module
 from lens_ray.models.checkpoint import inspect_checkpoint
+from lens_ray.models.identity import identify
 from lens_ray.models.resolve import resolve
+from lens_ray.models.spec import ModelSpec
+from lens_ray.testing.fault_proxy import Fault, FaultProxy
 
 Make = Callable[..., Path]
 
@@ -140,6 +146,103 @@ def test_a_copy_that_breaks_leaves_nothing(
     )
     assert "arrived" in one_line("memory://bucket/half", StoreUnavailable)
     assert list((own_home / "checkpoints").iterdir()) == []
+
+
+def test_a_copy_that_was_cut_off_is_made_again(tiny: Make, own_home: Path) -> None:
+    put(tiny, "memory://bucket/cut")
+    folder = Path(resolve("memory://bucket/cut"))
+    size = (folder / "model.safetensors").stat().st_size
+    with (folder / "model.safetensors").open("r+b") as file:
+        file.truncate(size // 2)
+    assert resolve("memory://bucket/cut") == str(folder)
+    assert (folder / "model.safetensors").stat().st_size == size
+
+
+def test_a_checkpoint_that_is_being_written_is_not_taken(
+    tiny: Make, own_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(tiny, "memory://bucket/moving")
+    memory = fsspec.filesystem("memory")
+    real = type(memory).get_file
+
+    def overtaken(self: object, remote: str, local: str, **given: object) -> None:
+        real(self, remote, local, **given)
+        if remote.endswith("config.json"):
+            memory.pipe_file("/bucket/moving/model-2.safetensors", b"the next shard")
+
+    monkeypatch.setattr(type(memory), "get_file", overtaken)
+    message = one_line("memory://bucket/moving", StoreUnavailable)
+    assert "was written to while it was copied" in message
+    assert list((own_home / "checkpoints").iterdir()) == []
+
+
+def test_several_files_come_at_once(
+    tiny: Make, own_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four transfers meet at a barrier, which one after the other never would."""
+    put(tiny, "memory://bucket/many")
+    together = threading.Barrier(4, timeout=30)
+    memory = type(fsspec.filesystem("memory"))
+    real = memory.get_file
+    large = sorted(tiny().iterdir(), key=lambda path: -path.stat().st_size)[:4]
+    names = {path.name for path in large}
+
+    def met(self: object, remote: str, local: str, **given: object) -> None:
+        if Path(remote).name in names:
+            together.wait()
+        real(self, remote, local, **given)
+
+    monkeypatch.setattr(memory, "get_file", met)
+    resolve("memory://bucket/many")
+    assert not together.broken
+
+
+def test_a_disk_that_fills_up_is_one_line(
+    tiny: Make, own_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(tiny, "memory://bucket/full")
+
+    def full(self: object, remote: str, local: str, **given: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(type(fsspec.filesystem("memory")), "get_file", full)
+    message = one_line("memory://bucket/full", StoreUnavailable)
+    assert f"{own_home / 'checkpoints'}: no room for a copy of " in message
+    assert "export LENS_RAY_HOME=FOLDER" in message
+    assert list((own_home / "checkpoints").iterdir()) == []
+
+
+def test_room_is_looked_for_before_anything_is_copied(
+    tiny: Make, own_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(tiny, "memory://bucket/big")
+    copied = sum(p.stat().st_size for p in tiny().iterdir())
+    monkeypatch.setattr(node_cache, "_free", lambda folder: copied + 10**6)  # and no margin
+    monkeypatch.setattr(type(fsspec.filesystem("memory")), "get_file", pytest.fail)
+    assert "no room for a copy" in one_line("memory://bucket/big", StoreUnavailable)
+
+
+def test_a_bucket_that_fails_now_and_then(
+    tiny: Make, bucket_url: str, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetching, "_PAUSE_S", 0.0)
+    put(tiny, bucket_url)
+    proxy.clear()
+    proxy.add(Fault("status", method="GET", path="safetensors", status=503, times=2))
+    proxy.add(Fault("lost_answer", method="GET", path="tokenizer"))
+    folder = resolve(bucket_url)
+    assert sum(seen.fault is not None for seen in proxy.seen) == 3
+    own = inspect_checkpoint(str(tiny()))
+    assert inspect_checkpoint(folder).weights_digest == own.weights_digest
+
+
+def test_who_identified_a_model_uses_its_copy_no_longer(
+    tiny: Make, own_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(tiny, "memory://bucket/known")
+    identity = identify(ModelSpec(name="m", path="memory://bucket/known"))
+    with node_cache.alone(Path(identity.weights), "use") as unused:
+        assert unused
 
 
 def test_urls_without_a_checkpoint(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 from hypothesis import given
@@ -58,4 +59,4 @@ def test_no_two_answers_overlap_in_a_lane(drawn: list[tuple[int, int, int]]) -> 
     for lane in lanes.values():
         lane.sort()
         # An answer without a length is drawn one microsecond long.
-        assert all(a[1] <= b[0] + 1 for a, b in zip(lane, lane[1:], strict=False))
+        assert all(a[1] <= b[0] + 1 for a, b in pairwise(lane))

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from lens_ray.errors import EnvironmentFailure, SuiteError
+from lens_ray.errors import EnvironmentFailure, StoreUnavailable, SuiteError
 from lens_ray.suites import images as images_module
 from lens_ray.suites.digest import suite_digest
 from lens_ray.suites.images import decode_png, encode_png, image_hash
@@ -220,7 +220,7 @@ def test_a_crash_in_the_middle_leaves_no_folder_of_that_name(
         real(source, target)
 
     monkeypatch.setattr(shutil, "copyfile", fail)
-    with pytest.raises(SuiteError, match="No space left"):
+    with pytest.raises(StoreUnavailable, match="no room for a copy"):
         written(tmp_path / "s")
     assert list(tmp_path.iterdir()) == []
 
