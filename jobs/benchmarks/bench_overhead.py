@@ -15,11 +15,13 @@ import os
 import statistics
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
 from lens_ray import JobSpec, ModelSpec, Store
 from lens_ray.engine.cluster import Cluster
+from lens_ray.engine.progress import Progress
 from lens_ray.evaluate import evaluate
 
 CPU_MS = 0.4
@@ -30,38 +32,57 @@ WINDOW = 40
 SHORT, LONG = 1000, 6000
 
 
-def cpu_seconds() -> float:
-    """Of this process, everything below it, and what of that has ended and was waited for."""
-    spent: dict[int, tuple[int, float]] = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            after_name = stat.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        ticks = sum(map(int, after_name[11:15]))
-        spent[int(stat.parent.name)] = int(after_name[1]), ticks / os.sysconf("SC_CLK_TCK")
-    total, level = 0.0, {os.getpid()}
-    while level:
-        total += sum(spent[pid][1] for pid in level if pid in spent)
-        level = {pid for pid, (parent, _) in spent.items() if parent in level}
-    return total
+class Spent:
+    """CPU of this process and all below it; looked at often, as Ray reaps who ends unseen."""
+
+    def __init__(self) -> None:
+        self._ticks: dict[int, int] = {}
+        self._looked = 0.0
+        self._before = self.look()
+
+    def watch(self, progress: Progress) -> None:
+        """Look once a second, as a look costs some milliseconds, and at the end."""
+        over = all(model.state in ("done", "failed") for model in progress.models)
+        if over or time.monotonic() - self._looked > 1:
+            self._looked = time.monotonic()
+            self.look()
+
+    def look(self) -> float:
+        """Seconds so far."""
+        found: dict[int, tuple[int, int]] = {}
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            try:
+                after_name = stat.read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            ticks = sum(map(int, after_name[11:13]))
+            found[int(stat.parent.name)] = int(after_name[1]), ticks
+        level = {os.getpid()}
+        while level:
+            self._ticks.update({pid: found[pid][1] for pid in level if pid in found})
+            level = {pid for pid, (parent, _) in found.items() if parent in level}
+        return sum(self._ticks.values()) / os.sysconf("SC_CLK_TCK")
+
+    @property
+    def seconds(self) -> float:
+        """Since this was made."""
+        return self.look() - self._before
 
 
 def one(samples: int, store: str) -> tuple[float, float]:
     """CPU seconds of a job, and its samples a second."""
     options: dict[str, Any] = {"latency_s": WINDOW / SERVED, "parallel": WINDOW}
     model = ModelSpec(name="fake", backend="fake", replicas=1, options=options)
-    before = cpu_seconds()
-    report = evaluate(
-        JobSpec(name="cost", suite="mini:full", store=store, models=(model,), limit=samples)
-    )
-    after = cpu_seconds()
+    job = JobSpec(name="cost", suite="mini:full", store=store, models=(model,), limit=samples)
+    spent = Spent()
+    report = evaluate(job, on_progress=spent.watch)
+    seconds = spent.seconds
     if report.exit_code:
         raise SystemExit(f"the job ended with {report.exit_code}: {report.models}")
     commit = Store(store).run(str(report.models[0].run_id)).refresh().commit
     assert commit is not None
     facts: Any = commit.facts
-    return after - before, float(facts["answered"]) / float(facts["answering_s"])
+    return seconds, float(facts["answered"]) / float(facts["answering_s"])
 
 
 def measure() -> dict[str, object]:

@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor
+from itertools import islice
 
 from lens_ray.engine.asking import Asking
 from lens_ray.engine.messages import ROWS_BYTES, Row, row_bytes, within
@@ -22,6 +23,9 @@ from lens_ray.scoring.plain import storable
 #: Questions at hand last for so many seconds, where answers are that fast.
 _AHEAD_S = 0.25
 _MOST_AHEAD = 512
+#: Questions made in one hop to the reader's thread, where a call carries fewer: while the model
+#: computes, each change of threads waits for it.
+_AT_ONCE = 16
 
 
 class WrongWeights(Exception):
@@ -35,7 +39,7 @@ class Feeder:
         rows: Marked answers that nobody has taken yet.
         errors: Rows of error answers.
         since: When the oldest of them came; None where there are none.
-        news: Set where answers came, a call ended, or a call failed.
+        news: Set where the coordinator may be called, all are answered, or a call failed.
         info: What the backend says of itself.
     """
 
@@ -46,6 +50,7 @@ class Feeder:
         asking: Asking,
         replica: str,
         reader: Executor,
+        enough: int = 1,
     ) -> None:
         """Start the calls; they wait for questions.
 
@@ -55,6 +60,7 @@ class Feeder:
             asking: The model's requests and rows.
             replica: Name of the replica, for the rows.
             reader: One thread, which reads the images.
+            enough: Answers that are news.
         """
         self.rows: list[Row] = []
         self.errors: list[Row] = []
@@ -65,9 +71,11 @@ class Feeder:
         self._asking = asking
         self._replica = replica
         self._reader = reader
+        self._enough = enough
         self._queue: deque[str] = deque()
+        self._made: dict[str, asyncio.Future[dict[str, Request | SuiteError]]] = {}
         self._attempts: dict[str, int] = {}
-        self._arrived = asyncio.Condition()
+        self._arrived = asyncio.Event()
         self._asked = 0
         self._began: float | None = None
         self._answered = 0
@@ -94,29 +102,38 @@ class Feeder:
         return len(self.rows) + len(self.errors)
 
     @property
-    def room(self) -> int:
-        """How many more questions to fetch: the window of the engine, and the next at hand."""
+    def _ahead(self) -> int:
+        """How many questions to have at hand beside those being answered."""
         batch = self.info.batch
         fast = 0.0
         if self._began is not None:
             fast = self._answered / max(0.1, time.monotonic() - self._began) * _AHEAD_S
-        ahead = min(_MOST_AHEAD, batch * max(1, math.ceil(fast / batch)))
-        return max(0, batch * self.info.parallel + ahead - self._asked - len(self._queue))
+        return min(_MOST_AHEAD, batch * max(1, math.ceil(fast / batch)))
+
+    @property
+    def room(self) -> int:
+        """How many more questions to fetch: the window of the engine, and the next at hand."""
+        window = self.info.batch * self.info.parallel
+        return max(0, window + self._ahead - self._asked - len(self._queue))
+
+    @property
+    def low(self) -> bool:
+        """Whether half of the questions at hand are gone."""
+        return 2 * self.room >= self._ahead
 
     @property
     def starving(self) -> bool:
         """Whether a call is waiting for questions."""
         return not self._queue and self._asked < self.info.batch * self.info.parallel
 
-    async def add(self, samples: Iterable[tuple[str, int]]) -> None:
+    def add(self, samples: Iterable[tuple[str, int]]) -> None:
         """Queue samples with their attempts."""
         self._began = self._began or time.monotonic()
-        async with self._arrived:
-            for sample_id, attempt in samples:
-                if sample_id not in self._attempts:
-                    self._attempts[sample_id] = attempt
-                    self._queue.append(sample_id)
-            self._arrived.notify_all()
+        for sample_id, attempt in samples:
+            if sample_id not in self._attempts:
+                self._attempts[sample_id] = attempt
+                self._queue.append(sample_id)
+        self._arrived.set()
 
     def drop(self, sample_ids: Iterable[str]) -> None:
         """Forget samples that are not begun."""
@@ -125,6 +142,7 @@ class Feeder:
             self._queue = deque(name for name in self._queue if name not in dropped)
             for sample_id in dropped:
                 del self._attempts[sample_id]
+                self._made.pop(sample_id, None)
 
     def take(self) -> tuple[tuple[Row, ...], tuple[Row, ...]]:
         """The oldest rows and errors that came, as many as a report holds; now the caller's."""
@@ -180,13 +198,18 @@ class Feeder:
             self.news.set()
 
     async def _next(self) -> list[str]:
-        async with self._arrived:
-            await self._arrived.wait_for(lambda: self._queue)
-            count = min(self.info.batch, len(self._queue))
-            taken = [self._queue.popleft() for _ in range(count)]
-            self._asked += count
-        self.news.set()
+        while not self._queue:
+            self._arrived.clear()
+            await self._arrived.wait()
+        count = min(self.info.batch, len(self._queue))
+        taken = [self._queue.popleft() for _ in range(count)]
+        self._asked += count
+        self._stir()
         return taken
+
+    def _stir(self) -> None:
+        if self.low or self.starving or self.ready >= self._enough or not self._attempts:
+            self.news.set()
 
     async def _ask(self, sample_ids: list[str]) -> None:
         missing = set(sample_ids)
@@ -198,24 +221,35 @@ class Feeder:
 
     async def _requests(self, sample_ids: Sequence[str]) -> list[Request]:
         """The questions with their images; one whose image cannot be read fails by itself."""
-        loop = asyncio.get_running_loop()
-        # One hop for all: while the model computes, each change of threads waits for it.
-        made = await loop.run_in_executor(self._reader, self._make, sample_ids)
+        made = {}
+        for sample_id in sample_ids:
+            if sample_id not in self._made:
+                self._begin_making(sample_ids)
+            made[sample_id] = self._made.pop(sample_id)
         requests = []
-        for sample_id, request in zip(sample_ids, made, strict=True):
+        for sample_id, making in made.items():
+            request = (await making)[sample_id]
             if isinstance(request, Request):
                 requests.append(request)
             else:
                 self._fail(sample_id, str(request))
         return requests
 
-    def _make(self, sample_ids: Sequence[str]) -> list[Request | SuiteError]:
-        made: list[Request | SuiteError] = []
+    def _begin_making(self, sample_ids: Sequence[str]) -> None:
+        """Have the reader make some questions, and the next ones of the queue with them."""
+        more = islice(self._queue, max(0, _AT_ONCE - len(sample_ids)))
+        names = [name for name in (*sample_ids, *more) if name not in self._made]
+        loop = asyncio.get_running_loop()
+        making = loop.run_in_executor(self._reader, self._make, names)
+        self._made.update(dict.fromkeys(names, making))
+
+    def _make(self, sample_ids: Sequence[str]) -> dict[str, Request | SuiteError]:
+        made: dict[str, Request | SuiteError] = {}
         for sample_id in sample_ids:
             try:
-                made.append(self._asking.request(sample_id))
+                made[sample_id] = self._asking.request(sample_id)
             except SuiteError as error:
-                made.append(error)
+                made[sample_id] = error
         return made
 
     def _fail(self, sample_id: str, cause: str) -> None:
@@ -231,8 +265,10 @@ class Feeder:
         (self.errors if failed else self.rows).append(row)
         self._asked -= 1
         self._answered += 1
-        self.since = self.since or time.monotonic()
-        self.news.set()
+        if self.since is None:
+            self.since = time.monotonic()
+            self.news.set()
+        self._stir()
 
     def _check_version(self, completion: Completion) -> None:
         wanted = self._asking.model.identity.weights_digest

@@ -125,7 +125,8 @@ class Replica:
         """Answer for the model at hand; returns the next one's number, or None at the end."""
         assert self._images is not None
         asking = Asking(self._model, suite, self._images)
-        feeder = Feeder(backend, info, asking, f"replica-{self._seat}", self._reader)
+        enough = self._plan.settings.answers_at_once
+        feeder = Feeder(backend, info, asking, f"replica-{self._seat}", self._reader, enough)
         checked: Mapping[str, str] | None = None
         try:
             while True:
@@ -152,12 +153,12 @@ class Replica:
                 else:
                     if directive.alone:
                         await feeder.until_idle()
-                    await feeder.add(directive.samples)
-                    await self._until_call(feeder, info.batch, directive.wait_s)
+                    feeder.add(directive.samples)
+                    await self._until_call(feeder, directive.wait_s)
         finally:
             await feeder.close()
 
-    async def _until_call(self, feeder: Feeder, batch: int, wait_s: float) -> None:
+    async def _until_call(self, feeder: Feeder, wait_s: float) -> None:
         """Wait until there is something to bring or to fetch."""
         called = time.monotonic()
         settings = self._plan.settings
@@ -172,7 +173,7 @@ class Replica:
                     times.append(called + _PAUSE_S)
             if feeder.starving:
                 times.append(called + wait_s)
-            elif 2 * feeder.room >= batch:
+            elif feeder.low:
                 times.append(called + max(wait_s, _PAUSE_S))
             if min(times) <= now:
                 return

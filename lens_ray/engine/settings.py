@@ -40,4 +40,4 @@ class EngineSettings:
     buffer_rows: int = 4096
     flip_samples: int = 16
     keep_answers_s: float = 0.2
-    answers_at_once: int = 8
+    answers_at_once: int = 64
