@@ -245,7 +245,7 @@ class LocalCluster:
         return self.folder / "token"
 
     def environment(self) -> dict[str, str]:
-        """This process's variables, with those that a node of, or a client to, the cluster needs."""
+        """This process's variables, made fit for a node of the cluster or a client of it."""
         kept = {key: value for key, value in os.environ.items() if key not in _NOT_INHERITED}
         first = str(Path(sys.executable).parent)
         rest = [part for part in os.environ.get("PATH", "").split(os.pathsep) if part != first]
