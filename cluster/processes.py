@@ -83,7 +83,7 @@ def end(first: Process) -> None:
         halted |= new
     known = [process for pid in halted if (process := Process.of(pid)) is not None]
     send(halted - {first.pid}, signal.SIGKILL)
-    send([first.pid], signal.SIGKILL)
+    send(halted & {first.pid}, signal.SIGKILL)  # last, since it is who adopts the others
     until = time.monotonic() + _GONE_S
     while left := [process.pid for process in known if process.alive]:
         if time.monotonic() > until:

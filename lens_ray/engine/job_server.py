@@ -15,7 +15,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -111,10 +111,11 @@ class JobServer:
         self.address = dashboard_address(address)
         token = find_token()
         _check_version(self.address, _probe(self.address, token))
-        # Ray's packaging tells of each file; its errors come as exceptions.
-        logging.getLogger("ray").setLevel(logging.ERROR)
         from ray.job_submission import JobSubmissionClient
 
+        # Its modules tell of every upload, whatever the level of their parent.
+        for handler in logging.getLogger("ray").handlers:
+            handler.setLevel(logging.ERROR)
         headers = {"Authorization": f"Bearer {token}"} if token else None
         kept = {name: value for name, value in os.environ.items() if name not in _OVERRIDES}
         with self._reached(), mock.patch.dict(os.environ, kept, clear=True):
@@ -201,7 +202,7 @@ class JobServer:
         except RuntimeError as error:
             raise self._failed(error) from error
 
-    def follow(self, submission_id: str) -> Iterator[str]:
+    def follow(self, submission_id: str) -> Generator[str, None, None]:
         """What a job prints, until it ends.
 
         Raises:
@@ -419,8 +420,10 @@ def _probe(address: str, token: str | None) -> Mapping[str, Any]:
         raise _no_dashboard(address, f"HTTP {error.code}") from error
     except TimeoutError as error:
         raise _unreachable(address, "no answer") from error
-    except (OSError, HTTPException) as error:  # URLError is an OSError
-        raise _no_dashboard(address, _line(str(error)) or type(error).__name__) from error
+    except HTTPException as error:
+        raise _no_dashboard(address, "it speaks no HTTP") from error
+    except OSError as error:
+        raise _no_dashboard(address, _line(str(error))) from error
     except (ValueError, KeyError, TypeError) as error:
         raise _no_dashboard(address, "an answer without ray_version") from error
 
