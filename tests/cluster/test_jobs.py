@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster.local import HEAD, LocalCluster
+from cluster.local import HEAD, LocalCluster, main
 from lens_ray.engine.job_server import JobServer
 from lens_ray.store import Store
 from tests.cli.conftest import Cli
@@ -81,7 +82,7 @@ def test_the_port_of_ray_start_is_no_dashboard(cli: Cli, head: LocalCluster, add
 
 
 def test_submitted_twice_it_runs_once(cli: Cli, address: str, tmp_path: Path) -> None:
-    job, at = write(tmp_path, latency=0.2), ("--address", address)
+    job, at = write(tmp_path), ("--address", address)
     first = cli("submit", job, *at)
     assert first.code == 0, first.err
     name = first.out.split()[2]
@@ -110,7 +111,7 @@ def test_ray_address_does_not_win(cli: Cli, address: str, monkeypatch: pytest.Mo
 def test_stopped_in_the_middle_it_goes_on_where_it_was(
     cli: Cli, address: str, tmp_path: Path
 ) -> None:
-    job, at = write(tmp_path, latency=1.0, limit=60), ("--address", address)
+    job, at = write(tmp_path, latency=0.8, limit=40), ("--address", address)
     name = cli("submit", job, *at, "--json").json["id"]
     server = JobServer(address)
     heard = ""
@@ -124,10 +125,10 @@ def test_stopped_in_the_middle_it_goes_on_where_it_was(
         0, f"{name}: STOPPED; submit the same job again to go on\n",
     )  # fmt: skip
     rows = Store(tmp_path / "store").rows(columns=["sample_id"]).num_rows
-    assert 0 < rows < 60
+    assert 0 < rows < 40
     assert cli("stop", name, *at).out == f"{name} had ended before: STOPPED\n"
     [shown] = [one for one in cli("jobs", *at, "--json").json if one["id"] == name]
-    assert (shown["status"], shown["done"], shown["expected"]) == ("STOPPED", rows, 60)
+    assert (shown["status"], shown["done"], shown["expected"]) == ("STOPPED", rows, 40)
     ended = cli("logs", name, *at, "--follow")
     assert ended.code == 0
     assert "lens-ray: interrupted; the same command goes on" in ended.out
@@ -136,9 +137,9 @@ def test_stopped_in_the_middle_it_goes_on_where_it_was(
     again = cli("submit", job, *at, "--wait", "--json")
     assert (again.code, again.json["attempt"], again.json["attached"]) == (0, 2, False), again.err
     assert again.json["id"] == name.removesuffix("1") + "2"
-    assert f"{60 - rows} answers in " in again.err
+    assert f"{40 - rows} answers in " in again.err
     assert f", {rows} were there already" in again.err
-    check_whole(tmp_path, 60)
+    check_whole(tmp_path, 40)
 
     # Nothing is left to do, and a third submission says so and no more.
     third = cli("submit", job, *at, "--wait")
@@ -206,7 +207,7 @@ def test_a_driver_that_is_killed_is_a_job_that_failed(
 ) -> None:
     from cluster import processes
 
-    job, at = write(tmp_path, latency=1.0, limit=60), ("--address", address)
+    job, at = write(tmp_path, latency=0.8, limit=40), ("--address", address)
     name = cli("submit", job, *at, "--json").json["id"]
     with closing(JobServer(address).follow(name)) as lines:
         next(text for text in lines if "talker: running" in text)
@@ -223,4 +224,14 @@ def test_a_driver_that_is_killed_is_a_job_that_failed(
     assert (ended.status, ended.exit_code) == ("FAILED", -9)
     again = cli("submit", job, *at, "--wait", "--json")
     assert (again.code, again.json["attempt"]) == (0, 2), again.err
-    check_whole(tmp_path, 60)
+    check_whole(tmp_path, 40)
+
+
+def test_on_loopback_nothing_can_be_cut(
+    head: LocalCluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["cut", "head", "--folder", str(head.folder)]) == 2
+    assert "all nodes share 127.0.0.1" in capsys.readouterr().err
+    assert main(["status", "--folder", str(head.folder)]) == 0
+    assert json.loads(capsys.readouterr().out) == head.status()
+    assert head.token_file.stat().st_mode & 0o777 == 0o600
