@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
 import subprocess
 from dataclasses import dataclass
 
-_FIRST_SUBNETS = range(100, 200)
+_SUBNETS = range(100, 200)
 #: Where the machine itself is in the network.
 _HOST = 1
 _FIRST_NODE = 10
@@ -42,8 +43,10 @@ class Network:
         """
         listed = json.loads(_ip("-json", "-4", "address"))
         used = {one["local"].rpartition(".")[0] for link in listed for one in link["addr_info"]}
-        free = (f"10.231.{number}" for number in _FIRST_SUBNETS)
-        network = cls(name, next(subnet for subnet in free if subnet not in used))
+        free = [f"10.231.{number}" for number in _SUBNETS if f"10.231.{number}" not in used]
+        if not free:
+            raise NetworkError("every subnet of 10.231 is used; end a cluster that is not needed")
+        network = cls(name, secrets.choice(free))  # two that start at once take two
         _ip("link", "add", name, "type", "bridge")
         _ip("address", "add", f"{network.host}/24", "dev", name)
         _ip("link", "set", name, "up")

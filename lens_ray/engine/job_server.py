@@ -154,7 +154,7 @@ class JobServer:
             UserError: What is to be sent is too large.
             ClusterError: The server is out of reach, or refuses the job.
         """
-        refused = ""
+        refused: ClusterError | None = None
         for _ in range(_RACES):
             mine = [one for one in self.jobs() if attempt_of(one.id, submission.base)]
             for job in mine:
@@ -163,13 +163,14 @@ class JobServer:
             name = next_id(submission.base, [one.id for one in mine])
             try:
                 self._send(name, submission)
-            except RuntimeError as error:
+            except ClusterError as error:
                 if "already exists" not in str(error):
-                    raise self._failed(error) from error
-                refused = str(error)  # somebody submits the same job at this moment
+                    raise
+                refused = error  # somebody submits the same job at this moment
                 continue
             return Submitted(name, False, attempt_of(name, submission.base) or 1)
-        raise ClusterError(f"the job server at {self.address} refuses the job: {_line(refused)}")
+        assert refused is not None
+        raise refused
 
     def _send(self, name: str, submission: Submission) -> None:
         with tempfile.TemporaryDirectory(prefix="lens-submit-") as scratch, self._reached():
@@ -196,11 +197,8 @@ class JobServer:
         Raises:
             ClusterError: The server, or the node that has the text, is out of reach.
         """
-        try:
-            with self._reached():
-                return self._client.get_job_logs(submission_id)
-        except RuntimeError as error:
-            raise self._failed(error) from error
+        with self._reached():
+            return self._client.get_job_logs(submission_id)
 
     def follow(self, submission_id: str) -> Generator[str, None, None]:
         """What a job prints, until it ends.
@@ -237,11 +235,8 @@ class JobServer:
         Raises:
             ClusterError: The server is out of reach.
         """
-        try:
-            with self._reached():
-                return self._client.stop_job(submission_id)
-        except RuntimeError as error:
-            raise self._failed(error) from error
+        with self._reached():
+            return self._client.stop_job(submission_id)
 
     def wait(
         self,
@@ -261,7 +256,7 @@ class JobServer:
             ClusterError: The server is out of reach, or the job has not ended by then.
         """
         until = None if patience_s is None else clock() + patience_s
-        while not (job := self.job(submission_id)).over:
+        while not (job := self._now(submission_id)).over:
             if until is not None and clock() > until:
                 raise ClusterError(
                     f"job {submission_id} is still {job.status}; look again: "
@@ -278,9 +273,13 @@ class JobServer:
         """
         return self.wait(submission_id, patience_s=2 * STOP_WAIT_S)
 
+    def _now(self, submission_id: str) -> Job:
+        with self._reached():
+            return _job(self._client.get_job_info(submission_id))
+
     @contextmanager
     def _reached(self) -> Iterator[None]:
-        """Connections that fail, and tokens that have expired since, in one line."""
+        """Connections that fail, tokens that expire and what the server refuses, in one line."""
         from ray.exceptions import AuthenticationError
         from requests.exceptions import RequestException
 
@@ -290,9 +289,11 @@ class JobServer:
             raise _refused(self.address, find_token() is not None) from error
         except (ConnectionError, RequestException) as error:
             raise _unreachable(self.address, str(error)) from error
-
-    def _failed(self, error: RuntimeError) -> ClusterError:
-        return ClusterError(f"the job server at {self.address} says: {_line(str(error))}")
+        except RuntimeError as error:  # whatever status the server answers
+            said = str(error).strip(" .\n")
+            if "Traceback" in said:
+                said = said.splitlines()[-1]
+            raise ClusterError(f"the job server at {self.address} says: {_line(said)}") from error
 
 
 def folder_digest(folder: Path) -> str:

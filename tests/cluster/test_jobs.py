@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import re
-import signal
+import secrets
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from cluster.local import HEAD, LocalCluster, main
+from cluster.local import LocalCluster, main
 from lens_ray.engine.job_server import JobServer
+from lens_ray.engine.submission import Submission
 from lens_ray.store import Store
 from tests.cli.conftest import Cli
 
@@ -27,7 +29,10 @@ suite: mini:quick
 store: {store}
 limit: {limit}
 models:
-  - {{name: talker, backend: fake, options: {{latency_s: {latency}, parallel: 4}}}}
+  - name: talker
+    backend: fake
+    replicas: 1
+    options: {{latency_s: {latency}, parallel: 2}}
 """
 
 
@@ -111,7 +116,7 @@ def test_ray_address_does_not_win(cli: Cli, address: str, monkeypatch: pytest.Mo
 def test_stopped_in_the_middle_it_goes_on_where_it_was(
     cli: Cli, address: str, tmp_path: Path
 ) -> None:
-    job, at = write(tmp_path, latency=0.8, limit=40), ("--address", address)
+    job, at = write(tmp_path, latency=0.5, limit=40), ("--address", address)
     name = cli("submit", job, *at, "--json").json["id"]
     server = JobServer(address)
     heard = ""
@@ -167,9 +172,7 @@ def test_a_job_that_fails_says_why_and_with_the_drivers_code(
     cli: Cli, address: str, tmp_path: Path
 ) -> None:
     job, at = write(tmp_path), ("--address", address)
-    job.write_text(
-        job.read_text().replace("backend: fake", "path: /nowhere").split(", opt")[0] + "}\n"
-    )
+    job.write_text(job.read_text().split("  - ")[0] + "  - {name: talker, path: /nowhere}\n")
     done = cli("submit", job, *at, "--wait")
     assert done.code == 2, done.err
     assert "FAILED: model talker: no checkpoint folder at /nowhere" in done.err
@@ -201,32 +204,6 @@ def test_a_folder_is_sent_along(
     assert ".rayignore" in large.err
 
 
-@pytest.mark.chaos
-def test_a_driver_that_is_killed_is_a_job_that_failed(
-    cli: Cli, address: str, head: LocalCluster, tmp_path: Path
-) -> None:
-    from cluster import processes
-
-    job, at = write(tmp_path, latency=0.8, limit=40), ("--address", address)
-    name = cli("submit", job, *at, "--json").json["id"]
-    with closing(JobServer(address).follow(name)) as lines:
-        next(text for text in lines if "talker: running" in text)
-    first = head.nodes[HEAD].process
-    assert first is not None
-    drivers = [
-        pid
-        for pid in processes.tree(first)
-        if Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[1:4]
-        == [b"-m", b"lens_ray", b"run"]
-    ]
-    processes.send(drivers, signal.SIGKILL)
-    ended = JobServer(address).wait(name)
-    assert (ended.status, ended.exit_code) == ("FAILED", -9)
-    again = cli("submit", job, *at, "--wait", "--json")
-    assert (again.code, again.json["attempt"]) == (0, 2), again.err
-    check_whole(tmp_path, 40)
-
-
 def test_on_loopback_nothing_can_be_cut(
     head: LocalCluster, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -235,3 +212,24 @@ def test_on_loopback_nothing_can_be_cut(
     assert main(["status", "--folder", str(head.folder)]) == 0
     assert json.loads(capsys.readouterr().out) == head.status()
     assert head.token_file.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.chaos
+def test_two_who_submit_at_once_start_one_job(address: str) -> None:
+    one = Submission(
+        base=f"lens-race-{secrets.token_hex(6)}",
+        entrypoint="exec sleep 600",
+        job_file="",
+        working_dir=None,
+        image=None,
+        environment={},
+        metadata={},
+        on_head=True,
+    )
+    servers = [JobServer(address) for _ in range(3)]
+    with ThreadPoolExecutor(3) as threads:
+        done = list(threads.map(lambda server: server.submit(one), servers))
+    assert {(each.id, each.attempt) for each in done} == {(f"{one.base}-a1", 1)}
+    assert sorted(each.attached for each in done) == [False, True, True]
+    assert servers[0].stop(f"{one.base}-a1")
+    assert servers[0].wait_stopped(f"{one.base}-a1").status == "STOPPED"

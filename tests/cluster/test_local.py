@@ -32,7 +32,7 @@ suite: mini:quick
 store: {store}
 limit: 60
 models:
-  - {{name: talker, backend: fake, replicas: 2, options: {{latency_s: 0.8, parallel: 2}}}}
+  - {{name: talker, backend: fake, replicas: 2, options: {{latency_s: 0.5, parallel: 2}}}}
 """
 LOOK = """
 import json, sys, time, ray
@@ -159,6 +159,19 @@ def test_a_cable_is_pulled_and_put_back(nodes: LocalCluster) -> None:
     nodes.cut(extra)
     look(nodes, HEAD, [HEAD, "worker-1", "worker-2"])  # the head takes it for dead
     nodes.kill(extra)  # cut off, it does not hear of that, and goes on
+
+
+def test_what_is_reserved_for_a_driver_is_no_room_for_a_replica(nodes: LocalCluster) -> None:
+    code = (
+        "import json; from lens_ray.engine.cluster import Cluster\n"
+        "with Cluster('auto') as c: print(json.dumps([(r.cpus, r.gpus) for r in c.rooms()]))"
+    )
+    reserved = [*nodes.command("worker-1", ["env", "LENS_RAY_DRIVER_CPUS=0.5"]), "python", "-c"]
+    for command, cpus in ((reserved, 1.5), (nodes.command("worker-1", ["python", "-c"]), 2.0)):
+        done = subprocess.run(
+            [*command, code], env=nodes.environment(), capture_output=True, text=True, check=True
+        )
+        assert sorted(json.loads(done.stdout.splitlines()[-1])) == [[0, 0], [cpus, 0], [2, 0]]
 
 
 def test_a_slow_node_is_one_of_the_cluster(nodes: LocalCluster) -> None:
