@@ -13,10 +13,10 @@
     python -m cluster.local down
 
 As root, each node is a network namespace on a bridge (``10.231.x.0/24``, which nothing outside
-this machine reaches) and a pid namespace. Without root all nodes share 127.0.0.1 on several ports,
-and ``cut`` is not possible. CPUs and GPUs are logical: Ray hands them out, nothing is needed to be
-there. What runs is written to a folder (``--folder``, by default ``.lens-cluster`` here), and only
-that is ended.
+this machine reaches) and a pid namespace. Without root the nodes are on loopback (127.0.0.2, .3,
+...), ``cut`` is not possible, and a driver on any node is attached to the head. CPUs and GPUs are
+logical: Ray hands them out, nothing is needed to be there. What runs is written to a folder
+(``--folder``, by default ``.lens-cluster`` here), and only that is ended.
 
 As a library::
 
@@ -103,7 +103,7 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--nodes", type=int, default=3, help="workers beside the head")
     up.add_argument("--head-cpus", type=int, default=0, help="CPUs of the head")
     up.add_argument("--dashboard", action="store_true", help="with the job server, and a token")
-    up.add_argument("--no-token", action="store_true", help="the job server asks for none")
+    up.add_argument("--no-token", action="store_true", help="ask nobody for a token")
     up.add_argument("--loopback", action="store_true", help="no namespaces, even as root")
     add = verb("add", "start one more worker")
     add.add_argument("--resources", default="{}", help='such as {"disk": 1}')

@@ -74,7 +74,7 @@ class LocalCluster:
         port: Of the head's GCS.
         dashboard_port: Of the job server; None where there is none.
         token: Whether a token is asked for; it is in the file ``token`` of the folder.
-        network: None where all nodes are on 127.0.0.1.
+        network: None where all nodes are on loopback.
     """
 
     def __init__(
@@ -119,7 +119,7 @@ class LocalCluster:
             gpus: Of each worker.
             head_cpus: Of the head.
             dashboard: Start the dashboard, which has the job server.
-            token: Ask for a token; None asks where there is a dashboard.
+            token: Ask for a token; None asks for one on loopback and where there is a dashboard.
             namespaces: None uses them where they can be made.
             environment: More variables for the head and the workers that start now.
 
@@ -143,7 +143,8 @@ class LocalCluster:
             network=made,
             port=6379 if made else _free_port(),
             dashboard_port=(8265 if made else _free_port()) if dashboard else None,
-            token=dashboard if token is None else token,
+            # On loopback Ray's servers listen on every address of this machine.
+            token=(dashboard or made is None) if token is None else token,
             temporary=temporary,
         )
         try:
@@ -220,7 +221,11 @@ class LocalCluster:
         return self.folder / "token"
 
     def environment(self) -> dict[str, str]:
-        """This process's variables, made fit for a node of the cluster or a client of it."""
+        """For a command of `command`: Ray's ``auto`` is then this cluster and no other."""
+        return {**self._environment(), "RAY_ADDRESS": self.address}
+
+    def _environment(self) -> dict[str, str]:
+        """This process's variables, made fit for a node."""
         kept = {key: value for key, value in os.environ.items() if key not in _NOT_INHERITED}
         first = str(Path(sys.executable).parent)
         rest = [part for part in os.environ.get("PATH", "").split(os.pathsep) if part != first]
@@ -229,8 +234,7 @@ class LocalCluster:
         kept["RAY_AUTH_MODE"] = "token" if self.token else "disabled"
         if self.token:
             kept["RAY_AUTH_TOKEN_PATH"] = str(self.token_file)
-        # On Linux this variable says only whether the nodes stay on 127.0.0.1.
-        kept["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "1" if self.network else "0"
+        kept["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "1"  # 0 would refuse workers
         kept.setdefault("OMP_NUM_THREADS", "1")
         return kept
 
@@ -364,7 +368,7 @@ class LocalCluster:
         node = self._running(name)
         if self.network is None:
             raise ClusterProblem(
-                "all nodes share 127.0.0.1, where nothing can be cut; start the cluster as root"
+                "all nodes are on loopback, where nothing can be cut; start the cluster as root"
             )
         (self.network.cut if cut else self.network.heal)(node.number)
         self.nodes[name] = replace(node, cut=cut)
@@ -381,7 +385,8 @@ class LocalCluster:
         environment: Mapping[str, str] | None = None,
     ) -> None:
         number = len(self.nodes)
-        address = self.network.address(number) if self.network else "127.0.0.1"
+        # Ray replaces 127.0.0.1 by an address that others reach; the rest of 127/8 it leaves alone.
+        address = self.network.address(number) if self.network else f"127.0.0.{2 + number}"
         node = Node(name, number, address, cpus, gpus, resources or {}, labels or {})
         self.nodes[name] = node
         self._save()  # so that `down` ends what a start that is cut short has left
@@ -396,7 +401,7 @@ class LocalCluster:
         with log.open("wb") as out:
             started = subprocess.Popen(
                 command,
-                env={**self.environment(), **(environment or {})},
+                env={**self._environment(), **(environment or {})},
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,

@@ -20,9 +20,6 @@ from tests.cli.conftest import Cli
 pytestmark = [
     pytest.mark.chaos,
     pytest.mark.timeout(300),
-    pytest.mark.skipif(
-        not network.available(), reason="no namespaces here: root and ip are needed"
-    ),
     pytest.mark.filterwarnings("ignore:ssl=None is deprecated:DeprecationWarning"),
 ]
 SAMPLES = 60
@@ -70,6 +67,8 @@ def nodes(
     tmp_path_factory: pytest.TempPathFactory, lens_home: Path, bucket_port: int
 ) -> Iterator[LocalCluster]:
     """A head without a CPU and two workers, whose environment has the keys to the bucket."""
+    if not network.available():
+        pytest.skip("no namespaces here: root and ip are needed")
     with LocalCluster.up(tmp_path_factory.mktemp("c"), nodes=0, dashboard=True) as cluster:
         for _ in range(2):
             cluster.add(cpus=2, environment=keys(cluster, bucket_port))
@@ -252,3 +251,13 @@ def test_wrong_use(nodes: LocalCluster, tmp_path: Path, capsys: pytest.CaptureFi
     assert main(["slow", *folder, HEAD, "0"]) == 2
     assert "give more than 0 and at most 100" in capsys.readouterr().err
     assert main(["exec", *folder, HEAD, "--", "sh", "-c", "exit 7"]) == 7
+
+
+def test_without_namespaces_the_nodes_are_on_loopback(tmp_path: Path) -> None:
+    with LocalCluster.up(tmp_path, nodes=1, namespaces=False) as cluster:
+        assert cluster.token  # since Ray listens on every address here
+        found = look(cluster, HEAD, [HEAD, "worker-1"])
+        assert [one[:2] for one in found] == [["127.0.0.2", 0], ["127.0.0.3", 1]]
+        cluster.kill("worker-1")
+        assert [one[0] for one in look(cluster, HEAD, [HEAD])] == ["127.0.0.2"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["head.log", "worker-1.log"]
