@@ -10,7 +10,21 @@ from typing import cast
 
 import typer
 
-from lens_ray.cli import doctor, query, report, rescore, run, scores, store, suite, timeline
+from lens_ray.cli import (
+    doctor,
+    jobs,
+    logs,
+    query,
+    report,
+    rescore,
+    run,
+    scores,
+    stop,
+    store,
+    submit,
+    suite,
+    timeline,
+)
 from lens_ray.cli.options import Verbs
 from lens_ray.cli.output import note
 from lens_ray.errors import LensError
@@ -35,6 +49,10 @@ app.command("rescore")(rescore.rescore)
 app.command("report")(report.report)
 app.command("timeline")(timeline.timeline)
 app.command("doctor")(doctor.doctor)
+app.command("submit")(submit.submit)
+app.command("jobs")(jobs.jobs)
+app.command("logs")(logs.logs)
+app.command("stop")(stop.stop)
 app.add_typer(suite.app, name="suite")
 app.add_typer(store.app, name="store")
 

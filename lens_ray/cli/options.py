@@ -48,3 +48,14 @@ StoreOverride = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Dashboard = Annotated[
+    str,
+    typer.Option(
+        "--address",
+        metavar="URL",
+        envvar="RAY_API_SERVER_ADDRESS",
+        help="Of the cluster's dashboard, http://HEAD:8265. Its token is read from RAY_AUTH_TOKEN,"
+        " the file RAY_AUTH_TOKEN_PATH, or ~/.ray/auth_token.",
+    ),
+]
+SubmissionId = Annotated[str, typer.Argument(metavar="ID", help="As `lens-ray jobs` shows it.")]

@@ -13,6 +13,7 @@ from typing import Any
 from unittest import mock
 
 from lens_ray.engine.planner import Room
+from lens_ray.engine.submission import DRIVER_CPUS_VARIABLE
 from lens_ray.errors import ClusterError
 
 #: Rows and leases are small; Ray asks for at least 75 MiB.
@@ -74,8 +75,15 @@ class Cluster:
         import ray
 
         nodes: Any = ray.nodes
-        found = [node["Resources"] for node in nodes() if node["Alive"]]
-        return tuple(Room(one.get("CPU", 0.0), one.get("GPU", 0.0)) for one in found)
+        # Of a submitted job, what Ray has set aside for this driver is no room for a replica.
+        driver_cpus = float(os.environ.get(DRIVER_CPUS_VARIABLE, 0.0))
+        here = ray.get_runtime_context().get_node_id() if driver_cpus else None
+        rooms = []
+        for node in nodes():
+            if node["Alive"]:
+                has, taken = node["Resources"], driver_cpus * (node["NodeID"] == here)
+                rooms.append(Room(has.get("CPU", 0.0) - taken, has.get("GPU", 0.0)))
+        return tuple(rooms)
 
     def start(self) -> None:
         """Connect, or start a local Ray.
