@@ -175,11 +175,16 @@ class HostedModel:
         misfit = f"{self.facts.folder}: tokenizer, processor, template and model do not fit: "
         config = self.model.config
         mark = getattr(config, "image_token_id", getattr(config, "image_token_index", None))
-        written = getattr(self.processor, "image_token_id", None)
-        if isinstance(mark, int) and isinstance(written, int) and mark != written:
+        # All of them: what Gemma 3's processor calls image_token_id only opens an image.
+        written = [
+            token
+            for token in getattr(self.processor, "image_token_ids", ())
+            if isinstance(token, int)
+        ]
+        if isinstance(mark, int) and written and mark not in written:
             # The model would find no image in the prompt, and answer blindly.
             raise CheckpointError(
-                f"{misfit}an image is token {written} to the processor and {mark} to config.json"
+                f"{misfit}an image is token {written[0]} to the processor and {mark} to config.json"
             )
         tokens, rows = len(self.processor.tokenizer), self.model.get_input_embeddings().weight
         if tokens > len(rows):
@@ -232,6 +237,7 @@ class HostedModel:
             return_tensors="pt",
             **({"add_special_tokens": False} if bare else {}),
         )
+        inputs.pop("labels", None)  # PaliGemma's processor makes them; they cost a loss over all
         lengths = tuple(int(n) for n in inputs["attention_mask"].sum(dim=1))
         for request, length in zip(requests, lengths, strict=True):
             needed = length + request.generation.max_new_tokens

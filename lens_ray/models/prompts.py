@@ -24,11 +24,9 @@ def load_processor(folder: str, *, trust_remote_code: bool) -> Any:
     Raises:
         CheckpointError: It has no tokenizer, image processor or chat template.
     """
-    from transformers import AutoProcessor
+    from lens_ray.models.image_processing import image_text_processor
 
-    processor: Any = AutoProcessor.from_pretrained(
-        folder, local_files_only=True, trust_remote_code=trust_remote_code
-    )
+    processor = image_text_processor(folder, trust_remote_code=trust_remote_code)
     for part in ("tokenizer", "image_processor"):
         if getattr(processor, part, None) is None:
             raise CheckpointError(

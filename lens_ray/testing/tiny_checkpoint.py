@@ -65,7 +65,7 @@ def make_tiny_checkpoint(
     with _quiet():
         parts = _MAKERS[family](width)
         ends = [parts.tokenizer.convert_tokens_to_ids(token) for token in parts.ends]
-        _randomise(parts.model, seed, ends[0])
+        _randomise(parts.model, seed, ends[0], parts.embedding_scale)
         generation = parts.model.generation_config
         generation.eos_token_id = ends[0] if len(ends) == 1 else ends
         generation.pad_token_id = parts.tokenizer.pad_token_id
@@ -117,7 +117,7 @@ def save_sharded(folder: str | Path, shards: int = 2) -> None:
     (root / "model.safetensors").unlink()
 
 
-def _randomise(model: PreTrainedModel, seed: int, eos: int) -> None:
+def _randomise(model: PreTrainedModel, seed: int, eos: int, embedding_scale: float) -> None:
     """Larger weights than a fresh model has: answers differ from image to image, and some end."""
     import torch
 
@@ -129,5 +129,6 @@ def _randomise(model: PreTrainedModel, seed: int, eos: int) -> None:
                 continue
             scale = 1.5 / (parameter[0].numel() ** 0.5)
             parameter.copy_(torch.randn(parameter.shape, generator=generator) * scale)
-        ends = model.get_input_embeddings().weight
-        ends[eos] *= 1.4
+        embeddings = model.get_input_embeddings().weight
+        embeddings *= embedding_scale
+        embeddings[eos] *= 1.4

@@ -75,6 +75,7 @@ def gemma3(width: int) -> Parts:
         {"processor_class": "Gemma3Processor", "image_seq_length": tokens},
         Gemma3ForConditionalGeneration(config),
         ends=("<end_of_turn>", "<eos>"),
+        embedding_scale=width**-0.5,
     )
 
 
@@ -109,4 +110,5 @@ def paligemma(width: int) -> Parts:
         {"processor_class": "PaliGemmaProcessor"},
         PaliGemmaForConditionalGeneration(config),
         ends=("<eos>",),
+        embedding_scale=width**-0.5,
     )

@@ -26,6 +26,8 @@ class Parts:
         model: With weights that are still to be drawn.
         ends: Tokens that end an answer; the first one ends a turn of the chat template.
         videos: Of the video processor, where the family has one.
+        embedding_scale: Of the token embeddings drawn; less than 1 for a model that multiplies
+            them, or its answers only repeat the last token of the prompt.
     """
 
     tokenizer: PreTrainedTokenizerFast
@@ -34,6 +36,7 @@ class Parts:
     model: PreTrainedModel
     ends: tuple[str, ...]
     videos: Mapping[str, Any] = field(default_factory=dict)
+    embedding_scale: float = 1.0
 
 
 def byte_tokenizer(
