@@ -71,8 +71,22 @@ def make_tiny_checkpoint(
         generation.pad_token_id = parts.tokenizer.pad_token_id
         parts.model.to(getattr(torch, dtype)).save_pretrained(str(folder))
         parts.tokenizer.save_pretrained(str(folder))
+    _rename_tower(Path(folder), parts.tower_on_disk)
     _write_processor(Path(folder), parts)
     return str(folder)
+
+
+def _rename_tower(root: Path, published: str) -> None:
+    from safetensors.torch import load_file, save_file
+
+    saved = "vision_tower."
+    if published == saved:
+        return
+    tensors = {
+        name.replace(saved, published, 1) if name.startswith(saved) else name: tensor
+        for name, tensor in load_file(root / "model.safetensors").items()
+    }
+    save_file(tensors, root / "model.safetensors", metadata={"format": "pt"})
 
 
 def _write_processor(root: Path, parts: Parts) -> None:

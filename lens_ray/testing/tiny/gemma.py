@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from lens_ray.testing.tiny.parts import (
     IMAGE_SIZE,
+    NESTED_TOWER,
     PATCH,
     Parts,
     byte_tokenizer,
@@ -76,6 +77,7 @@ def gemma3(width: int) -> Parts:
         Gemma3ForConditionalGeneration(config),
         ends=("<end_of_turn>", "<eos>"),
         embedding_scale=width**-0.5,
+        tower_on_disk=NESTED_TOWER,
     )
 
 
@@ -111,4 +113,5 @@ def paligemma(width: int) -> Parts:
         PaliGemmaForConditionalGeneration(config),
         ends=("<eos>",),
         embedding_scale=width**-0.5,
+        tower_on_disk=NESTED_TOWER,
     )

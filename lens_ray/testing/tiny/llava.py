@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from lens_ray.testing.tiny.parts import (
     IMAGE_SIZE,
+    NESTED_TOWER,
     PATCH,
     Parts,
     byte_tokenizer,
@@ -71,6 +72,7 @@ def llava(width: int) -> Parts:
         },
         LlavaForConditionalGeneration(config),
         ends=("</s>",),
+        tower_on_disk=NESTED_TOWER,
     )
 
 
@@ -104,4 +106,5 @@ def llava_onevision(width: int) -> Parts:
         LlavaOnevisionForConditionalGeneration(config),
         ends=("<|im_end|>",),
         videos={"video_processor_type": "LlavaOnevisionVideoProcessor", "size": square()},
+        tower_on_disk=NESTED_TOWER,
     )

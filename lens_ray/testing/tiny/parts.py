@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 IMAGE_SIZE = 64
 PATCH = 16
 CONTEXT = 2048
+#: For `Parts.tower_on_disk`, of the families with a CLIP or SigLIP tower.
+NESTED_TOWER = "vision_tower.vision_model."
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,8 @@ class Parts:
         videos: Of the video processor, where the family has one.
         embedding_scale: Of the token embeddings drawn; less than 1 for a model that multiplies
             them, or its answers only repeat the last token of the prompt.
+        tower_on_disk: How published checkpoints begin the names of the vision tower's weights,
+            where transformers 5 saves ``vision_tower.``. It loads both; vLLM 0.32 only theirs.
     """
 
     tokenizer: PreTrainedTokenizerFast
@@ -37,6 +41,7 @@ class Parts:
     ends: tuple[str, ...]
     videos: Mapping[str, Any] = field(default_factory=dict)
     embedding_scale: float = 1.0
+    tower_on_disk: str = "vision_tower."
 
 
 def byte_tokenizer(
