@@ -8,6 +8,8 @@ from transformers import AutoConfig, AutoImageProcessor, AutoProcessor, AutoToke
 from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
 from transformers.utils import is_torchvision_available
 
+from lens_ray.errors import EnvironmentFailure
+
 
 class _NoVideo:
     """Goes before a processor class that insists on a video processor."""
@@ -25,15 +27,30 @@ def image_text_processor(folder: str, *, trust_remote_code: bool = False) -> Any
     has those for torchvision only, while their image processors also run on Pillow and NumPy.
 
     Raises:
-        Exception: Whatever transformers raises for a folder that it cannot load.
+        EnvironmentFailure: It needs a package that is not installed.
+        Exception: Whatever else transformers raises for a folder that it cannot load.
     """
     given: dict[str, Any] = {"local_files_only": True, "trust_remote_code": trust_remote_code}
-    if not is_torchvision_available():
-        config: Any = AutoConfig.from_pretrained(folder, **given)
-        kind: Any = PROCESSOR_MAPPING.get(type(config), None)
-        if kind is not None and "video_processor" in kind.get_attributes():
-            return _without_video(kind, folder, given)
-    return AutoProcessor.from_pretrained(folder, **given)
+    have_torchvision = is_torchvision_available()
+    try:
+        if not have_torchvision:
+            config: Any = AutoConfig.from_pretrained(folder, **given)
+            kind: Any = PROCESSOR_MAPPING.get(type(config), None)
+            if kind is not None and "video_processor" in kind.get_attributes():
+                return _without_video(kind, folder, given)
+        return AutoProcessor.from_pretrained(folder, **given)
+    except (ImportError, ValueError) as error:
+        text = " ".join(str(error).split())
+        if not have_torchvision and "torchvision" in text:
+            raise EnvironmentFailure(
+                f"{folder}: its processor needs torchvision, which is not installed here; "
+                "pip install torchvision"
+            ) from error
+        if isinstance(error, ImportError):
+            raise EnvironmentFailure(
+                f"{folder}: its processor needs a package that is not installed here: {text[:200]}"
+            ) from error
+        raise
 
 
 def _without_video(kind: Any, folder: str, given: dict[str, Any]) -> Any:

@@ -55,6 +55,25 @@ def prompt_texts(processor: Any, requests: Sequence[Request]) -> tuple[list[str]
     return texts, bool(first) and all(text.startswith(first) for text in texts)
 
 
+def model_inputs(
+    processor: Any, requests: Sequence[Request], images: Sequence[Sequence[Any]]
+) -> Any:
+    """What a processor makes of requests and their decoded images, padded to tensors.
+
+    Either all of the requests have images or none has.
+    """
+    texts, bare = prompt_texts(processor, requests)
+    inputs = processor(
+        text=texts,
+        images=[list(some) for some in images] if requests[0].images else None,
+        padding=True,
+        return_tensors="pt",
+        **({"add_special_tokens": False} if bare else {}),
+    )
+    inputs.pop("labels", None)  # PaliGemma's processor makes them; they would cost a loss
+    return inputs
+
+
 def _conversation(request: Request) -> list[dict[str, Any]]:
     parts: list[dict[str, str]] = [{"type": "image"} for _ in request.images]
     return [{"role": "user", "content": [*parts, {"type": "text", "text": request.text}]}]

@@ -89,7 +89,7 @@ def bare_loop(folder: Path, requests: list[Any]) -> dict[str, tuple[str, float, 
         inputs = dict(
             processor(
                 text=text,
-                images=images,
+                images=images if one.images else None,
                 return_tensors="pt",
                 **({"add_special_tokens": False} if twice else {}),
             )
@@ -97,6 +97,8 @@ def bare_loop(folder: Path, requests: list[Any]) -> dict[str, tuple[str, float, 
         prompt = inputs.pop("input_ids")
         inputs.pop("attention_mask")
         step: dict[str, Any] = {"input_ids": prompt, **inputs}
+        if hasattr(model.model, "rope_deltas"):
+            model.model.rope_deltas = None  # a Qwen-VL remembers its last prompt outside the cache
         new: list[int] = []
         probability = 1.0
         for _ in range(one.generation.max_new_tokens):

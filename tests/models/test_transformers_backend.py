@@ -19,6 +19,8 @@ from lens_ray.testing.tiny_checkpoint import FAMILIES
 from tests.models.helpers import answers, ask, bare_loop, png, request, spec
 
 Make = Callable[..., Path]
+#: Of PaliGemma's processor in transformers 5.19, at every call.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 
 @pytest.fixture(autouse=True)
