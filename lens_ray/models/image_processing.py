@@ -6,7 +6,7 @@ from typing import Any
 
 from transformers import AutoConfig, AutoImageProcessor, AutoProcessor, AutoTokenizer
 from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
-from transformers.utils import is_torchvision_available
+from transformers.utils.import_utils import is_torchvision_available
 
 from lens_ray.errors import EnvironmentFailure
 
@@ -55,9 +55,10 @@ def image_text_processor(folder: str, *, trust_remote_code: bool = False) -> Any
 
 def _without_video(kind: Any, folder: str, given: dict[str, Any]) -> Any:
     held, _ = kind.get_processor_dict(folder, **given)
-    loaders = {"image_processor": AutoImageProcessor, "tokenizer": AutoTokenizer}
+    loaders: dict[str, Any] = {"image_processor": AutoImageProcessor, "tokenizer": AutoTokenizer}
     parts = [
         loaders[name].from_pretrained(folder, **given) if name in loaders else None
         for name in kind.get_attributes()
     ]
-    return type(kind.__name__, (_NoVideo, kind), {}).from_args_and_dict(parts, held)
+    without: Any = type(kind.__name__, (_NoVideo, kind), {})
+    return without.from_args_and_dict(parts, held)

@@ -9,6 +9,7 @@ of PaliGemma, which its attention for CPUs does not know.
 from __future__ import annotations
 
 import io
+from importlib.util import find_spec
 from typing import Any
 
 from lens_ray.errors import EnvironmentFailure
@@ -31,6 +32,13 @@ def require_two_way_attention(model_config: Any, folder: str, *, on_cpu: bool) -
             f"{folder}: the tokens of an image see each other both ways, which vLLM does not "
             "compute on a CPU; write backend: transformers, or run it on a GPU"
         )
+
+
+def missing_torchvision() -> str:
+    """What to add to the message of an engine that does not start; empty where it is installed."""
+    if find_spec("torchvision") is not None:
+        return ""
+    return "; torchvision is not installed, which vLLM needs for many families: pip install it"
 
 
 def trial(images: int) -> Request:

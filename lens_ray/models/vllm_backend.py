@@ -25,7 +25,12 @@ from lens_ray.models.images import decode_image
 from lens_ray.models.prompts import failure, load_processor, prompt_texts, stop_at
 from lens_ray.models.protocol import BackendInfo, Completion, Generation, Request
 from lens_ray.models.spec import ModelSpec, VllmOptions
-from lens_ray.models.vllm_agreement import require_two_way_attention, tokens_of, trial
+from lens_ray.models.vllm_agreement import (
+    missing_torchvision,
+    require_two_way_attention,
+    tokens_of,
+    trial,
+)
 
 #: Requests in flight for each sequence that the engine runs at once.
 _WINDOW = 1.25
@@ -85,12 +90,13 @@ class VllmBackend:
             self._engine = AsyncLLM.from_engine_args(given)
         except (ValueError, NotImplementedError) as error:
             raise CheckpointError(
-                f"{self._folder}: vLLM {vllm.__version__} does not take it: {_line(error)}"
+                f"{self._folder}: vLLM {vllm.__version__} does not take it: "
+                f"{_line(error)}{missing_torchvision()}"
             ) from error
         except (RuntimeError, OSError) as error:
             raise EnvironmentFailure(
                 f"{self._folder}: the engine of vLLM {vllm.__version__} does not start: "
-                f"{_line(error)}"
+                f"{_line(error)}{missing_torchvision()}"
             ) from error
         await self._engine.update_weight_version(self._facts.weights_digest)
         try:

@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lens_ray.testing.tiny.gemma import gemma3, paligemma
 from lens_ray.testing.tiny.idefics import idefics3
@@ -64,7 +64,7 @@ def make_tiny_checkpoint(
         raise ValueError(f"family is one of {', '.join(FAMILIES)}, not {family!r}")
     with _quiet():
         parts = _MAKERS[family](width)
-        ends = [parts.tokenizer.convert_tokens_to_ids(token) for token in parts.ends]
+        ends: Any = parts.tokenizer.convert_tokens_to_ids(list(parts.ends))
         _randomise(parts.model, seed, ends[0], parts.embedding_scale)
         generation = parts.model.generation_config
         generation.eos_token_id = ends[0] if len(ends) == 1 else ends
@@ -143,6 +143,6 @@ def _randomise(model: PreTrainedModel, seed: int, eos: int, embedding_scale: flo
                 continue
             scale = 1.5 / (parameter[0].numel() ** 0.5)
             parameter.copy_(torch.randn(parameter.shape, generator=generator) * scale)
-        embeddings = model.get_input_embeddings().weight
+        embeddings: Any = model.get_input_embeddings().weight
         embeddings *= embedding_scale
         embeddings[eos] *= 1.4

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from transformers.utils import is_torchvision_available
+from transformers.utils.import_utils import is_torchvision_available
 
 from lens_ray.errors import EnvironmentFailure
 from lens_ray.models.prompts import load_processor
@@ -66,9 +66,7 @@ def test_a_stop_text_ends_an_answer(tiny: Make, family: str) -> None:
     requests = [one for one in family_requests() if one.images]
     free = {name: one.text for name, one in answers(tiny(family), requests).items()}
     stop = next(text[1] for text in free.values() if len(text) > 2 and text[1] != "�")
-    stopped = [
-        replace(one, generation=replace(one.generation, stop=(stop,))) for one in requests
-    ]
+    stopped = [replace(one, generation=replace(one.generation, stop=(stop,))) for one in requests]
     for name, one in answers(tiny(family), stopped).items():
         assert one.text == free[name].split(stop)[0]
 

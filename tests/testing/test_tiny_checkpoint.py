@@ -52,6 +52,6 @@ def test_towers_are_named_as_published(tmp_path: Path, family: str) -> None:
 
 
 def test_an_unknown_family(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="one of idefics3, llava, .*, not 'flamingo'"):
+    with pytest.raises(ValueError, match=r"one of idefics3, llava, .*, not 'flamingo'"):
         make_tiny_checkpoint(tmp_path / "no", "flamingo")
     assert not (tmp_path / "no").exists()

@@ -1,4 +1,4 @@
-"""InternVL 3, tiny: an image becomes up to four tiles and a thumbnail, pixel shuffle halves them."""
+"""InternVL 3, tiny: an image becomes up to four tiles and a thumbnail of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every family of tiny checkpoints is made of: `Parts`, a byte-level tokenizer, two configs."""
+"""What every family of tiny checkpoints is made of: `Parts`, a byte-level tokenizer, configs."""
 
 from __future__ import annotations
 

