@@ -24,10 +24,10 @@ from transformers.generation.logits_process import (
 )
 from transformers.generation.stopping_criteria import StoppingCriteriaList
 
-from lens_ray.errors import CheckpointError, EnvironmentFailure
+from lens_ray.errors import CheckpointError, EnvironmentFailure, LensError
 from lens_ray.models.checkpoint import CheckpointFacts
 from lens_ray.models.images import ImageError, decode_image
-from lens_ray.models.prompts import failure, load_processor, prompt_texts, stop_at
+from lens_ray.models.prompts import failure, load_processor, model_inputs, stop_at
 from lens_ray.models.protocol import Completion, Generation, Request
 from lens_ray.models.spec import TransformersOptions
 from lens_ray.models.token_watch import DistributionTap, SeededSampling, TokenWatch
@@ -175,11 +175,16 @@ class HostedModel:
         misfit = f"{self.facts.folder}: tokenizer, processor, template and model do not fit: "
         config = self.model.config
         mark = getattr(config, "image_token_id", getattr(config, "image_token_index", None))
-        written = getattr(self.processor, "image_token_id", None)
-        if isinstance(mark, int) and isinstance(written, int) and mark != written:
+        # All of them: what Gemma 3's processor calls image_token_id only opens an image.
+        written = [
+            token
+            for token in getattr(self.processor, "image_token_ids", ())
+            if isinstance(token, int)
+        ]
+        if isinstance(mark, int) and written and mark not in written:
             # The model would find no image in the prompt, and answer blindly.
             raise CheckpointError(
-                f"{misfit}an image is token {written} to the processor and {mark} to config.json"
+                f"{misfit}an image is token {written[0]} to the processor and {mark} to config.json"
             )
         tokens, rows = len(self.processor.tokenizer), self.model.get_input_embeddings().weight
         if tokens > len(rows):
@@ -224,14 +229,7 @@ class HostedModel:
             [decode_image(data, self._options.max_pixels) for data in request.images]
             for request in requests
         ]
-        texts, bare = prompt_texts(self.processor, requests)
-        inputs = self.processor(
-            text=texts,
-            images=images if requests[0].images else None,
-            padding=True,
-            return_tensors="pt",
-            **({"add_special_tokens": False} if bare else {}),
-        )
+        inputs = model_inputs(self.processor, requests, images)
         lengths = tuple(int(n) for n in inputs["attention_mask"].sum(dim=1))
         for request, length in zip(requests, lengths, strict=True):
             needed = length + request.generation.max_new_tokens
@@ -321,7 +319,7 @@ class _loading:
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if not isinstance(error, Exception) or isinstance(error, CheckpointError):
+        if not isinstance(error, Exception) or isinstance(error, LensError):
             return
         if is_out_of_memory(error):
             raise EnvironmentFailure(

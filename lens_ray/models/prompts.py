@@ -24,11 +24,9 @@ def load_processor(folder: str, *, trust_remote_code: bool) -> Any:
     Raises:
         CheckpointError: It has no tokenizer, image processor or chat template.
     """
-    from transformers import AutoProcessor
+    from lens_ray.models.image_processing import image_text_processor
 
-    processor: Any = AutoProcessor.from_pretrained(
-        folder, local_files_only=True, trust_remote_code=trust_remote_code
-    )
+    processor = image_text_processor(folder, trust_remote_code=trust_remote_code)
     for part in ("tokenizer", "image_processor"):
         if getattr(processor, part, None) is None:
             raise CheckpointError(
@@ -55,6 +53,25 @@ def prompt_texts(processor: Any, requests: Sequence[Request]) -> tuple[list[str]
     )
     first = processor.tokenizer.bos_token
     return texts, bool(first) and all(text.startswith(first) for text in texts)
+
+
+def model_inputs(
+    processor: Any, requests: Sequence[Request], images: Sequence[Sequence[Any]]
+) -> Any:
+    """What a processor makes of requests and their decoded images, padded to tensors.
+
+    Either all of the requests have images or none has.
+    """
+    texts, bare = prompt_texts(processor, requests)
+    inputs = processor(
+        text=texts,
+        images=[list(some) for some in images] if requests[0].images else None,
+        padding=True,
+        return_tensors="pt",
+        **({"add_special_tokens": False} if bare else {}),
+    )
+    inputs.pop("labels", None)  # PaliGemma's processor makes them; they would cost a loss
+    return inputs
 
 
 def _conversation(request: Request) -> list[dict[str, Any]]:

@@ -22,9 +22,15 @@ from lens_ray.errors import CheckpointError, EnvironmentFailure
 from lens_ray.models.checkpoint import CheckpointFacts, assert_swappable, inspect_checkpoint
 from lens_ray.models.identity import computing_dtype
 from lens_ray.models.images import decode_image
-from lens_ray.models.prompts import failure, load_processor, prompt_texts
+from lens_ray.models.prompts import failure, load_processor, prompt_texts, stop_at
 from lens_ray.models.protocol import BackendInfo, Completion, Generation, Request
 from lens_ray.models.spec import ModelSpec, VllmOptions
+from lens_ray.models.vllm_agreement import (
+    missing_torchvision,
+    require_two_way_attention,
+    tokens_of,
+    trial,
+)
 
 #: Requests in flight for each sequence that the engine runs at once.
 _WINDOW = 1.25
@@ -50,6 +56,7 @@ class VllmBackend:
         self._engine: Any = None
         self._processor: Any = None
         self._facts: CheckpointFacts | None = None
+        self._several_images = True
 
     async def start(self) -> BackendInfo:
         """Start the engine; its `weight_version` is its weights digest until a swap.
@@ -78,18 +85,56 @@ class VllmBackend:
         dtype = computing_dtype(self._facts, wanted, on_gpu=on_gpu)
         arguments = engine_arguments(self._spec, self._options, self._folder, dtype)
         try:
-            self._engine = AsyncLLM.from_engine_args(vllm.AsyncEngineArgs(**arguments))
+            given = vllm.AsyncEngineArgs(**arguments)
+            require_two_way_attention(given.create_model_config(), self._folder, on_cpu=not on_gpu)
+            self._engine = AsyncLLM.from_engine_args(given)
         except (ValueError, NotImplementedError) as error:
             raise CheckpointError(
-                f"{self._folder}: vLLM {vllm.__version__} does not take it: {_line(error)}"
+                f"{self._folder}: vLLM {vllm.__version__} does not take it: "
+                f"{_line(error)}{missing_torchvision()}"
             ) from error
         except (RuntimeError, OSError) as error:
             raise EnvironmentFailure(
                 f"{self._folder}: the engine of vLLM {vllm.__version__} does not start: "
-                f"{_line(error)}"
+                f"{_line(error)}{missing_torchvision()}"
             ) from error
         await self._engine.update_weight_version(self._facts.weights_digest)
+        try:
+            await self._compare_prompts(vllm.__version__)
+        except CheckpointError:
+            await self.close()
+            raise
         return self._info(vllm.__version__, arguments)
+
+    async def _compare_prompts(self, version: str) -> None:
+        """Ask about one image, then about two, and see what the engine makes of the prompts.
+
+        Raises:
+            CheckpointError: It cannot be asked, or its prompt is not the processor's own.
+        """
+        loop = asyncio.get_running_loop()
+        for images in range(1, min(self._options.max_images, 2) + 1):
+            request = trial(images)
+            final = await self._final(request)
+            if isinstance(final, Completion):
+                if images == 1:
+                    raise CheckpointError(
+                        f"{self._folder}: a first question to vLLM {version} fails with "
+                        f"{final.error}"
+                    )
+                return  # every such request fails alone, with this cause
+            own = await loop.run_in_executor(
+                None, tokens_of, self._processor, request, self._options.max_pixels
+            )
+            if final.prompt_token_ids == own:
+                continue
+            if images == 1:
+                raise CheckpointError(
+                    f"{self._folder}: vLLM {version} makes another prompt of an image than the "
+                    f"checkpoint's own processor ({len(final.prompt_token_ids)} tokens against "
+                    f"{len(own)}); write backend: transformers"
+                )
+            self._several_images = False
 
     def _info(self, version: str, arguments: Mapping[str, Any]) -> BackendInfo:
         import torch
@@ -136,6 +181,17 @@ class VllmBackend:
                 task.cancel()
 
     async def _one(self, request: Request) -> Completion:
+        if len(request.images) > 1 and not self._several_images:
+            return failure(
+                request,
+                "vLLM makes another prompt of several images than the checkpoint's own processor; "
+                "write backend: transformers",
+            )
+        final = await self._final(request)
+        return final if isinstance(final, Completion) else self._completion(request, final)
+
+    async def _final(self, request: Request) -> Any:
+        """The engine's last word on a request, or the completion that says what failed."""
         from vllm.v1.engine.exceptions import EngineDeadError
 
         engine = self._started()
@@ -156,7 +212,7 @@ class VllmBackend:
             return failure(request, f"{type(error).__name__}: {_line(error)}")
         if not final or not final[-1].outputs:
             return failure(request, "the engine gave no answer")
-        return self._completion(request, final[-1])
+        return final[-1]
 
     def _prompt(self, request: Request) -> tuple[dict[str, Any], bool]:
         """Rendered and decoded off the event loop."""
@@ -173,9 +229,11 @@ class VllmBackend:
         if len(versions) > 1:
             return failure(request, f"two weights gave one answer: {sorted(versions)}")
         log_prob = output.cumulative_logprob
+        # Not output.text: it lacks a last character whose bytes were cut off by the limit.
+        text = self._processor.tokenizer.decode(output.token_ids, skip_special_tokens=True)
         return Completion(
             request_id=request.request_id,
-            text=output.text,
+            text=text[: stop_at(text, request.generation.stop)],
             finish_reason="length" if output.finish_reason == "length" else "stop",
             tokens_in=len(final.prompt_token_ids),
             tokens_out=len(output.token_ids),

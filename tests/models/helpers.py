@@ -57,3 +57,62 @@ def answers(path: Path | str, requests: Sequence[Request], **options: Any) -> di
             await backend.close()
 
     return asyncio.run(run())
+
+
+def bare_loop(folder: Path, requests: list[Any]) -> dict[str, tuple[str, float, int, int]]:
+    """An own greedy loop at batch 1, without ``generate``.
+
+    Returns:
+        By request id: text, probability, prompt tokens, new tokens.
+    """
+    import torch
+    from transformers import AutoModelForImageTextToText
+
+    from lens_ray.models.image_processing import image_text_processor
+    from lens_ray.models.images import decode_image
+
+    processor = image_text_processor(str(folder))
+    loaded: Any = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32)
+    model = loaded.eval()
+    ends = model.generation_config.eos_token_id
+    ends = [ends] if isinstance(ends, int) else ends
+    found = {}
+    for one in requests:
+        parts = [{"type": "image"} for _ in one.images] + [{"type": "text", "text": one.text}]
+        text = processor.apply_chat_template(
+            [{"role": "user", "content": parts}], add_generation_prompt=True
+        )
+        # Nested: to some processors a flat list is one image for each of several prompts.
+        images = [[decode_image(data, 10**9) for data in one.images]]
+        start = processor.tokenizer.bos_token
+        twice = start is not None and text.startswith(start)  # unless it is left out
+        inputs = dict(
+            processor(
+                text=text,
+                images=images if one.images else None,
+                return_tensors="pt",
+                **({"add_special_tokens": False} if twice else {}),
+            )
+        )
+        prompt = inputs.pop("input_ids")
+        inputs.pop("attention_mask")
+        step: dict[str, Any] = {"input_ids": prompt, **inputs}
+        if hasattr(model.model, "rope_deltas"):
+            model.model.rope_deltas = None  # a Qwen-VL remembers its last prompt outside the cache
+        new: list[int] = []
+        probability = 1.0
+        for _ in range(one.generation.max_new_tokens):
+            with torch.inference_mode():
+                out = model(**step, use_cache=True)
+            logits = out.logits[0, -1].double()
+            new.append(int(logits.argmax()))
+            probability *= float(torch.softmax(logits, 0)[new[-1]])
+            step = {
+                "input_ids": torch.tensor([new[-1:]]),
+                "past_key_values": out.past_key_values,
+            }
+            if new[-1] in ends:
+                break
+        decoded = processor.tokenizer.decode(new, skip_special_tokens=True)
+        found[one.request_id] = (decoded, probability, prompt.shape[1], len(new))
+    return found

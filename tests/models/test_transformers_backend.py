@@ -14,12 +14,13 @@ from safetensors.torch import load_file, save_file
 
 from lens_ray.errors import CheckpointError, EnvironmentFailure
 from lens_ray.models import Backend, Generation, create_backend
-from lens_ray.models.images import decode_image
 from lens_ray.models.transformers_backend import TransformersBackend
 from lens_ray.testing.tiny_checkpoint import FAMILIES
-from tests.models.helpers import answers, ask, png, request, spec
+from tests.models.helpers import answers, ask, bare_loop, png, request, spec
 
 Make = Callable[..., Path]
+#: Of PaliGemma's processor in transformers 5.19, at every call.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 
 @pytest.fixture(autouse=True)
@@ -28,44 +29,6 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
-
-
-def bare_loop(folder: Path, requests: list[Any]) -> dict[str, tuple[str, float, int, int]]:
-    """An own greedy loop at batch 1, without ``generate``."""
-    from transformers import AutoModelForImageTextToText, AutoProcessor
-
-    processor = AutoProcessor.from_pretrained(folder)
-    loaded: Any = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32)
-    model = loaded.eval()
-    end = processor.tokenizer.eos_token_id
-    found = {}
-    for one in requests:
-        parts = [{"type": "image"} for _ in one.images] + [{"type": "text", "text": one.text}]
-        text = processor.apply_chat_template(
-            [{"role": "user", "content": parts}], add_generation_prompt=True
-        )
-        images = [decode_image(data, 10**9) for data in one.images]
-        inputs = dict(processor(text=text, images=images, return_tensors="pt"))
-        prompt = inputs.pop("input_ids")
-        inputs.pop("attention_mask")
-        step: dict[str, Any] = {"input_ids": prompt, **inputs}
-        new: list[int] = []
-        probability = 1.0
-        for _ in range(one.generation.max_new_tokens):
-            with torch.inference_mode():
-                out = model(**step, use_cache=True)
-            logits = out.logits[0, -1].double()
-            new.append(int(logits.argmax()))
-            probability *= float(torch.softmax(logits, 0)[new[-1]])
-            step = {
-                "input_ids": torch.tensor([new[-1:]]),
-                "past_key_values": out.past_key_values,
-            }
-            if new[-1] == end:
-                break
-        decoded = processor.tokenizer.decode(new, skip_special_tokens=True)
-        found[one.request_id] = (decoded, probability, prompt.shape[1], len(new))
-    return found
 
 
 @pytest.mark.parametrize("family", FAMILIES)
