@@ -27,6 +27,7 @@ $(VLLM_STAMP): pyproject.toml constraints-vllm.txt
 	$(VLLM)/bin/python -m pip install --quiet --upgrade 'pip==26.3'
 	$(VLLM)/bin/python -m pip install --quiet --no-deps --requirement constraints-vllm.txt
 	$(VLLM)/bin/python -m pip install --quiet --no-deps --editable .
+	$(VLLM)/bin/python tests/vllm/torchvision_shim/install.py
 	touch $(VLLM_STAMP)
 
 demo: setup
@@ -37,7 +38,7 @@ test: setup
 	$(BIN)/python -m pytest -q
 
 test-chaos: setup
-	$(BIN)/python -m pytest -q -m chaos tests/chaos
+	$(BIN)/python -m pytest -q -m chaos tests/chaos tests/cluster
 
 test-vllm: setup-vllm
 	$(VLLM)/bin/python -m pytest -q -m vllm tests/vllm

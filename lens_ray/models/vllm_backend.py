@@ -18,7 +18,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from lens_ray.errors import CheckpointError, EnvironmentFailure
+from lens_ray.errors import CheckpointError, EnvironmentFailure, LensError
 from lens_ray.models.checkpoint import CheckpointFacts, assert_swappable, inspect_checkpoint
 from lens_ray.models.identity import computing_dtype
 from lens_ray.models.images import decode_image
@@ -76,9 +76,16 @@ class VllmBackend:
             from vllm.v1.engine.async_llm import AsyncLLM
         except ImportError as error:
             raise EnvironmentFailure(f"vLLM cannot be imported ({error}); {_INSTALL}") from error
-        self._processor = await loop.run_in_executor(
-            None, lambda: load_processor(self._folder, trust_remote_code=trusted)
-        )
+        try:
+            self._processor = await loop.run_in_executor(
+                None, lambda: load_processor(self._folder, trust_remote_code=trusted)
+            )
+        except LensError:
+            raise
+        except Exception as error:  # whatever transformers raises for a bad file
+            raise CheckpointError(
+                f"{self._folder}: its processor cannot be loaded: {_line(error)}"
+            ) from error
         from vllm.platforms import current_platform
 
         wanted, on_gpu = self._options.dtype, not current_platform.is_cpu()
@@ -172,6 +179,10 @@ class VllmBackend:
             EngineDeadError: The engine is gone; so is this backend.
         """
         began = time.monotonic()
+        if len(requests) == 1:
+            completion = await self._one(requests[0])
+            yield replace(completion, latency_s=time.monotonic() - began)
+            return
         tasks = [asyncio.create_task(self._one(request)) for request in requests]
         try:
             for done in asyncio.as_completed(tasks):
