@@ -40,8 +40,9 @@ test: setup
 test-chaos: setup
 	$(BIN)/python -m pytest -q -m chaos tests/chaos tests/cluster
 
-test-vllm: setup-vllm
+test-vllm: setup setup-vllm
 	$(VLLM)/bin/python -m pytest -q -m vllm tests/vllm
+	LENS_RAY_VLLM_PYTHON=$(CURDIR)/$(VLLM)/bin/python $(BIN)/python -m pytest -q -m vllm tests/sweep
 
 test-browser: setup
 	command -v chromium >/dev/null || (apt-get update -q && apt-get install -y -q --no-install-recommends chromium)

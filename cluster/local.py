@@ -12,11 +12,13 @@
     python -m cluster.local add --cpus 2                        # one more worker
     python -m cluster.local down
 
-As root, each node is a network namespace on a bridge (``10.231.x.0/24``, which nothing outside
-this machine reaches) and a pid namespace. Without root the nodes are on loopback (127.0.0.2, .3,
-...), ``cut`` is not possible, and a driver on any node is attached to the head. CPUs and GPUs are
-logical: Ray hands them out, nothing is needed to be there. What runs is written to a folder
-(``--folder``, by default ``.lens-cluster`` here), and only that is ended.
+As root, each node is a network namespace on a bridge (``10.231.x.0/24``, which nothing outside this
+machine reaches) and a pid namespace. Without root the nodes are on loopback (127.0.0.2, .3, ...),
+``cut`` is not possible, and a driver on any node is attached to the head. CPUs and GPUs are
+logical: Ray hands them out, nothing is needed to be there. Nodes inherit the variables of this
+shell; ``{host}`` in one becomes the address of this machine as they see it
+(``AWS_ENDPOINT_URL='http://{host}:5555'``). What runs is written to a folder (``--folder``, by
+default ``.lens-cluster`` here), and only that is ended.
 
 As a library::
 

@@ -121,7 +121,8 @@ class LocalCluster:
             dashboard: Start the dashboard, which has the job server.
             token: Ask for a token; None asks for one on loopback and where there is a dashboard.
             namespaces: None uses them where they can be made.
-            environment: More variables for the head and the workers that start now.
+            environment: More variables for the head and the workers that start now; ``{host}`` in
+                one stands for this machine's address, as they see it.
 
         Raises:
             ClusterProblem: A node does not start, or the folder holds a cluster.
@@ -220,12 +221,12 @@ class LocalCluster:
         """Where the token is, where one is asked for."""
         return self.folder / "token"
 
-    def environment(self) -> dict[str, str]:
+    def environment(self, more: Mapping[str, str] | None = None) -> dict[str, str]:
         """For a command of `command`: Ray's ``auto`` is then this cluster and no other."""
-        return {**self._environment(), "RAY_ADDRESS": self.address}
+        return {**self._environment(more), "RAY_ADDRESS": self.address}
 
-    def _environment(self) -> dict[str, str]:
-        """This process's variables, made fit for a node."""
+    def _environment(self, more: Mapping[str, str] | None = None) -> dict[str, str]:
+        """This process's variables, made fit for a node; ``{host}`` in one is `host`."""
         kept = {key: value for key, value in os.environ.items() if key not in _NOT_INHERITED}
         first = str(Path(sys.executable).parent)
         rest = [part for part in os.environ.get("PATH", "").split(os.pathsep) if part != first]
@@ -236,7 +237,8 @@ class LocalCluster:
             kept["RAY_AUTH_TOKEN_PATH"] = str(self.token_file)
         kept["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "1"  # 0 would refuse workers
         kept.setdefault("OMP_NUM_THREADS", "1")
-        return kept
+        kept.update(more or {})
+        return {key: value.replace("{host}", self.host) for key, value in kept.items()}
 
     def command(self, name: str, arguments: Sequence[str]) -> list[str]:
         """What runs a command on a node, in its network and beside its processes.
@@ -401,7 +403,7 @@ class LocalCluster:
         with log.open("wb") as out:
             started = subprocess.Popen(
                 command,
-                env={**self._environment(), **(environment or {})},
+                env=self._environment(environment),
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,
