@@ -71,7 +71,8 @@ class Board:
         for one in observed:
             if one.ended is None:
                 desk = self.desks[one.model]
-                self.seating.adopt(one.seat, one.model, desk.family, desk.plan.need, now)
+                need = desk.plan.need
+                self.seating.adopt(one.seat, one.model, desk.family, need, now, one.places)
                 self._awaited.add(one.seat)
                 self._lease_from = now + _MEETING_S
             else:
@@ -102,17 +103,18 @@ class Board:
                 self._lose(seat, f"{what} for {limit:.0f} s", now)
 
     def grow(self, now: float) -> None:
-        """Order the replicas that are worth their start."""
+        """Order the replicas that are worth their start; send away who stands in their way."""
+        works, rooms, costs = self.works(), self._plan.rooms, self.seating.costs()
         while True:
-            model = planner.next_start(
-                self.seating.planned(), self.works(), self._plan.rooms, self.seating.costs()
-            )
-            if model is None:
-                return
-            desk = self.desks[model]
-            self.seating.open(model, desk.family, desk.plan.need, now)
+            start = planner.next_start(self.seating.planned(), works, rooms, costs)
+            if start is None:
+                break
+            desk = self.desks[start.model]
+            self.seating.open(start.model, desk.family, desk.plan.need, now, start.places)
             if desk.state == "waiting":
                 desk.state = "starting"
+        for number in planner.leavers(self.seating.planned(), works, rooms, costs):
+            self.seating.seats[number].leaving = True
 
     # What a replica says.
 
@@ -159,7 +161,7 @@ class Board:
         drop = desk.ledger.drops(number)
         if desk.closed:
             desk.ledger.give_back(number)
-        elif want > 0 and leasing and self._all_met(now):
+        elif want > 0 and leasing and not seat.leaving and self._all_met(now):
             lease = desk.ledger.lease(number, self._share(seat, desk, want), now)
             if lease is not None:
                 desk.begin(now)
@@ -167,7 +169,7 @@ class Board:
                 return Directive(samples=lease.samples, alone=lease.alone, drop=drop)
         if desk.ledger.held(number) or not leasing:
             return Directive(drop=drop, wait_s=_IDLE_S)
-        seat.marked = None
+        seat.marked, seat.steady = None, False
         return self._idle(seat, desk, max(1, want), now)
 
     def _idle(self, seat: Seated, desk: Desk, want: int, now: float) -> Directive:
@@ -177,17 +179,18 @@ class Board:
             if ids:
                 seat.checking = True
                 return Directive(check=ids)
-        me = planner.Seat(seat.number, seat.family, seat.model, seat.need)
         seats, works, costs = self.seating.planned(), self.works(), self.seating.costs()
-        model = planner.next_model(me, seats, works, costs)
+        me = next(one for one in seats if one.number == seat.number)
+        rooms = self._plan.rooms
+        model = planner.next_model(me, seats, works, rooms, costs)
         if model is not None:
             seat.model, seat.loading, seat.since = model, True, now
             return Directive(load=model)
-        if not desk.closed and self._all_met(now):
+        if not desk.closed and not seat.leaving and self._all_met(now):
             lease = desk.ledger.duplicate(seat.number, want, now)
             if lease is not None:
                 return Directive(samples=lease.samples)
-        if planner.should_retire(me, seats, works, self._plan.rooms, costs):
+        if planner.should_retire(me, seats, works, rooms, costs):
             del self.seating.seats[seat.number]
             return Directive(stop=True)
         return Directive(wait_s=_IDLE_S)
@@ -195,10 +198,7 @@ class Board:
     def works(self) -> list[Work]:
         """What the planner is to know of every model."""
         return [
-            desk.work(
-                self.seating.pace(desk.plan.family).seconds_per_cost,
-                self._checking(desk.plan.number),
-            )
+            desk.work(self.seating.pace(desk.plan.family), self._checking(desk.plan.number))
             for desk in self.desks
         ]
 
@@ -219,9 +219,9 @@ class Board:
         if report.rows and seat.marked is not None:
             desk = self.desks[seat.model]
             pace = self.seating.pace(desk.plan.family)
-            pace.seconds += now - seat.marked
-            pace.cost += sum(desk.cost(str(row["sample_id"])) for row in report.rows)
-            seat.marked = now
+            cost = sum(desk.cost(str(row["sample_id"])) for row in report.rows)
+            pace.add(now - seat.marked, cost, steady=seat.steady)
+            seat.marked, seat.steady = now, True
 
     def _meet(self, seat: Seated, hello: Hello, now: float) -> None:
         desk = self.desks[hello.model]
@@ -252,7 +252,8 @@ class Board:
         if trouble.swap:
             self.notes.append(f"{name}: cold start instead of a swap: {trouble.line}")
             desk.family = f"{desk.plan.family}/{desk.plan.number}"
-            self.seating.open(trouble.model, desk.family, desk.plan.need, now)
+            need = desk.plan.need
+            self.seating.open(trouble.model, desk.family, need, now, seat.places)
         elif desk.state == "running":  # it runs elsewhere: this machine is at fault
             self.notes.append(f"{name}: replica {seat.number} cannot load it: {trouble.line}")
             self._count_start_death(desk, trouble.line)

@@ -25,6 +25,8 @@ _LOCAL_ENVIRONMENT = {
     "TOKENIZERS_PARALLELISM": "false",
 }
 _KNOCK_S = 5.0
+#: Ray's resource that says what the GPUs of a machine are.
+_ACCELERATOR = "accelerator_type:"
 _GPUS = Path("/proc/driver/nvidia/gpus")
 _CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
@@ -69,8 +71,7 @@ class Cluster:
         import ray
 
         nodes: Any = ray.nodes
-        found = [node["Resources"] for node in nodes() if node["Alive"]]
-        return tuple(Room(one.get("CPU", 0.0), one.get("GPU", 0.0)) for one in found)
+        return tuple(_room(node) for node in nodes() if node["Alive"])
 
     def start(self) -> None:
         """Connect, or start a local Ray.
@@ -123,6 +124,12 @@ class Cluster:
             ray.shutdown()
             self._ours = False
         self._ready = False
+
+
+def _room(node: Any) -> Room:
+    has = node["Resources"]
+    kinds = [key.removeprefix(_ACCELERATOR) for key in has if key.startswith(_ACCELERATOR)]
+    return Room(has.get("CPU", 0.0), has.get("GPU", 0.0), node["NodeID"], "".join(kinds[:1]))
 
 
 def _connected() -> bool:

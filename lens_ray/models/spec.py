@@ -140,6 +140,7 @@ class ModelSpec(ClosedModel):
         path: ``builtin:NAME/step-N``, folder, ``s3://`` URL or hub id.
         revision: Of a hub id; None is the default branch.
         replicas: How many processes host it; ``auto`` takes what the cluster has.
+        priority: Models with a higher one get their replicas first.
         tensor_parallel: GPUs of one replica.
         template: Prompt template.
         access: ``open`` or ``closed`` weights.
@@ -153,6 +154,7 @@ class ModelSpec(ClosedModel):
     path: str = Field(default="", max_length=4096)
     revision: str | None = None
     replicas: int | Literal["auto"] = "auto"
+    priority: int = Field(default=0, ge=-1000, le=1000)
     tensor_parallel: int = Field(default=1, ge=1, le=1024)
     template: str = "default"
     access: Literal["open", "closed"] = "open"

@@ -37,9 +37,9 @@ def seat(number: int, model: int, family: str = "a", need: Need = CORE) -> Seat:
 def started(works: list[Work], rooms: tuple[Room, ...], costs: Costs = COSTS) -> list[Seat]:
     """Every replica that is started at the beginning."""
     seats: list[Seat] = []
-    while (model := next_start(seats, works, rooms, costs)) is not None:
-        one = next(w for w in works if w.model == model)
-        seats.append(Seat(len(seats), one.family, model, one.need))
+    while (start := next_start(seats, works, rooms, costs)) is not None:
+        one = next(w for w in works if w.model == start.model)
+        seats.append(Seat(len(seats), one.family, start.model, one.need, start.places))
         assert len(seats) <= 100
     return seats
 
@@ -84,21 +84,21 @@ def test_gpus_are_counted_by_machine() -> None:
 def test_a_warm_replica_takes_the_longest_model_of_its_family() -> None:
     seats = [seat(0, 0), seat(1, 1)]
     works = [work(0, 0.0), work(1, 30.0), work(2, 50.0), work(3, 900.0, "b")]
-    assert next_model(seats[0], seats, works, COSTS) == 2
+    assert next_model(seats[0], seats, works, TWO_CORES, COSTS) == 2
 
 
 def test_a_model_that_nobody_hosts_goes_before_a_shared_one() -> None:
     seats = [seat(0, 0), seat(1, 1)]
     works = [work(0, 0.0), work(1, 500.0), work(2, 3.0)]
-    assert next_model(seats[0], seats, works, COSTS) == 2
+    assert next_model(seats[0], seats, works, TWO_CORES, COSTS) == 2
 
 
 def test_sharing_a_model_must_pay_for_the_swap() -> None:
     seats = [seat(0, 0), seat(1, 1)]
-    assert next_model(seats[0], seats, [work(0, 0.0), work(1, 1.9)], COSTS) is None
-    assert next_model(seats[0], seats, [work(0, 0.0), work(1, 2.1)], COSTS) == 1
+    assert next_model(seats[0], seats, [work(0, 0.0), work(1, 1.9)], TWO_CORES, COSTS) is None
+    assert next_model(seats[0], seats, [work(0, 0.0), work(1, 2.1)], TWO_CORES, COSTS) == 1
     full = work(1, 500.0, replicas=1)
-    assert next_model(seats[0], seats, [work(0, 0.0), full], COSTS) is None
+    assert next_model(seats[0], seats, [work(0, 0.0), full], TWO_CORES, COSTS) is None
 
 
 def test_a_replica_retires_when_its_family_is_done() -> None:
@@ -149,10 +149,10 @@ def test_any_job_is_begun_and_brought_to_an_end(facts: list[tuple], rooms: list[
     seats: dict[int, Seat] = {}
     numbers = 0
     for _ in range(200):
-        while (model := next_start(list(seats.values()), works, rooms, COSTS)) is not None:
-            assert model in possible
-            one = works[model]
-            seats[numbers] = Seat(numbers, one.family, model, one.need)
+        while (start := next_start(list(seats.values()), works, rooms, COSTS)) is not None:
+            assert start.model in possible
+            one = works[start.model]
+            seats[numbers] = Seat(numbers, one.family, start.model, one.need, start.places)
             numbers += 1
             assert _fits(list(seats.values()), rooms)
         if not seats:
@@ -162,7 +162,7 @@ def test_any_job_is_begun_and_brought_to_an_end(facts: list[tuple], rooms: list[
                 works[mine.model] = replace(works[mine.model], waiting_s=0.0, unfinished=False)
                 continue
             others = list(seats.values())
-            model = next_model(mine, others, works, COSTS)
+            model = next_model(mine, others, works, rooms, COSTS)
             if model is not None:
                 assert works[model].family == mine.family
                 hosts = sum(s.model == model for s in others)
