@@ -10,7 +10,7 @@ from typing import cast
 
 import typer
 
-from lens_ray.cli import doctor, query, report, rescore, run, scores, store, suite
+from lens_ray.cli import doctor, plan, query, report, rescore, run, scores, store, suite
 from lens_ray.cli.options import Verbs
 from lens_ray.cli.output import note
 from lens_ray.errors import LensError
@@ -29,6 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("run")(run.run)
+app.command("plan")(plan.plan)
 app.command("scores")(scores.scores)
 app.command("query")(query.query)
 app.command("rescore")(rescore.rescore)

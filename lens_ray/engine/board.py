@@ -169,11 +169,16 @@ class Board:
                 return Directive(samples=lease.samples, alone=lease.alone, drop=drop)
         if desk.ledger.held(number) or not leasing:
             return Directive(drop=drop, wait_s=_IDLE_S)
+        just_now = seat.marked is not None
         seat.marked, seat.steady = None, False
-        return self._idle(seat, desk, max(1, want), now)
+        return self._idle(seat, desk, max(1, want), now, just_now=just_now)
 
-    def _idle(self, seat: Seated, desk: Desk, want: int, now: float) -> Directive:
+    def _idle(
+        self, seat: Seated, desk: Desk, want: int, now: float, *, just_now: bool
+    ) -> Directive:
         """What a replica does that holds nothing and whose model has nothing waiting."""
+        if just_now and desk.ledger.finished and self._waits_for(seat.model):
+            return Directive(wait_s=_IDLE_S)  # who ends last is the slowest: others check
         if not desk.closed and desk.ledger.finished and not self._checking(seat.model):
             ids = desk.check.begin()
             if ids:
@@ -215,12 +220,20 @@ class Board:
     def _checking(self, model: int) -> bool:
         return any(seat.checking and seat.model == model for seat in self.seating.seats.values())
 
+    def _waits_for(self, model: int) -> bool:
+        """Whether a model's self-check is to be made, and replicas of it are without work."""
+        desk, seats = self.desks[model], self.seating.seats.values()
+        if desk.closed or desk.check.done or self._checking(model):
+            return False
+        return sum(seat.idle and seat.model == model for seat in seats) > 1
+
     def _measure(self, seat: Seated, report: Report, now: float) -> None:
         if report.rows and seat.marked is not None:
             desk = self.desks[seat.model]
             pace = self.seating.pace(desk.plan.family)
             cost = sum(desk.cost(str(row["sample_id"])) for row in report.rows)
             pace.add(now - seat.marked, cost, steady=seat.steady)
+            desk.replica_s += now - seat.marked
             seat.marked, seat.steady = now, True
 
     def _meet(self, seat: Seated, hello: Hello, now: float) -> None:

@@ -44,6 +44,7 @@ class Desk:
         cause: Of the first sample that ended without an answer.
         resumed: Selected samples that had their row at the start.
         answered: Rows made since.
+        replica_s: Seconds that replicas had work of it, added up over them.
         start_deaths: Replicas that died while they loaded it.
         deaths: Replicas that died in a row without an answer.
     """
@@ -75,6 +76,7 @@ class Desk:
         self.start_deaths = 0
         self.deaths = 0
         self.answered = 0
+        self.replica_s = 0.0
         self._asking = Asking(model, suite)
         self._patience_s = settings.lease_timeout_s
         done = frozenset() if log is None else log.state.done
@@ -232,6 +234,7 @@ class Desk:
         if self.answered and self._first is not None and self._last is not None:
             facts["answered"] = self.answered
             facts["answering_s"] = round(self._last - self._first, 3)
+            facts["replica_s"] = round(self.replica_s, 3)
         return facts
 
     def _count(self, row: Row, now: float) -> None:

@@ -82,7 +82,7 @@ def identify_all(specs: Iterable[ModelSpec], suite: Suite, rooms: Sequence[Room]
         entry = Entry(spec)
         try:
             entry.identity = identify(spec, gpu=gpu)
-            entry.need = need_of(spec, gpu=gpu)
+            entry.need = need_of(spec, gpu=gpu, rooms=rooms)
             check_fits(spec, entry.need, rooms)
         except LensError as error:
             entry.identity, entry.error = None, error
