@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 import math
+import random
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -38,6 +39,17 @@ class Behaviour:
     alone_s: float | None = None
     sigma: float = 0.0
     can_load_weights: bool = True
+
+
+def work_of(behaviour: Behaviour, cost: float, name: str, seed: int) -> float:
+    """What a sample takes, 1 on average: its cost, and the spread that its cost does not say.
+
+    It is the same on every replica.
+    """
+    if not behaviour.sigma:
+        return cost
+    draw = random.Random(f"{seed}/{name}").gauss(0, behaviour.sigma)
+    return cost * math.exp(draw - behaviour.sigma**2 / 2)
 
 
 class Engine:

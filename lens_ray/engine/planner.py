@@ -16,9 +16,9 @@ from dataclasses import dataclass, replace
 
 from lens_ray.engine.rooms import Need, Places, Room, Space
 
-#: Others leave where that gains more than this part of a start: with first guesses that were wrong
-#: by a factor of 1.5, 48 models left GPUs idle for 9, 9, 7, 5 % (seed 0) and 6, 7, 6, 2 % (seed 1) of
-#: the time at 1, 0.5, 0.25 and 0.1 (`bench_plan.py`).
+#: Others leave where that gains more than this part of a start. With first guesses that were wrong
+#: by a factor of 1.5, GPUs of `bench_plan.py` were idle for 9, 10, 7 and 5 % of the time at 1, 0.5,
+#: 0.25 and 0.1 (another draw: 6, 7, 6 and 2 %).
 _GAIN = 0.1
 
 __all__ = [

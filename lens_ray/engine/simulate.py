@@ -9,12 +9,12 @@ from __future__ import annotations
 import heapq
 import itertools
 import math
-import random
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
-from lens_ray.engine.behaviour import Behaviour, Engine
+from lens_ray.engine.behaviour import Behaviour, Engine, work_of
 from lens_ray.engine.board import Board
 from lens_ray.engine.desk import Desk
 from lens_ray.engine.messages import Directive, Hello, Observed, Report, Row
@@ -98,11 +98,12 @@ class Simulation:
 def simulate(
     plan: EnginePlan,
     suite: Suite,
-    samples: Sequence[Sample] | Sequence[Sequence[Sample]],
+    samples: Sequence[Sequence[Sample]],
     behaviours: Sequence[Behaviour],
     *,
     speed: Callable[[int], float] = lambda seat: 1.0,
     start_s: Callable[[int, float], float] = lambda seat, seconds: seconds,
+    work: Callable[[int, str], float] | None = None,
     seed: int = 0,
     call_s: float = 0.003,
     grain_s: float = 0.0,
@@ -114,10 +115,11 @@ def simulate(
     Args:
         plan: As the engine takes it; nothing of it is opened or read.
         suite: What is asked.
-        samples: What each model still has to answer: one list for all, or one a model.
+        samples: What each model still has to answer.
         behaviours: One a model.
         speed: Divides the times of a replica, by its number.
         start_s: Of a replica, by its number and what its model takes.
+        work: Of a model's sample, 1 on average; None draws it around what the sample's cost says.
         seed: Of the times of samples; the time of a sample is the same on every replica.
         call_s: Of a call of the coordinator, there and back.
         grain_s: Replicas call no more often than that; larger is faster to simulate.
@@ -127,15 +129,14 @@ def simulate(
     Raises:
         RuntimeError: The job does not come to its end.
     """
-    lists = samples if samples and not isinstance(samples[0], Sample) else None
-    each = [lists[number] if lists else samples for number in range(len(plan.models))]
     desks = [
-        Desk(model, plan.settings, suite, todo, None)  # type: ignore[arg-type]
-        for model, todo in zip(plan.models, each, strict=True)
+        Desk(model, plan.settings, suite, todo, None)
+        for model, todo in zip(plan.models, samples, strict=True)
     ]
-    theatre = _Theatre(plan, desks, behaviours, speed, start_s, seed, call_s, grain_s)
+    theatre = _Theatre(plan, desks, behaviours, speed, start_s, call_s, grain_s)
+    theatre.work = work or theatre.drawn(seed)
     for seat, at in (kills or {}).items():
-        theatre.later(at, lambda seat=seat: theatre.kill(seat))  # type: ignore[misc]
+        theatre.later(at, partial(theatre.kill, seat))
     theatre.play(limit_s)
     return theatre.result()
 
@@ -181,7 +182,6 @@ class _Theatre:
         behaviours: Sequence[Behaviour],
         speed: Callable[[int], float],
         start_s: Callable[[int, float], float],
-        seed: int,
         call_s: float,
         grain_s: float,
     ) -> None:
@@ -190,7 +190,8 @@ class _Theatre:
         self.board = Board(plan, desks, self._store)
         self._behaviours = behaviours
         self._speed, self._start_s = speed, start_s
-        self._seed, self._call_s, self._grain_s = seed, call_s, grain_s
+        self._call_s, self._grain_s = call_s, grain_s
+        self.work = self.drawn(0)
         self._gpu = any(room.gpus for room in plan.rooms)
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._order = itertools.count()
@@ -198,6 +199,15 @@ class _Theatre:
         self._ended: dict[int, str] = {}
         self._tally = _Tally()
         self.now = 0.0
+
+    def drawn(self, seed: int) -> Callable[[int, str], float]:
+        """The work of samples around what their costs say."""
+
+        def work(model: int, name: str) -> float:
+            cost = self.board.desks[model].cost(name)
+            return work_of(self._behaviours[model], cost, name, seed)
+
+        return work
 
     def later(self, at: float, what: Callable[[], None]) -> None:
         """Do something at a time."""
@@ -371,7 +381,7 @@ class _Theatre:
             hosts = sum(p.model == player.model for p in self._players.values())
             self._tally.most[player.model] = max(self._tally.most[player.model], hosts)
             player.began = player.began if player.began is not None else self.now
-            engine.add((name, self._time(player.model, name)) for name, _ in directive.samples)
+            engine.add((name, self.work(player.model, name)) for name, _ in directive.samples)
         settings = self.plan.settings
         keep = 0.0 if engine.window == 1 else settings.keep_answers_s
         following = engine.next_end() + keep
@@ -399,15 +409,6 @@ class _Theatre:
             parallel=behaviour.parallel,
             can_load_weights=behaviour.can_load_weights,
         )
-
-    def _time(self, model: int, name: str) -> float:
-        """Work of a sample, 1 on average; the same on every replica."""
-        sigma = self._behaviours[model].sigma
-        cost = self.board.desks[model].cost(name)
-        if not sigma:
-            return cost
-        draw = random.Random(f"{self._seed}/{name}").gauss(0, sigma)
-        return cost * math.exp(draw - sigma * sigma / 2)
 
     def _row(self, model: int, name: str) -> Row:
         # Only what a board reads.

@@ -75,6 +75,9 @@ class FakeOptions(ClosedModel):
         latency_s: Median seconds of one answer.
         latency_sigma: Spread of the log-normal latency; 0 is constant.
         speed: Divides every latency.
+        slow_replicas: So many of the processes that start are slower, counted over all of them by
+            files in ``state_dir``.
+        slow_factor: How much slower they answer.
         start_s: Seconds that `start` takes.
         load_s: Seconds that `load_weights` takes.
         batch: Requests that one call carries.
@@ -100,6 +103,8 @@ class FakeOptions(ClosedModel):
     latency_s: float = Field(default=0.0, ge=0)
     latency_sigma: float = Field(default=0.0, ge=0, le=3)
     speed: float = Field(default=1.0, gt=0)
+    slow_replicas: int = Field(default=0, ge=0)
+    slow_factor: float = Field(default=5.0, ge=1)
     start_s: float = Field(default=0.0, ge=0)
     load_s: float = Field(default=0.0, ge=0)
     batch: int = Field(default=1, ge=1)
@@ -127,8 +132,11 @@ class FakeOptions(ClosedModel):
 
     def model_post_init(self, context: Any, /) -> None:
         """Refuse counters that have nowhere to live."""
-        if self.times is not None and self.state_dir is None:
-            raise PydanticCustomError("no_state_dir", "times needs state_dir, a folder")
+        for name, given in (("times", self.times), ("slow_replicas", self.slow_replicas)):
+            if given and self.state_dir is None:
+                raise PydanticCustomError(
+                    "no_state_dir", "{name} needs state_dir, a folder", {"name": name}
+                )
 
 
 class ModelSpec(ClosedModel):
