@@ -45,6 +45,7 @@ class Desk:
         resumed: Selected samples that had their row at the start.
         answered: Rows made since.
         replica_s: Seconds that replicas had work of it, added up over them.
+        late_at: When it is looked for late samples again.
         start_deaths: Replicas that died while they loaded it.
         deaths: Replicas that died in a row without an answer.
     """
@@ -77,6 +78,7 @@ class Desk:
         self.deaths = 0
         self.answered = 0
         self.replica_s = 0.0
+        self.late_at = 0.0
         self._asking = Asking(model, suite)
         self._patience_s = settings.lease_timeout_s
         done = frozenset() if log is None else log.state.done

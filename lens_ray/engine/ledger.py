@@ -25,6 +25,8 @@ from dataclasses import dataclass, field
 
 ATTEMPT_CAP = 3
 ALONE_DEATHS = 2
+#: A sample is late after so many times of what it should take.
+_LATE = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,7 @@ class _Open:
     samples: set[str]
     alone: bool
     deadline: float
+    since: float
 
 
 class Ledger:
@@ -187,6 +190,37 @@ class Ledger:
         taken = [sample for _, _, sample in heapq.nsmallest(n, single)]
         return self._grant(replica, taken, now) if taken else None
 
+    def rescue(
+        self, replica: int, n: int, now: float, *, each_s: float, left_s: float
+    ) -> Lease | None:
+        """Hand out again what another replica has for too long, before it delays the end.
+
+        That is a sample that is late, and that would take longer than all that is waiting: begun
+        after that, it would be the last. A slow replica that holds the longest sample is the case.
+
+        Args:
+            replica: Who takes it.
+            n: At most so many.
+            now: The time.
+            each_s: Seconds that a sample of cost 1 should take.
+            left_s: Seconds in which all that is waiting will be done.
+        """
+        if not self.duplicates or not self._waiting:
+            return None
+        late = [
+            (-self._items[sample].cost, sample)
+            for holder, leases in self._leases.items()
+            if holder != replica
+            for lease in leases.values()
+            for sample in lease.samples
+            if (should := self._items[sample].cost * each_s) >= left_s
+            and now - lease.since > _LATE * should
+            and len(self._items[sample].holders) == 1
+            and not self._items[sample].suspect
+        ]
+        taken = [sample for _, sample in heapq.nsmallest(n, late)]
+        return self._grant(replica, taken, now) if taken else None
+
     def adopt(self, replica: int, sample_ids: Iterable[str], now: float) -> None:
         """Believe a replica that says which samples it works on, whatever was handed out to it."""
         says = set(sample_ids)
@@ -285,7 +319,7 @@ class Ledger:
         self._numbers += 1
         for sample_id in taken:
             self._items[sample_id].holders[replica] = self._numbers
-        lease = _Open(set(taken), alone, now + self.timeout_s)
+        lease = _Open(set(taken), alone, now + self.timeout_s, now)
         self._leases.setdefault(replica, {})[self._numbers] = lease
         return Lease(tuple((name, self._items[name].attempt) for name in taken), alone)
 

@@ -20,6 +20,8 @@ from lens_ray.engine.rooms import Need, Places, Room, Space
 #: by a factor of 1.5, GPUs of `bench_plan.py` were idle for 9, 10, 7 and 5 % of the time at 1, 0.5,
 #: 0.25 and 0.1 (another draw: 6, 7, 6 and 2 %).
 _GAIN = 0.1
+#: Families for which room is sought at a time, those that would be done last first.
+_MOST_TRIED = 3
 
 __all__ = [
     "Costs",
@@ -186,6 +188,8 @@ def leavers(
     for work in _wanted(seats, works, costs):
         if work.family in tried or space.place(work.need) is not None:
             continue
+        if len(tried) == _MOST_TRIED:
+            break
         tried.add(work.family)
         chosen = _best_leavers(work, seats, works, rooms, costs)
         if chosen:
@@ -238,11 +242,18 @@ def _best_leavers(
     waits = min(max(ends.now(seat.family) for seat in option) for option in options)
 
     def gain(option: list[Seat]) -> float:
-        families = {seat.family for seat in option}
-        before = max([ends.now(work.family, waits), *(ends.now(name) for name in families)])
-        return before - max(
-            ends.after(work, +1), *(ends.without(name, option) for name in families)
-        )
+        families = {seat.family: seat.need for seat in option}
+        before = max([ends.in_time(work, waits), *(ends.now(name) for name in families)])
+        mine = ends.with_one_more(work)
+        space = _space(_rest(seats, option), rooms)
+        space.take(work.need, space.place(work.need) or ())
+        after = [mine]
+        for name, need in sorted(families.items(), key=lambda pair: pair[0]):
+            elsewhere = space.place(need)
+            space.take(need, elsewhere or ())
+            # One that has lost its last replica starts elsewhere, or when this one is done.
+            after.append(ends.without(name, option, 0.0 if elsewhere else mine))
+        return before - max(after)
 
     equal = [o for o in options if all(_priority(s, works) <= work.priority for s in o)]
     best = max(equal, key=gain, default=[])
@@ -302,24 +313,29 @@ class _Ends:
     def start(self, family: str) -> float:
         return self._start.get(family, 0.0)
 
-    def now(self, family: str, waits: float = 0.0) -> float:
-        """As it stands; one without a replica waits for its room, and starts."""
-        left, count = self._left.get(family, 0.0), self.seats_of(family)
-        if left and not count:
-            return waits + self.start(family) + left
-        return left / max(1, count)
+    def now(self, family: str) -> float:
+        """With the replicas that it has."""
+        return self._left.get(family, 0.0) / max(1, self.seats_of(family))
 
-    def after(self, work: Work, more: int) -> float:
-        """With more replicas, which start first."""
+    def in_time(self, work: Work, waits: float) -> float:
+        """With one more replica once others are done, if it is not done by then itself."""
+        left, count = self._left.get(work.family, 0.0), self.seats_of(work.family)
+        if count and left / count <= waits + self.start(work.family):
+            return left / count
+        left -= count * (waits + self.start(work.family))
+        return waits + self.start(work.family) + left / (count + 1)
+
+    def with_one_more(self, work: Work) -> float:
+        """With one more replica, which starts first."""
         left = self._left.get(work.family, 0.0)
-        return self.start(work.family) + left / (self.seats_of(work.family) + more)
+        return self.start(work.family) + left / (self.seats_of(work.family) + 1)
 
-    def without(self, family: str, leaving: Sequence[Seat]) -> float:
-        """Without those who leave; without any it must start again."""
+    def without(self, family: str, leaving: Sequence[Seat], waits: float) -> float:
+        """Without those who leave; without any it waits for room, and starts again."""
         left = self._left.get(family, 0.0)
         count = self.seats_of(family) - sum(seat.family == family for seat in leaving)
         if left and count <= 0:
-            return self.start(family) + left
+            return waits + self.start(family) + left
         return left / max(1, count)
 
 
