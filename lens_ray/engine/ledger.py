@@ -157,10 +157,9 @@ class Ledger:
 
         A replica that holds nothing is given a suspect first, alone.
         """
-        holds = self._leases.get(replica)
-        if holds and any(lease.alone for lease in holds.values()):
+        if self._is_alone(replica):
             return None
-        if not holds and (suspect := self._next_suspect()) is not None:
+        if not self._leases.get(replica) and (suspect := self._next_suspect()) is not None:
             return self._grant(replica, [suspect], now, alone=True)
         taken: list[str] = []
         while len(taken) < n and self._queue:
@@ -205,7 +204,7 @@ class Ledger:
             each_s: Seconds that a sample of cost 1 should take.
             left_s: Seconds in which all that is waiting will be done.
         """
-        if not self.duplicates or not self._waiting:
+        if not self.duplicates or not self._waiting or self._is_alone(replica):
             return None
         late = [
             (-self._items[sample].cost, sample)
@@ -305,6 +304,10 @@ class Ledger:
     def drops(self, replica: int) -> tuple[str, ...]:
         """Samples that a replica holds and that have meanwhile ended elsewhere; told once."""
         return tuple(sorted(self._drops.pop(replica, ())))
+
+    def _is_alone(self, replica: int) -> bool:
+        """Whether a replica works on something beside which nothing may be."""
+        return any(lease.alone for lease in self._leases.get(replica, {}).values())
 
     def _next_suspect(self) -> str | None:
         while self._suspects:
