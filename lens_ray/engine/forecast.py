@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from lens_ray.engine.cluster import Cluster
-from lens_ray.engine.placement import check_fits, check_memory, may_use_gpu, need_of
+from lens_ray.engine.placement import check_fits, may_use_gpu, need_of
 from lens_ray.engine.plan import EnginePlan, Expected, ModelPlan, family_of, run_id_of
 from lens_ray.engine.planner import Need, Room
-from lens_ray.engine.rates import ACCELERATORS, UNKNOWN, Rate, rate_of, weight_bytes
+from lens_ray.engine.rates import UNKNOWN, Rate, check_weights, rate_of
+from lens_ray.engine.rooms import accelerator_of
 from lens_ray.engine.settings import EngineSettings
 from lens_ray.engine.simulate import Behaviour, SimulatedModel, Simulation, simulate
 from lens_ray.errors import CheckpointError, LensError, StoreError, StoreUnavailable, UserError
@@ -167,12 +168,6 @@ def forecast(
     return _summed(job, suite, samples, rooms, lines, simulation, prices, notes)
 
 
-def accelerator_of(rooms: Sequence[Room]) -> str:
-    """What the GPUs of a cluster are; empty where that is not known, or they are not all one."""
-    kinds = {room.accelerator for room in rooms if room.gpus}
-    return kinds.pop() if len(kinds) == 1 else ""
-
-
 def _require_gpus(job: JobSpec, rooms: Sequence[Room]) -> None:
     if any(room.gpus for room in rooms):
         return
@@ -216,13 +211,11 @@ def _line(
         line.rate = Rate(UNKNOWN, str(error))
         return line
     accelerator = accelerator_of(rooms)
-    weights = weight_bytes(line.identity)
-    if weights is not None and accelerator in ACCELERATORS:
-        try:
-            check_memory(spec, weights, line.need, ACCELERATORS[accelerator].memory)
-        except UserError as error:
-            line.error = error
-            return line
+    try:
+        check_weights(spec, line.identity, line.need, accelerator)
+    except UserError as error:
+        line.error = error
+        return line
     run_id = run_id_of(spec, line.identity, suite.digest)
     done = next((state.done for header, state in states if header.run_id == run_id), frozenset())
     line.todo = [sample for sample in samples if sample.sample_id not in done]

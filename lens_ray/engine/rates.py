@@ -25,6 +25,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lens_ray.engine.placement import check_memory
+from lens_ray.engine.plan import Expected
 from lens_ray.engine.planner import Need
 from lens_ray.engine.simulate import Behaviour
 from lens_ray.models import backend_entry
@@ -139,6 +141,35 @@ def rate_of(
         alone_s=each * _TOGETHER[need.gpus > 0],
     )
     return Rate(MEASURED, basis, behaviour)
+
+
+def expected_of(
+    spec: ModelSpec,
+    identity: Identity,
+    need: Need,
+    samples: Sequence[Sample],
+    accelerator: str,
+    measured: Sequence[tuple[RunHeader, RunState]],
+) -> Expected:
+    """What the planner believes until it has measured; nothing of models without a GPU.
+
+    A model on a core is measured within seconds, and its roofline may be wrong by far.
+    """
+    if not need.gpus:
+        return Expected()
+    behaviour = rate_of(spec, identity, need, samples, accelerator, measured).behaviour
+    return Expected() if behaviour is None else Expected(behaviour.seconds_each, behaviour.start_s)
+
+
+def check_weights(spec: ModelSpec, identity: Identity, need: Need, accelerator: str) -> None:
+    """Refuse weights that are too large for GPUs whose memory is known.
+
+    Raises:
+        UserError: They are.
+    """
+    weights = weight_bytes(identity)
+    if weights is not None and accelerator in ACCELERATORS:
+        check_memory(spec, weights, need, ACCELERATORS[accelerator].memory)
 
 
 def weight_bytes(identity: Identity) -> float | None:

@@ -44,6 +44,12 @@ class Room:
     accelerator: str = ""
 
 
+def accelerator_of(rooms: Sequence[Room]) -> str:
+    """What the GPUs of a cluster are; empty where that is not known, or they are not all one."""
+    kinds = {room.accelerator for room in rooms if room.gpus}
+    return kinds.pop() if len(kinds) == 1 else ""
+
+
 class Space:
     """What is free on each machine.
 

@@ -271,7 +271,7 @@ def test_a_plan_stays_small_enough_to_be_kept_with_its_actor(tmp_path: Path) -> 
     suite = small_suite(tmp_path, 400)
     path = make_tiny_checkpoint(tmp_path / "tiny")
     specs = [ModelSpec(name=f"m{n}", path=path, template="bare") for n in range(11)]
-    models = planned([entry(spec, suite, tmp_path) for spec in specs])
+    models = planned([entry(spec, suite, tmp_path) for spec in specs], suite.samples, (Room(2.0),))
     plan = dataclasses.replace(make_plan(tmp_path, suite, fake()), models=models)
     assert len(pickle.dumps(plan)) < 20_000
 
