@@ -137,7 +137,8 @@ def evaluate(
             logs = [entry.opened for entry in todo.values()]
             with hold_runs(logs, ttl_s=settings.run_ttl_s) as hold:
                 cluster.start()
-                models, rooms = planned(todo.values()), cluster.rooms()
+                rooms = cluster.rooms()
+                models = planned(list(todo.values()), samples, rooms)
                 plan = _plan(suite, spec.abilities, limit, place, models, rooms, settings)
                 outcomes = _drive(plan, on_progress, hold.check)
     reports = tuple(_report(entry, outcomes, place, suite, samples) for entry in entries)

@@ -52,6 +52,20 @@ class JobSpec(ClosedModel):
     models: tuple[ModelSpec, ...]
     limit: int | None = Field(default=None, ge=1)
 
+    def only(self, names: Sequence[str]) -> JobSpec:
+        """The same job with some of its models, in its own order.
+
+        Raises:
+            UserError: It has no model of a name.
+        """
+        known = [model.name for model in self.models]
+        for name in names:
+            if name not in known:
+                raise UserError(f"job {self.name} has no model {name!r}; {_nearest(name, known)}")
+        return self.model_copy(
+            update={"models": tuple(model for model in self.models if model.name in names)}
+        )
+
     @field_validator("abilities")
     @classmethod
     def _some_ability(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:

@@ -14,6 +14,7 @@ from lens_ray.cli import (
     doctor,
     jobs,
     logs,
+    plan,
     query,
     report,
     rescore,
@@ -43,6 +44,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("run")(run.run)
+app.command("plan")(plan.plan)
 app.command("scores")(scores.scores)
 app.command("query")(query.query)
 app.command("rescore")(rescore.rescore)

@@ -25,6 +25,10 @@ def run(
     limit: Annotated[
         int | None, typer.Option("--limit", min=1, metavar="N", help="At most N samples.")
     ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option("--only", metavar="NAME[,NAME]", help="Only these models; repeatable."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Evaluate models x suite. Started again, it goes on where it stopped."""
@@ -32,6 +36,8 @@ def run(
     from lens_ray.job import load_job
 
     spec = load_job(job, store=store)
+    if only:
+        spec = spec.only([name.strip() for part in only for name in part.split(",")])
     from lens_ray.evaluate import evaluate
 
     with progress_display() as show:

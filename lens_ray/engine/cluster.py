@@ -7,6 +7,7 @@ import math
 import os
 import socket
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -26,6 +27,8 @@ _LOCAL_ENVIRONMENT = {
     "TOKENIZERS_PARALLELISM": "false",
 }
 _KNOCK_S = 5.0
+#: Ray's resource that says what the GPUs of a machine are.
+_ACCELERATOR = "accelerator_type:"
 _GPUS = Path("/proc/driver/nvidia/gpus")
 _CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
@@ -78,12 +81,11 @@ class Cluster:
         # Of a submitted job, what Ray has set aside for this driver is no room for a replica.
         driver_cpus = float(os.environ.get(DRIVER_CPUS_VARIABLE, 0.0))
         here = ray.get_runtime_context().get_node_id() if driver_cpus else None
-        rooms = []
-        for node in nodes():
-            if node["Alive"]:
-                has, taken = node["Resources"], driver_cpus * (node["NodeID"] == here)
-                rooms.append(Room(has.get("CPU", 0.0) - taken, has.get("GPU", 0.0)))
-        return tuple(rooms)
+        rooms = [_room(node) for node in nodes() if node["Alive"]]
+        return tuple(
+            replace(room, cpus=room.cpus - driver_cpus) if here and room.node == here else room
+            for room in rooms
+        )
 
     def start(self) -> None:
         """Connect, or start a local Ray.
@@ -136,6 +138,12 @@ class Cluster:
             ray.shutdown()
             self._ours = False
         self._ready = False
+
+
+def _room(node: Any) -> Room:
+    has = node["Resources"]
+    kinds = [key.removeprefix(_ACCELERATOR) for key in has if key.startswith(_ACCELERATOR)]
+    return Room(has.get("CPU", 0.0), has.get("GPU", 0.0), node["NodeID"], "".join(kinds[:1]))
 
 
 def _connected() -> bool:

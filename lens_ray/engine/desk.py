@@ -12,6 +12,7 @@ from lens_ray.engine.messages import IDS_BYTES, Row, text_bytes
 from lens_ray.engine.plan import ModelPlan, expected_costs
 from lens_ray.engine.planner import Work
 from lens_ray.engine.progress import ModelProgress
+from lens_ray.engine.seats import Pace
 from lens_ray.engine.settings import EngineSettings
 from lens_ray.models.protocol import BackendInfo
 from lens_ray.store import RunLog
@@ -36,7 +37,6 @@ class Desk:
 
     Attributes:
         plan: The model.
-        log: Its run in the store.
         ledger: The samples that need a row.
         check: The self-check at batch 1.
         family: Its family; its own, once a swap to it was refused.
@@ -46,6 +46,8 @@ class Desk:
         cause: Of the first sample that ended without an answer.
         resumed: Selected samples that had their row at the start.
         answered: Rows made since.
+        replica_s: Seconds that replicas had work of it, added up over them.
+        late_at: When it is looked for late samples again.
         start_deaths: Replicas that died while they loaded it.
         deaths: Replicas that died in a row without an answer.
         most: Samples that one message can name.
@@ -58,7 +60,7 @@ class Desk:
         settings: EngineSettings,
         suite: Suite,
         samples: Sequence[Sample],
-        log: RunLog,
+        log: RunLog | None,
     ) -> None:
         """Queue what has no final row; rows that may be superseded are tried again.
 
@@ -67,10 +69,10 @@ class Desk:
             settings: Of the engine.
             suite: What is asked.
             samples: Those of it that this job asks for.
-            log: The run, refreshed.
+            log: The run, refreshed; None where nothing is stored (a simulation).
         """
         self.plan = model
-        self.log = log
+        self._log = log
         self.family = model.family
         self.state = "waiting"
         self.reason: str | None = None
@@ -79,9 +81,12 @@ class Desk:
         self.start_deaths = 0
         self.deaths = 0
         self.answered = 0
+        self.replica_s = 0.0
+        self.late_at = 0.0
         self._asking = Asking(model, suite)
         self._patience_s = settings.lease_timeout_s
-        todo = [sample for sample in samples if sample.sample_id not in log.state.done]
+        done = frozenset() if log is None else log.state.done
+        todo = [sample for sample in samples if sample.sample_id not in done]
         self.resumed = len(samples) - len(todo)
         costs = expected_costs(samples, model.spec)
         self._costs = {sample.sample_id: costs[sample.sample_id] for sample in todo}
@@ -110,6 +115,12 @@ class Desk:
         for row in rows:
             if row["status"] not in SUPERSEDABLE:
                 self.check.note(row["sample_id"], row["text"])
+
+    @property
+    def log(self) -> RunLog:
+        """Its run in the store."""
+        assert self._log is not None
+        return self._log
 
     @property
     def finished(self) -> bool:
@@ -179,16 +190,17 @@ class Desk:
         """The model has failed."""
         self.state, self.reason, self.exit_code = "failed", reason, exit_code
 
-    def work(self, seconds_per_cost: float | None, checking: bool) -> Work:
+    def work(self, pace: Pace, checking: bool) -> Work:
         """What the planner is to know.
 
         Args:
-            seconds_per_cost: Measured for the family, or None.
+            pace: What was measured of the family.
             checking: Whether a replica is at the self-check.
         """
         waiting_s = 0.0
         if self.ledger.waiting:
-            waiting_s = max(1e-6, self.ledger.waiting_cost * (seconds_per_cost or GUESS_S))
+            each = pace.seconds_per_cost or self.plan.expected.seconds_each or GUESS_S
+            waiting_s = max(1e-6, self.ledger.waiting_cost * each)
         elif self.ledger.finished and not self.check.done and not checking:
             waiting_s = _CHECK_S
         replicas = self.plan.spec.replicas
@@ -199,7 +211,10 @@ class Desk:
             replicas=None if replicas == "auto" else replicas,
             waiting_s=0.0 if self.closed else waiting_s,
             unfinished=not self.closed and not self.finished,
-            measured=seconds_per_cost is not None,
+            measured=pace.seconds_per_cost is not None,
+            priority=self.plan.spec.priority,
+            start_s=self.plan.expected.start_s if pace.start_s is None else pace.start_s,
+            swap_s=pace.swap_s,
         )
 
     def cost(self, sample_id: str) -> float:
@@ -229,6 +244,7 @@ class Desk:
             facts["answered"] = self.answered
             facts["large_rows"] = self.large
             facts["answering_s"] = round(self._last - self._first, 3)
+            facts["replica_s"] = round(self.replica_s, 3)
         return facts
 
     def _count(self, row: Row, now: float) -> None:

@@ -27,6 +27,7 @@ from lens_ray.engine.messages import Directive, Observed, Orders, Outcome, Repor
 from lens_ray.engine.plan import EnginePlan
 from lens_ray.engine.progress import Progress
 from lens_ray.engine.replica import CoordinatorAway, Replica
+from lens_ray.engine.rooms import Places
 from lens_ray.errors import ClusterError
 from lens_ray.models.spec import ModelSpec
 
@@ -72,6 +73,7 @@ class _Running:
     ended_ref: Any
     model: int
     ended: str | None = None
+    places: Places = ()
 
 
 class Driver:
@@ -96,7 +98,7 @@ class Driver:
         """
         self._watch()
         observed = tuple(
-            Observed(seat, one.model, one.ended) for seat, one in self.replicas.items()
+            Observed(seat, one.model, one.ended, one.places) for seat, one in self.replicas.items()
         )
         try:
             orders: Orders = ray.get(
@@ -153,9 +155,10 @@ class Driver:
             max_restarts=0,
             max_task_retries=0,
             runtime_env=_runtime_env(self._plan.models[wanted.model].spec),
+            scheduling_strategy=_strategy(wanted.places),
         )
         replica = options.remote(wanted.seat, wanted.model, self._plan, self.coordinator)
-        return _Running(replica, replica.run.remote(), wanted.model)
+        return _Running(replica, replica.run.remote(), wanted.model, places=wanted.places)
 
 
 def drive(
@@ -217,6 +220,13 @@ def one_line(error: BaseException) -> str:
     if isinstance(cause, RayActorError):
         text = text.rpartition("Worker exit detail: ")[2].partition(" Some common causes")[0]
     return f"{type(cause).__name__}: {text[:_CAUSE]}"
+
+
+def _strategy(places: Places) -> Any:
+    """The machine that the planner has chosen; any other where that one is gone."""
+    if len(places) != 1 or places[0].startswith("#"):
+        return "DEFAULT"
+    return NodeAffinitySchedulingStrategy(places[0], soft=True)
 
 
 def _kill(actor: Any) -> None:

@@ -9,11 +9,14 @@ from datetime import UTC, datetime
 from lens_ray.engine.placement import check_fits, need_of
 from lens_ray.engine.plan import ModelPlan, family_of, run_id_of
 from lens_ray.engine.planner import Need, Room
+from lens_ray.engine.rates import check_weights, expected_of
+from lens_ray.engine.rooms import accelerator_of
 from lens_ray.errors import LensError
 from lens_ray.models.identity import Identity, identify
 from lens_ray.models.preflight import preflight
 from lens_ray.models.spec import ModelSpec
 from lens_ray.store import RunHeader, RunLog, Store
+from lens_ray.suites.sample import Sample
 from lens_ray.suites.suite import Suite
 
 
@@ -91,8 +94,9 @@ def identify_all(
         try:
             entry.identity = identify(spec, gpu=gpu)
             preflight(spec, entry.identity.facts, here=here)
-            entry.need = need_of(spec, gpu=gpu)
+            entry.need = need_of(spec, gpu=gpu, rooms=rooms)
             check_fits(spec, entry.need, rooms)
+            check_weights(spec, entry.identity, entry.need, accelerator_of(rooms))
         except LensError as error:
             entry.identity, entry.error = None, error
         entries.append(entry)
@@ -103,9 +107,19 @@ def identify_all(
     return entries
 
 
-def planned(entries: Iterable[Entry]) -> tuple[ModelPlan, ...]:
-    """What the engine is to know of models whose runs are open."""
+def planned(
+    entries: Sequence[Entry], samples: Sequence[Sample], rooms: Sequence[Room]
+) -> tuple[ModelPlan, ...]:
+    """What the engine is to know of models whose runs are open.
+
+    Args:
+        entries: The models.
+        samples: That they are asked.
+        rooms: Machines of the cluster.
+    """
     models = []
+    accelerator = accelerator_of(rooms)
+    runs = [(entry.opened.header, entry.opened.state) for entry in entries]
     for number, entry in enumerate(entries):
         assert entry.identity is not None
         assert entry.need is not None
@@ -118,6 +132,9 @@ def planned(entries: Iterable[Entry]) -> tuple[ModelPlan, ...]:
             identity=replace(entry.identity, facts=None),
             need=entry.need,
             family=family_of(entry.spec, entry.identity),
+            expected=expected_of(
+                entry.spec, entry.identity, entry.need, samples, accelerator, runs
+            ),
         )
         models.append(model)
     return tuple(models)

@@ -25,6 +25,8 @@ from dataclasses import dataclass, field
 
 ATTEMPT_CAP = 3
 ALONE_DEATHS = 2
+#: A sample is late after so many times of what it should take.
+_LATE = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,7 @@ class _Open:
     samples: set[str]
     alone: bool
     deadline: float
+    since: float
 
 
 class Ledger:
@@ -154,10 +157,9 @@ class Ledger:
 
         A replica that holds nothing is given a suspect first, alone.
         """
-        holds = self._leases.get(replica)
-        if holds and any(lease.alone for lease in holds.values()):
+        if self._is_alone(replica):
             return None
-        if not holds and (suspect := self._next_suspect()) is not None:
+        if not self._leases.get(replica) and (suspect := self._next_suspect()) is not None:
             return self._grant(replica, [suspect], now, alone=True)
         taken: list[str] = []
         while len(taken) < n and self._queue:
@@ -185,6 +187,37 @@ class Ledger:
             if len(self._items[sample].holders) == 1 and not self._items[sample].suspect
         )
         taken = [sample for _, _, sample in heapq.nsmallest(n, single)]
+        return self._grant(replica, taken, now) if taken else None
+
+    def rescue(
+        self, replica: int, n: int, now: float, *, each_s: float, left_s: float
+    ) -> Lease | None:
+        """Hand out again what another replica has for too long, before it delays the end.
+
+        That is a sample that is late, and that would take longer than all that is waiting: begun
+        after that, it would be the last. A slow replica that holds the longest sample is the case.
+
+        Args:
+            replica: Who takes it.
+            n: At most so many.
+            now: The time.
+            each_s: Seconds that a sample of cost 1 should take.
+            left_s: Seconds in which all that is waiting will be done.
+        """
+        if not self.duplicates or not self._waiting or self._is_alone(replica):
+            return None
+        late = [
+            (-self._items[sample].cost, sample)
+            for holder, leases in self._leases.items()
+            if holder != replica
+            for lease in leases.values()
+            for sample in lease.samples
+            if (should := self._items[sample].cost * each_s) >= left_s
+            and now - lease.since > _LATE * should
+            and len(self._items[sample].holders) == 1
+            and not self._items[sample].suspect
+        ]
+        taken = [sample for _, sample in heapq.nsmallest(n, late)]
         return self._grant(replica, taken, now) if taken else None
 
     def adopt(self, replica: int, sample_ids: Iterable[str], now: float) -> None:
@@ -272,6 +305,10 @@ class Ledger:
         """Samples that a replica holds and that have meanwhile ended elsewhere; told once."""
         return tuple(sorted(self._drops.pop(replica, ())))
 
+    def _is_alone(self, replica: int) -> bool:
+        """Whether a replica works on something beside which nothing may be."""
+        return any(lease.alone for lease in self._leases.get(replica, {}).values())
+
     def _next_suspect(self) -> str | None:
         while self._suspects:
             sample_id = self._suspects.popleft()
@@ -285,7 +322,7 @@ class Ledger:
         self._numbers += 1
         for sample_id in taken:
             self._items[sample_id].holders[replica] = self._numbers
-        lease = _Open(set(taken), alone, now + self.timeout_s)
+        lease = _Open(set(taken), alone, now + self.timeout_s, now)
         self._leases.setdefault(replica, {})[self._numbers] = lease
         return Lease(tuple((name, self._items[name].attempt) for name in taken), alone)
 

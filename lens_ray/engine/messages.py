@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 from lens_ray.engine.planner import Need
 from lens_ray.engine.progress import Progress
+from lens_ray.engine.rooms import Places
 from lens_ray.models.protocol import BackendInfo
 
 Row = Mapping[str, object]
@@ -126,20 +127,30 @@ class Observed:
         seat: Its number.
         model: The model that it was started for.
         ended: How it ended, in one line, or None.
+        places: Where it was wanted.
     """
 
     seat: int
     model: int
     ended: str | None = None
+    places: Places = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A replica that there shall be."""
+    """A replica that there shall be.
+
+    Attributes:
+        seat: Its number.
+        model: Number of the model that it is started for.
+        need: What it occupies.
+        places: Node id of each of its parts; ``#N`` where Ray was not asked; empty is anywhere.
+    """
 
     seat: int
     model: int
     need: Need
+    places: Places = ()
 
 
 @dataclass(frozen=True, slots=True)

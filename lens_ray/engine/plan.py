@@ -26,6 +26,19 @@ _DECODE = 16
 
 
 @dataclass(frozen=True, slots=True)
+class Expected:
+    """What a replica of a model will take, before anything of it was measured in this job.
+
+    Attributes:
+        seconds_each: Of a sample of mean cost, the replica's window full; None is not known.
+        start_s: Of a cold start; None is not known.
+    """
+
+    seconds_each: float | None = None
+    start_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ModelPlan:
     """One run that the engine brings to its end.
 
@@ -37,6 +50,7 @@ class ModelPlan:
         identity: Checkpoint, digests.
         need: What one replica occupies.
         family: Models of one family take each other's place by a swap.
+        expected: How long it will take, from its size or from earlier runs.
     """
 
     number: int
@@ -46,6 +60,7 @@ class ModelPlan:
     identity: Identity
     need: Need
     family: str
+    expected: Expected = field(default_factory=Expected)
 
     @property
     def remote(self) -> bool:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from lens_ray.engine.messages import Wanted
 from lens_ray.engine.planner import Costs, Need, Seat
+from lens_ray.engine.rooms import Places
 from lens_ray.models.protocol import BackendInfo
 
 
@@ -26,6 +27,9 @@ class Seated:
         marked: Since when its answers take their time; None where it has no work.
         looked: When its next model was last thought of.
         ahead: The model whose checkpoint it was told to bring to its node.
+        steady: Whether answers came since it had no work: its window is full.
+        places: Machine of each part, as it was planned; empty where that is not known.
+        leaving: Whether it is to end with what it holds.
     """
 
     number: int
@@ -40,6 +44,19 @@ class Seated:
     marked: float | None = None
     looked: float | None = None
     ahead: int | None = None
+    steady: bool = False
+    places: Places = ()
+    leaving: bool = False
+
+    @property
+    def ready(self) -> bool:
+        """Whether it can answer."""
+        return self.info is not None and not self.loading
+
+    @property
+    def idle(self) -> bool:
+        """Whether it could answer and has nothing to do."""
+        return self.ready and not self.checking and self.marked is None
 
 
 @dataclass(slots=True)
@@ -47,21 +64,39 @@ class Pace:
     """What starts, swaps and answers of one family take, as measured so far.
 
     Attributes:
-        seconds: That replicas have spent on answers.
+        seconds: That replicas have spent on answers, with a full window.
         cost: Of those answers.
+        first_seconds: The same of the first answers of each, while its window was filled.
+        first_cost: Of those answers.
         start_s: The latest cold start.
         swap_s: The latest swap.
     """
 
     seconds: float = 0.0
     cost: float = 0.0
+    first_seconds: float = 0.0
+    first_cost: float = 0.0
     start_s: float | None = None
     swap_s: float | None = None
 
     @property
     def seconds_per_cost(self) -> float | None:
         """Of one replica; None before anything was answered."""
-        return self.seconds / self.cost if self.cost > 0 and self.seconds > 0 else None
+        if self.cost > 0 and self.seconds > 0:
+            return self.seconds / self.cost
+        # The first answers take a window's time each: too long, and better than nothing.
+        if self.first_cost > 0 and self.first_seconds > 0:
+            return self.first_seconds / self.first_cost
+        return None
+
+    def add(self, seconds: float, cost: float, *, steady: bool) -> None:
+        """Count answers that a replica gave."""
+        if steady:
+            self.seconds += seconds
+            self.cost += cost
+        else:
+            self.first_seconds += seconds
+            self.first_cost += cost
 
 
 @dataclass(slots=True)
@@ -78,24 +113,35 @@ class Seating:
     next_number: int = 0
     paces: dict[str, Pace] = field(default_factory=dict)
 
-    def open(self, model: int, family: str, need: Need, now: float) -> Seated:
+    def open(self, model: int, family: str, need: Need, now: float, places: Places = ()) -> Seated:
         """Order a further replica."""
-        return self.adopt(self.next_number, model, family, need, now)
+        return self.adopt(self.next_number, model, family, need, now, places)
 
-    def adopt(self, number: int, model: int, family: str, need: Need, now: float) -> Seated:
+    def adopt(
+        self,
+        number: int,
+        model: int,
+        family: str,
+        need: Need,
+        now: float,
+        places: Places = (),
+    ) -> Seated:
         """Count a replica that is there."""
-        seat = Seated(number, model, family, need, now)
+        seat = Seated(number, model, family, need, now, places=places)
         self.seats[number] = seat
         self.next_number = max(self.next_number, number + 1)
         return seat
 
     def planned(self) -> list[Seat]:
         """For the planner."""
-        return [Seat(s.number, s.family, s.model, s.need) for s in self.seats.values()]
+        return [
+            Seat(s.number, s.family, s.model, s.need, s.places, s.idle, s.ready, s.leaving)
+            for s in self.seats.values()
+        ]
 
     def wanted(self) -> tuple[Wanted, ...]:
         """For the driver."""
-        return tuple(Wanted(s.number, s.model, s.need) for s in self.seats.values())
+        return tuple(Wanted(s.number, s.model, s.need, s.places) for s in self.seats.values())
 
     def pace(self, family: str) -> Pace:
         """Of a family."""

@@ -33,6 +33,11 @@ class TensorFacts:
         """How many numbers it holds."""
         return prod(self.shape)
 
+    @property
+    def size(self) -> float:
+        """Its bytes."""
+        return self.elements * _BITS[self.dtype] / 8
+
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     out = dict(pairs)

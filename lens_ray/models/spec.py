@@ -144,6 +144,9 @@ class FakeOptions(Options):
         latency_s: Median seconds of one answer.
         latency_sigma: Spread of the log-normal latency; 0 is constant.
         speed: Divides every latency.
+        slow_replicas: So many of the processes that start are slower, counted over all of them by
+            files in ``state_dir``.
+        slow_factor: How much slower they answer.
         start_s: Seconds that `start` takes.
         load_s: Seconds that `load_weights` takes.
         batch: Requests that one call carries.
@@ -177,6 +180,8 @@ class FakeOptions(Options):
     latency_s: float = Field(default=0.0, ge=0)
     latency_sigma: float = Field(default=0.0, ge=0, le=3)
     speed: float = Field(default=1.0, gt=0)
+    slow_replicas: int = Field(default=0, ge=0)
+    slow_factor: float = Field(default=5.0, ge=1)
     start_s: float = Field(default=0.0, ge=0)
     load_s: float = Field(default=0.0, ge=0)
     batch: int = Field(default=1, ge=1)
@@ -204,8 +209,11 @@ class FakeOptions(Options):
 
     def model_post_init(self, context: Any, /) -> None:
         """Refuse counters that have nowhere to live."""
-        if self.times is not None and self.state_dir is None:
-            raise PydanticCustomError("no_state_dir", "times needs state_dir, a folder")
+        for name, given in (("times", self.times), ("slow_replicas", self.slow_replicas)):
+            if given and self.state_dir is None:
+                raise PydanticCustomError(
+                    "no_state_dir", "{name} needs state_dir, a folder", {"name": name}
+                )
 
 
 class RuntimeEnv(ClosedModel):
@@ -235,6 +243,7 @@ class ModelSpec(ClosedModel):
         path: ``builtin:NAME/step-N``, folder, ``s3://`` URL or hub id.
         revision: Of a hub id; None is the default branch.
         replicas: How many processes host it; ``auto`` takes what the cluster has.
+        priority: Models with a higher one get their replicas first.
         tensor_parallel: GPUs of one replica.
         template: Prompt template.
         access: ``open`` or ``closed`` weights.
@@ -249,6 +258,7 @@ class ModelSpec(ClosedModel):
     path: str = Field(default="", max_length=4096)
     revision: str | None = None
     replicas: int | Literal["auto"] = "auto"
+    priority: int = Field(default=0, ge=-1000, le=1000)
     tensor_parallel: int = Field(default=1, ge=1, le=1024)
     template: str = "default"
     access: Literal["open", "closed"] = "open"

@@ -48,6 +48,7 @@ class FakeBackend:
         self._spec = spec
         self._weights = weights
         self._weight_version = ""
+        self._slowness = 1.0
         self._slots: asyncio.Semaphore | None = None
         self.answered = 0
 
@@ -61,6 +62,8 @@ class FakeBackend:
         await asyncio.sleep(options.start_s / options.speed)
         if options.start_error is not None:
             raise CheckpointError(options.start_error)
+        if options.slow_replicas and self._counted("slow", "start", options.slow_replicas):
+            self._slowness = options.slow_factor
         self._slots = asyncio.Semaphore(options.batch * options.parallel)
         self._weight_version = identify(self._spec).weights_digest
         return BackendInfo(
@@ -120,7 +123,7 @@ class FakeBackend:
                 os._exit(CRASH_CODE)
             if self._strikes("hang", options.hang_ids, name):
                 await asyncio.Event().wait()
-            await asyncio.sleep(self._latency(name))
+            await asyncio.sleep(self.latency(name))
             completion = self._completion(request, began)
         self.answered += 1
         if options.crash_after is not None and self.answered > options.crash_after:
@@ -165,9 +168,10 @@ class FakeBackend:
             return draw.choice(["yes", "no"])
         return str(draw.randrange(10))
 
-    def _latency(self, name: str) -> float:
+    def latency(self, name: str) -> float:
+        """Seconds that the answer to a request takes in this process."""
         options = self._options
-        seconds = options.latency_s / options.speed
+        seconds = options.latency_s / options.speed * self._slowness
         if options.latency_sigma and seconds:
             seconds *= math.exp(options.latency_sigma * self._random(name, "latency").gauss(0, 1))
         return seconds
@@ -182,12 +186,14 @@ class FakeBackend:
         if name not in ids:
             return False
         options = self._options
-        if options.times is None or options.state_dir is None:
-            return True
-        folder = Path(options.state_dir)
+        return options.times is None or self._counted(kind, name, options.times)
+
+    def _counted(self, kind: str, name: str, times: int) -> bool:
+        """Whether this is one of the first times that something happens in any process."""
+        folder = Path(str(self._options.state_dir))
         folder.mkdir(parents=True, exist_ok=True)
         mark = hashlib.sha256(f"{kind}\0{name}".encode("utf-8", "surrogatepass")).hexdigest()[:32]
-        for number in range(options.times):
+        for number in range(times):
             try:
                 (folder / f"{mark}.{number}").touch(exist_ok=False)
             except FileExistsError:

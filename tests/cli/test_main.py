@@ -13,7 +13,7 @@ from lens_ray.cli.main import main
 from lens_ray.errors import Incomplete, StoreUnavailable
 from tests.cli.conftest import Cli
 
-VERBS = ("run", "scores", "query", "suite", "doctor", "rescore", "report", "store")
+VERBS = ("run", "plan", "scores", "query", "suite", "doctor", "rescore", "report", "store")
 HEAVY = ("torch", "ray", "transformers", "pyarrow", "scipy", "duckdb", "pydantic", "yaml", "rich")
 
 

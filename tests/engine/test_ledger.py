@@ -8,7 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from lens_ray.engine.ledger import ALONE_DEATHS, ATTEMPT_CAP, Ledger
+from lens_ray.engine.ledger import ALONE_DEATHS, ATTEMPT_CAP, Lease, Ledger
 
 
 def ledger(*names: str, **given: object) -> Ledger:
@@ -223,6 +223,14 @@ class LedgerMachine(RuleBasedStateMachine):
         assert lease is None or not self.paid
         self._took(replica, lease)
 
+    @precondition(lambda self: self.live)
+    @rule(data=st.data(), n=st.integers(1, 4), each=st.sampled_from([0.1, 2.0]))
+    def rescue(self, data: st.DataObject, n: int, each: float) -> None:
+        replica = data.draw(st.sampled_from(sorted(self.live)))
+        lease = self.book.rescue(replica, n, self.now, each_s=each, left_s=1.0)
+        assert lease is None or not self.paid
+        self._took(replica, lease)
+
     @precondition(lambda self: any(self.live.values()))
     @rule(data=st.data(), error=st.booleans())
     def answer(self, data: st.DataObject, error: bool) -> None:
@@ -343,3 +351,22 @@ class LedgerMachine(RuleBasedStateMachine):
 
 LedgerMachine.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
 TestLedgerMachine = LedgerMachine.TestCase
+
+
+def test_a_late_sample_is_handed_out_again_before_it_is_the_last() -> None:
+    """The longest sample takes 10 s and lies on a slow replica; 8 s of others are waiting."""
+    ledger = Ledger({"long": 10.0, **{f"s{n}": 1.0 for n in range(8)}}, timeout_s=300.0)
+    assert ledger.lease(0, 1, now=0.0) == Lease((("long", 1),))
+    assert ledger.rescue(1, 1, 15.0, each_s=1.0, left_s=8.0) is None  # not late yet
+    assert ledger.rescue(1, 1, 21.0, each_s=1.0, left_s=12.0) is None  # there is time
+    assert ledger.rescue(0, 1, 21.0, each_s=1.0, left_s=8.0) is None  # it has it itself
+    assert ledger.rescue(1, 1, 21.0, each_s=1.0, left_s=8.0) == Lease((("long", 1),))
+    assert ledger.rescue(2, 1, 21.0, each_s=1.0, left_s=8.0) is None  # two have it
+    assert ledger.complete(1, "long", 31.0)
+    assert not ledger.complete(0, "long", 50.0)
+
+
+def test_a_paid_sample_is_never_handed_out_again_for_being_late() -> None:
+    ledger = Ledger({"a": 1.0, "b": 1.0}, timeout_s=300.0, duplicates=False)
+    ledger.lease(0, 1, now=0.0)
+    assert ledger.rescue(1, 1, 99.0, each_s=1.0, left_s=0.5) is None

@@ -161,10 +161,9 @@ def test_a_plan_of_sixty_models_stays_small(tmp_path: Path) -> None:
         )  # fmt: skip
         entry.open(store, suite, "test")
         entries.append(entry)
-    plan = dataclasses.replace(
-        make_plan(tmp_path, suite, fake()), models=planned(entries),
-        rooms=tuple(Room(96.0, 8.0) for _ in range(8)),
-    )  # fmt: skip
+    rooms = tuple(Room(96.0, 8.0) for _ in range(8))
+    models = planned(entries, suite.samples, rooms)
+    plan = dataclasses.replace(make_plan(tmp_path, suite, fake()), models=models, rooms=rooms)
     assert len(pickle.dumps(plan)) < LIMIT
     assert all(model.remote for model in plan.models)
     abilities = {f"ability-number-{number}": (10**6, 10**6) for number in range(6)}

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from lens_ray.engine import placement
 from lens_ray.engine.cluster import Cluster
 from lens_ray.engine.entries import Entry, planned
 from lens_ray.engine.flip import FlipCheck, mark_of
@@ -97,6 +98,25 @@ def test_needs() -> None:
     wide = ModelSpec(name="m", path="x", tensor_parallel=4)
     assert need_of(wide, gpu=False) == Need(1.0, 4.0)
     assert 8 * need_of(fake(), gpu=True).cpus <= 2.0
+
+
+def test_a_replica_spans_machines_only_where_its_backend_can(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rooms = (Room(64.0, 8.0), Room(64.0, 8.0), Room(64.0, 4.0))
+    wide = ModelSpec(name="m", path="x", tensor_parallel=16)
+    assert need_of(wide, gpu=True, rooms=rooms) == Need(1.0, 16.0)
+    monkeypatch.setattr(placement, "_SPANNING", frozenset({"transformers"}))
+    assert need_of(wide, gpu=True, rooms=rooms) == Need(2.0, 16.0, 2)
+    # 20 GPUs: four parts of five do not fit on the third machine, five parts of four do.
+    twenty = wide.model_copy(update={"tensor_parallel": 20})
+    assert need_of(twenty, gpu=True, rooms=rooms) == Need(5.0, 20.0, 5)
+    assert need_of(wide, gpu=True, rooms=(Room(64.0, 16.0),)) == Need(1.0, 16.0)
+    large = wide.model_copy(update={"tensor_parallel": 32})
+    need = need_of(large, gpu=True, rooms=rooms)
+    assert need == Need(1.0, 32.0)
+    with pytest.raises(ClusterError, match="32 GPUs, and the whole cluster has 20 GPUs"):
+        check_fits(large, need, rooms)
 
 
 def test_what_fits_nowhere_is_refused_in_one_line() -> None:
@@ -251,7 +271,7 @@ def test_a_plan_stays_small_enough_to_be_kept_with_its_actor(tmp_path: Path) -> 
     suite = small_suite(tmp_path, 400)
     path = make_tiny_checkpoint(tmp_path / "tiny")
     specs = [ModelSpec(name=f"m{n}", path=path, template="bare") for n in range(11)]
-    models = planned([entry(spec, suite, tmp_path) for spec in specs])
+    models = planned([entry(spec, suite, tmp_path) for spec in specs], suite.samples, (Room(2.0),))
     plan = dataclasses.replace(make_plan(tmp_path, suite, fake()), models=models)
     assert len(pickle.dumps(plan)) < 20_000
 

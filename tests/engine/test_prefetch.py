@@ -154,6 +154,10 @@ def test_a_failure_is_said_once(tmp_path: Path, home: Path) -> None:
     prefetch.close()
 
 
+#: Machines with room for more than is asked.
+ROOMS = (Room(8.0),)
+
+
 def work(model: int, family: str, waiting_s: float, need: Need = ONE, **more: object) -> Work:
     facts = {"replicas": None, "unfinished": waiting_s > 0, **more}
     return Work(model, family, need, waiting_s=waiting_s, **facts)  # type: ignore[arg-type]
@@ -164,13 +168,13 @@ def test_the_likely_next_model() -> None:
     costs = Costs(start_s=10.0, swap_s=1.0)
     busy = [work(0, "a", 100.0), work(1, "a", 20.0), work(2, "a", 30.0), work(3, "b", 90.0)]
     # Of its own family the longest; another family is no reason while there is one.
-    assert likely_next(me, [me], busy, costs) == 2
+    assert likely_next(me, [me], busy, ROOMS, costs) == 2
     # One that another replica hosts already, and that is nearly done, is none.
     other = Seat(1, "a", 2, ONE)
-    assert likely_next(me, [me, other], [busy[0], work(2, "a", 1.0)], costs) is None
+    assert likely_next(me, [me, other], [busy[0], work(2, "a", 1.0)], ROOMS, costs) is None
     # The family is done: the start that pays, if it takes no more room than this replica.
-    assert likely_next(me, [me], [busy[0], busy[3]], costs) == 3
+    assert likely_next(me, [me], [busy[0], busy[3]], ROOMS, costs) == 3
     wide = work(4, "c", 500.0, Need(4.0))
-    assert likely_next(me, [me], [busy[0], wide, busy[3]], costs) == 3
-    assert likely_next(me, [me], [busy[0], wide], costs) is None
-    assert likely_next(me, [me], [busy[0]], costs) is None
+    assert likely_next(me, [me], [busy[0], wide, busy[3]], ROOMS, costs) == 3
+    assert likely_next(me, [me], [busy[0], wide], ROOMS, costs) is None
+    assert likely_next(me, [me], [busy[0]], ROOMS, costs) is None

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from lens_ray.errors import CheckpointError
 from lens_ray.models import Backend, Completion, ModelSpec, Request, create_backend
 from lens_ray.models.identity import identify
 from lens_ray.models.protocol import Generation
-from lens_ray.testing.fake_backend import CRASH_CODE
+from lens_ray.testing.fake_backend import CRASH_CODE, FakeBackend
 from tests.models.helpers import ask
 
 OPTIONS = "Which?\nA. red\nB. blue\nC. green\nAnswer with the letter."
@@ -176,3 +177,19 @@ def test_paid_answers_have_a_price() -> None:
 def test_asking_before_the_start_is_an_error() -> None:
     with pytest.raises(CheckpointError, match="not started"):
         asyncio.run(ask(fake(), asked("a")))
+
+
+def test_some_of_the_processes_are_slow(tmp_path: Path) -> None:
+    given = {"latency_s": 0.5, "slow_replicas": 1, "slow_factor": 4.0, "state_dir": str(tmp_path)}
+    spec = ModelSpec(name="m", backend="fake", options=given)
+    seconds = []
+    for _ in range(3):
+        backend = FakeBackend(spec, "w")
+        asyncio.run(backend.start())
+        seconds.append(backend.latency("a"))
+    assert seconds == [2.0, 0.5, 0.5]
+
+
+def test_slow_processes_need_a_folder_to_be_counted_in() -> None:
+    with pytest.raises(ValidationError, match="slow_replicas needs state_dir"):
+        ModelSpec(name="m", backend="fake", options={"slow_replicas": 1})

@@ -1,0 +1,181 @@
+"""What accelerators and API models cost: `Prices`, from one dated YAML file.
+
+What the file does not name is unknown, which is never 0.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError
+
+from lens_ray.errors import UserError
+from lens_ray.job_yaml import MAX_BYTES, YamlProblem, read_yaml
+from lens_ray.models.spec import ClosedModel
+
+#: Names a file that is used in the place of the shipped one.
+VARIABLE = "LENS_RAY_PRICES"
+_SHIPPED = Path(__file__).with_name("prices.yaml")
+_MILLION = 1_000_000
+
+
+class Entry(ClosedModel):
+    """Where a price was read.
+
+    Attributes:
+        provider: Who asks it, and for which product.
+        source: Where it was read.
+        date: When.
+        unverified: Nobody could check it against the provider's own list.
+    """
+
+    provider: str = Field(min_length=1, max_length=200)
+    source: str = Field(min_length=1, max_length=400)
+    date: date
+    unverified: bool = False
+
+
+class AcceleratorPrice(Entry):
+    """Of one accelerator.
+
+    Attributes:
+        usd_per_hour: Of one of them, its share of the machine included.
+        kind: How it is rented.
+    """
+
+    usd_per_hour: float = Field(gt=0)
+    kind: Literal["on-demand", "spot", "reserved", "owned"]
+
+
+class ApiPrice(Entry):
+    """Of one API model, in US dollars per million tokens.
+
+    Attributes:
+        input: Of the prompt, images included.
+        output: Of the answer.
+        batch_input: Of the prompt in the provider's batch interface; None is unknown.
+        batch_output: Of the answer in it; None is unknown.
+    """
+
+    input: float = Field(ge=0)
+    output: float = Field(ge=0)
+    batch_input: float | None = Field(default=None, ge=0)
+    batch_output: float | None = Field(default=None, ge=0)
+
+    def cost(self, tokens_in: float, tokens_out: float, *, batch: bool = False) -> float | None:
+        """US dollars; None where the price of batches is not known."""
+        given = (self.batch_input, self.batch_output) if batch else (self.input, self.output)
+        if given[0] is None or given[1] is None:
+            return None
+        return (tokens_in * given[0] + tokens_out * given[1]) / _MILLION
+
+
+class _File(ClosedModel):
+    schema_: Literal[1] = Field(alias="schema")
+    currency: Literal["USD"]
+    date: date
+    accelerators: dict[str, AcceleratorPrice] = Field(default_factory=dict)
+    apis: dict[str, ApiPrice] = Field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Dollars:
+    """A sum, or why there is none.
+
+    Attributes:
+        usd: The sum; None is unknown.
+        reason: Why it is unknown; None where it is known.
+        basis: Whose price of which date, and whether it is unverified.
+    """
+
+    usd: float | None
+    reason: str | None = None
+    basis: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """A price table.
+
+    Attributes:
+        file: Where it was read from.
+        date: Of the table.
+        accelerators: By name.
+        apis: By the provider's model id.
+    """
+
+    file: str
+    date: date
+    accelerators: Mapping[str, AcceleratorPrice]
+    apis: Mapping[str, ApiPrice]
+
+    def of_hours(self, accelerator: str, hours: float) -> Dollars:
+        """What accelerator-hours cost."""
+        price = self.accelerators.get(accelerator)
+        if price is None:
+            return Dollars(None, self._unknown("accelerator", accelerator, self.accelerators))
+        return Dollars(price.usd_per_hour * hours, basis=_basis(price))
+
+    def of_tokens(
+        self, model: str, tokens_in: float, tokens_out: float, *, batch: bool = False
+    ) -> Dollars:
+        """What tokens of an API model cost."""
+        price = self.apis.get(model)
+        if price is None:
+            return Dollars(None, self._unknown("model", model, self.apis))
+        usd = price.cost(tokens_in, tokens_out, batch=batch)
+        if usd is None:
+            return Dollars(None, f"{self.file} has no batch price of {model}")
+        return Dollars(usd, basis=_basis(price))
+
+    def _unknown(self, kind: str, name: str, known: Mapping[str, object]) -> str:
+        if not name:
+            return f"no {kind} is named"
+        near = get_close_matches(name, known, n=1, cutoff=0.5)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        return f"{self.file} has no price of the {kind} {name}{hint}"
+
+
+def load_prices(path: str | Path | None = None) -> Prices:
+    """Read a price table.
+
+    Args:
+        path: None takes the file that ``LENS_RAY_PRICES`` names, else the shipped one.
+
+    Raises:
+        UserError: There is no such file, or it is no price table.
+    """
+    chosen = Path(path or os.environ.get(VARIABLE) or _SHIPPED)
+    try:
+        with chosen.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise UserError(
+            f"price table {chosen}: cannot be read ({error.strerror}); "
+            f"check --prices and {VARIABLE}"
+        ) from error
+    try:
+        table = _File.model_validate(read_yaml(data).value)
+    except YamlProblem as problem:
+        raise UserError(
+            f"{chosen}:{problem.place.line}:{problem.place.column}: {problem.what}"
+        ) from problem
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise UserError(
+            f"price table {chosen}: {where}: {first['msg']}; the shipped prices.yaml shows the form"
+        ) from error
+    name = chosen.name if chosen == _SHIPPED else str(chosen)
+    return Prices(name, table.date, table.accelerators, table.apis)
+
+
+def _basis(price: AcceleratorPrice | ApiPrice) -> str:
+    doubt = ", unverified" if price.unverified else ""
+    return f"{price.provider}, {price.date.isoformat()}{doubt}"

@@ -1,0 +1,174 @@
+"""``lens-ray plan``: what it counts, what it does not know, and that it starts nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lens_ray.engine.rates import ACCELERATORS
+from lens_ray.suites import Suite
+from lens_ray.testing.tiny_checkpoint import make_tiny_checkpoint
+from tests.cli.conftest import Cli
+from tests.cli.stores import listing
+
+TALKER = "{name: talker, backend: fake, replicas: 1, options: {latency_s: 1.0, start_s: 10.0}}"
+
+
+@pytest.fixture(autouse=True)
+def no_ray(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing may be started."""
+    import ray
+
+    monkeypatch.setattr(ray, "init", None)
+
+
+def job(folder: Path, suite: Suite, *models: str) -> Path:
+    file = folder / "job.yaml"
+    lines = "".join(f"  - {model}\n" for model in models)
+    where = f"suite: {suite.location}\nstore: {folder / 'store'}\n"
+    file.write_text(f"name: planned\n{where}models:\n{lines}")
+    return file
+
+
+def test_a_job_by_hand(cli: Cli, tiny_suite: Suite, tmp_path: Path) -> None:
+    """Ten seconds of start, 8 samples of 1 s, and the same 8 again by the self-check."""
+    told = cli("plan", job(tmp_path, tiny_suite, TALKER), "--json")
+    assert (told.code, told.err) == (0, "")
+    plan = told.json
+    assert plan["makespan_s"] == pytest.approx(10 + 8 + 8, abs=0.5)
+    (model,) = plan["models"]
+    assert (model["todo"], model["resumed"], model["source"]) == (8, 0, "estimated")
+    assert model["rate"] == pytest.approx(1.0)
+    assert model["begins_s"] == pytest.approx(10.0, abs=0.1)
+    assert (plan["gpus"], plan["gpu_hours"], plan["usd"]) == (0, None, None)
+    assert "no GPU" in plan["usd_reason"]
+    assert not (tmp_path / "store").exists()
+
+
+def test_what_is_answered_is_not_asked_again(
+    cli: Cli, tiny_suite: Suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()  # this one runs
+    file = job(
+        tmp_path, tiny_suite, "{name: t, backend: fake}", "{name: u, backend: fake, path: u}"
+    )
+    assert cli("run", file, "--limit", "5", "--only", "t").code == 0
+    before = listing(tmp_path / "store")
+    plan = cli("plan", file, "--json").json
+    assert listing(tmp_path / "store") == before  # a plan writes nothing
+    counts = [(m["model"], m["todo"], m["resumed"]) for m in plan["models"]]
+    assert counts == [("t", 3, 5), ("u", 8, 0)]
+    assert cli("run", file, "--only", "t,u").code == 0
+    done = cli("plan", file, "--json").json
+    assert done["makespan_s"] == 0.0
+    assert [m["todo"] for m in done["models"]] == [0, 0]
+
+
+def test_the_estimate_is_the_roofline(cli: Cli, tiny_suite: Suite, tmp_path: Path) -> None:
+    """A tiny model on a GPU takes a step of a millisecond; its start is paid for too."""
+    folder = make_tiny_checkpoint(str(tmp_path / "tiny"))
+    told = cli(
+        "plan", job(tmp_path, tiny_suite, f"{{name: tiny, path: '{folder}', replicas: 1}}"),
+        "--gpus", "8", "--nodes", "1", "--accelerator", "H100", "--json",
+    )  # fmt: skip
+    plan = told.json
+    (model,) = plan["models"]
+    assert model["source"] == "estimated"
+    assert "parameters on 1 x H100, roofline" in model["basis"]
+    assert model["begins_s"] == pytest.approx(90.0, abs=1.0)
+    assert plan["gpu_hours"] == pytest.approx(8 * plan["makespan_s"] / 3600)
+    assert plan["usd"] == pytest.approx(plan["gpu_hours"] * 6.88)
+    assert "AWS" in plan["usd_basis"]
+
+
+def test_what_is_not_known_is_said_and_is_never_nothing(
+    cli: Cli, tiny_suite: Suite, tmp_path: Path
+) -> None:
+    file = job(tmp_path, tiny_suite, TALKER, "{name: far, path: someone/not-here}")
+    told = cli("plan", file, "--gpus", "8", "--accelerator", "H100", "--json")
+    plan = told.json
+    far = plan["models"][1]
+    assert (far["todo"], far["rate"], far["source"]) == (None, None, "unknown")
+    assert "not here" in far["basis"] or "no folder here" in far["basis"]
+    assert (plan["makespan_s"], plan["gpu_hours"], plan["usd"]) == (None, None, None)
+    assert plan["reason"].startswith("model far: ")
+    assert plan["known"]["makespan_s"] == pytest.approx(26.0, abs=0.5)
+    shown = cli("plan", file, "--gpus", "8", "--accelerator", "H100")
+    assert shown.code == 0
+    assert "makespan  unknown: model far: " in shown.out
+    assert "for the models whose rate is known" in shown.out
+    assert cli("plan", file, "--gpus", "8", "--json").json["usd"] is None
+
+
+def test_a_price_table_of_ones_own(cli: Cli, tiny_suite: Suite, tmp_path: Path) -> None:
+    prices = tmp_path / "mine.yaml"
+    prices.write_text(
+        "schema: 1\ncurrency: USD\ndate: 2026-01-01\naccelerators:\n"
+        "  L4: {usd_per_hour: 36, provider: us, kind: owned, source: s, date: 2026-01-01}\n"
+    )
+    file = job(tmp_path, tiny_suite, TALKER)
+    plan = cli(
+        "plan", file, "--gpus", "1", "--accelerator", "L4", "--prices", prices, "--json"
+    ).json
+    assert plan["usd"] == pytest.approx(0.01 * plan["makespan_s"])
+    unknown = cli(
+        "plan", file, "--gpus", "1", "--accelerator", "H100", "--prices", prices, "--json"
+    )
+    assert unknown.json["usd"] is None
+    assert "no price of the accelerator H100" in unknown.json["usd_reason"]
+
+
+@pytest.mark.parametrize(
+    ("model", "arguments", "code", "says"),
+    [
+        ("{name: w, path: x/y, tensor_parallel: 2}", [], 2, "needs GPUs and none are here"),
+        ("{name: w, path: x/y, options: {device: cuda}}", [], 2, "--gpus N --nodes N"),
+        ("{name: w, path: x/y}", ["--nodes", "2"], 2, "type that too"),
+        ("{name: w, path: x/y}", ["--gpus", "1", "--address", "a:1"], 2, "--address names one"),
+        (
+            "{name: w, path: x/y, tensor_parallel: 16}",
+            ["--gpus", "16", "--nodes", "2"],
+            5,
+            "16 GPU",
+        ),
+    ],
+)
+def test_one_line_says_what_to_type(
+    cli: Cli,
+    tiny_suite: Suite,
+    tmp_path: Path,
+    model: str,
+    arguments: list[str],
+    code: int,
+    says: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    told = cli("plan", job(tmp_path, tiny_suite, model), *arguments)
+    assert told.code == code
+    assert told.err.count("\n") == 1
+    assert says in told.err
+
+
+def test_weights_too_large_for_the_gpus(
+    cli: Cli, tiny_suite: Suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A GPU with 10 kB: the tiny checkpoint has more."""
+    from lens_ray.engine import rates
+
+    small = rates.Accelerator(1e12, 1e4)
+    monkeypatch.setitem(ACCELERATORS, "H100", small)
+    folder = make_tiny_checkpoint(str(tmp_path / "tiny"))
+    file = job(tmp_path, tiny_suite, f"{{name: tiny, path: '{folder}'}}")
+    told = cli("plan", file, "--gpus", "8", "--accelerator", "H100")
+    assert told.code == 2
+    assert "its weights take" in told.err
+    assert "write tensor_parallel: " in told.err
+
+
+def test_only_some_models_and_the_nearest_name(cli: Cli, tiny_suite: Suite, tmp_path: Path) -> None:
+    file = job(tmp_path, tiny_suite, TALKER, "{name: other, backend: fake}")
+    told = cli("run", file, "--only", "tolker")
+    assert told.code == 2
+    assert told.err == "lens-ray: job planned has no model 'tolker'; did you mean 'talker'?\n"
