@@ -18,7 +18,7 @@ from lens_ray.store import Store
 from tests.chaos.harness import descendants
 
 pytestmark = [pytest.mark.vllm, pytest.mark.timeout(600)]
-JOB = Path("jobs/sweep_minivlm.yaml")
+JOB = Path(__file__).parents[2] / "jobs" / "sweep_minivlm.yaml"
 LIMIT = 120
 
 
