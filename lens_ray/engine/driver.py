@@ -23,6 +23,7 @@ from ray.exceptions import (
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from lens_ray.engine.coordinator import Coordinator
+from lens_ray.engine.groups import inside, make_group, remove_group
 from lens_ray.engine.messages import Directive, Observed, Orders, Outcome, Report, Wanted
 from lens_ray.engine.plan import EnginePlan
 from lens_ray.engine.progress import Progress
@@ -74,6 +75,7 @@ class _Running:
     model: int
     ended: str | None = None
     places: Places = ()
+    group: Any = None
 
 
 class Driver:
@@ -122,7 +124,7 @@ class Driver:
     def close(self) -> None:
         """End every actor."""
         for one in self.replicas.values():
-            _kill(one.actor)
+            _end(one)
         self.replicas.clear()
         _kill(self.coordinator)
 
@@ -142,23 +144,27 @@ class Driver:
     def _make_true(self, wanted: tuple[Wanted, ...]) -> None:
         numbers = {one.seat for one in wanted}
         for seat in [seat for seat in self.replicas if seat not in numbers]:
-            _kill(self.replicas.pop(seat).actor)
+            _end(self.replicas.pop(seat))
         for one in wanted:
             if one.seat not in self.replicas:
                 self.replicas[one.seat] = self._start(one)
 
     def _start(self, wanted: Wanted) -> _Running:
+        need = wanted.need
+        group = make_group(need, wanted.seat) if need.parts > 1 else None
         actor: Any = ray.remote(ReplicaActor)
         options = actor.options(
-            num_cpus=wanted.need.cpus,
-            num_gpus=wanted.need.gpus,
+            # The group holds what a replica in it takes, and what the workers take that it starts.
+            num_cpus=need.cpus if group is None else 0,
+            num_gpus=need.gpus if group is None else 0,
             max_restarts=0,
             max_task_retries=0,
             runtime_env=_runtime_env(self._plan.models[wanted.model].spec),
-            scheduling_strategy=_strategy(wanted.places),
+            scheduling_strategy=_strategy(wanted.places) if group is None else inside(group),
         )
         replica = options.remote(wanted.seat, wanted.model, self._plan, self.coordinator)
-        return _Running(replica, replica.run.remote(), wanted.model, places=wanted.places)
+        ended = replica.run.remote()
+        return _Running(replica, ended, wanted.model, places=wanted.places, group=group)
 
 
 def drive(
@@ -227,6 +233,12 @@ def _strategy(places: Places) -> Any:
     if len(places) != 1 or places[0].startswith("#"):
         return "DEFAULT"
     return NodeAffinitySchedulingStrategy(places[0], soft=True)
+
+
+def _end(one: _Running) -> None:
+    _kill(one.actor)
+    if one.group is not None:
+        remove_group(one.group)
 
 
 def _kill(actor: Any) -> None:

@@ -95,6 +95,7 @@ def identify_all(
             entry.identity = identify(spec, gpu=gpu)
             preflight(spec, entry.identity.facts, here=here)
             entry.need = need_of(spec, gpu=gpu, rooms=rooms)
+            entry.spec = _spanning(spec, entry.need)
             check_fits(spec, entry.need, rooms)
             check_weights(spec, entry.identity, entry.need, accelerator_of(rooms))
         except LensError as error:
@@ -105,6 +106,13 @@ def identify_all(
         assert first is not None
         raise type(first)(f"model {entries[0].spec.name}: {first}") from first
     return entries
+
+
+def _spanning(spec: ModelSpec, need: Need) -> ModelSpec:
+    """Told that its parts lie on several machines, where they do."""
+    if need.parts == 1 or spec.options.get("executor", "auto") != "auto":
+        return spec
+    return spec.model_copy(update={"options": {**spec.options, "executor": "ray"}})
 
 
 def planned(

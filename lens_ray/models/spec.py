@@ -94,6 +94,8 @@ class VllmOptions(Options):
         image_cache_gb: Cache of processed images, per process.
         renderer_workers: Threads that process images; None is one a reserved core.
         encoder_parallel: ``data`` gives each GPU whole images, ``weights`` splits the encoder.
+        executor: How the parts of a replica find each other: ``mp`` within a machine, ``ray`` over
+            several; ``auto`` takes what the place of the replica needs.
         batch_invariant: Kernels whose results do not depend on the batch (GPUs of compute
             capability 8.0 and more).
         check_swaps: Compare the checksums of all weights before and after a hot swap.
@@ -105,7 +107,7 @@ class VllmOptions(Options):
             "dtype", "device", "threads", "max_num_seqs", "max_model_len", "max_images",
             "block_size", "gpu_memory_utilization", "cpu_cache_gb", "enforce_eager",
             "prefix_caching", "image_cache_gb", "renderer_workers", "encoder_parallel",
-            "check_swaps", "trust_remote_code",
+            "executor", "check_swaps", "trust_remote_code",
         }
     )  # fmt: skip
 
@@ -124,6 +126,7 @@ class VllmOptions(Options):
     image_cache_gb: float = Field(default=1.0, ge=0, le=1024)
     renderer_workers: int | None = Field(default=None, ge=1, le=64)
     encoder_parallel: Literal["weights", "data"] = "weights"
+    executor: Literal["auto", "mp", "ray"] = "auto"
     batch_invariant: bool = False
     check_swaps: bool = True
     trust_remote_code: bool = False

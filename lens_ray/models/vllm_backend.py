@@ -314,8 +314,9 @@ def engine_arguments(
         # A checkpoint's own sampling defaults are no part of a request.
         "generation_config": "vllm",
     }
-    if spec.tensor_parallel > 1:
-        given["distributed_executor_backend"] = "mp"
+    if spec.tensor_parallel > 1 or options.executor != "auto":
+        executor = "mp" if options.executor == "auto" else options.executor
+        given["distributed_executor_backend"] = executor
     for name in ("max_num_seqs", "max_model_len", "block_size", "gpu_memory_utilization"):
         value = getattr(options, name)
         if value is not None:

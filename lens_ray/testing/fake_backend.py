@@ -73,7 +73,12 @@ class FakeBackend:
             parallel=options.parallel,
             can_load_weights=options.can_load_weights,
             paid=options.paid,
-            facts={"device": "none", "dtype": "none", "weights_digest": self._weight_version},
+            facts={
+                "device": "none",
+                "dtype": "none",
+                "visible_devices": os.environ.get("CUDA_VISIBLE_DEVICES", ""),
+                "weights_digest": self._weight_version,
+            },
         )
 
     async def generate(self, requests: Sequence[Request]) -> AsyncIterator[Completion]:

@@ -33,7 +33,10 @@ class Host:
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
         given = {**OPTIONS, **options} if backend == "vllm" else options
-        self.spec = ModelSpec(name="m", backend=backend, path=path, options=given)
+        parts = given.pop("tensor_parallel", 1)
+        self.spec = ModelSpec(
+            name="m", backend=backend, path=path, tensor_parallel=parts, options=given
+        )
         self.backend: Any = create_backend(self.spec, resolve(path))
         self.info: BackendInfo = self.run(self.backend.start())
 
