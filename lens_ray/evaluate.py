@@ -127,7 +127,7 @@ def evaluate(
     place = Store(store or spec.store, create=True)
     settings = settings or EngineSettings()
     with Cluster(address) as cluster:
-        entries = identify_all(spec.models, cluster.rooms(), here=cluster.here)
+        entries = identify_all(spec.models, samples, cluster.rooms(), here=cluster.here)
         place.put_suite(suite.info)
         for entry in entries:
             entry.open(place, suite, spec.name)

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from lens_ray.engine.placement import check_fits, need_of
-from lens_ray.engine.plan import ModelPlan, family_of, run_id_of
+from lens_ray.engine.plan import ModelPlan, family_of, generation_of, run_id_of
 from lens_ray.engine.planner import Need, Room
 from lens_ray.engine.rates import check_weights, expected_of
 from lens_ray.engine.rooms import accelerator_of
 from lens_ray.errors import LensError
 from lens_ray.models.identity import Identity, identify
-from lens_ray.models.preflight import preflight
+from lens_ray.models.preflight import check_context, preflight
+from lens_ray.models.protocol import Request
 from lens_ray.models.spec import ModelSpec
 from lens_ray.store import RunHeader, RunLog, Store
 from lens_ray.suites.sample import Sample
 from lens_ray.suites.suite import Suite
+from lens_ray.suites.templates import render
+
+#: Questions that are looked at before anything is started.
+_LONGEST = 8
 
 
 @dataclass(slots=True)
@@ -75,12 +81,17 @@ class Entry:
 
 
 def identify_all(
-    specs: Iterable[ModelSpec], rooms: Sequence[Room], *, here: bool = False
+    specs: Iterable[ModelSpec],
+    samples: Sequence[Sample],
+    rooms: Sequence[Room],
+    *,
+    here: bool = False,
 ) -> list[Entry]:
     """Find out who each model is; a mistake in one does not keep the others from being asked.
 
     Args:
         specs: As in the job.
+        samples: That they are asked.
         rooms: Machines of the cluster.
         here: Whether replicas run on this machine and in this environment.
 
@@ -94,6 +105,7 @@ def identify_all(
         try:
             entry.identity = identify(spec, gpu=gpu)
             preflight(spec, entry.identity.facts, here=here)
+            check_context(spec, entry.identity.facts, _longest(spec, samples))
             entry.need = need_of(spec, gpu=gpu, rooms=rooms)
             entry.spec = _spanning(spec, entry.need)
             check_fits(spec, entry.need, rooms)
@@ -106,6 +118,17 @@ def identify_all(
         assert first is not None
         raise type(first)(f"model {entries[0].spec.name}: {first}") from first
     return entries
+
+
+def _longest(spec: ModelSpec, samples: Sequence[Sample]) -> list[Request]:
+    """The questions with the longest texts."""
+    longest = heapq.nlargest(
+        _LONGEST, samples, key=lambda one: len(one.question) + sum(map(len, one.choices))
+    )
+    return [
+        Request(one.sample_id, render(one, spec.template), (), generation_of(spec, one))
+        for one in longest
+    ]
 
 
 def _spanning(spec: ModelSpec, need: Need) -> ModelSpec:

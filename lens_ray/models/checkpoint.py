@@ -59,6 +59,7 @@ class CheckpointFacts:
         shell: Digest of each file of the shell.
         remote_code: Whether it asks for Python code of its own.
         heads: Attention heads of its language model; None where ``config.json`` does not say.
+        context: Longest sequence of its language model, in tokens; None where it does not say.
     """
 
     folder: str
@@ -70,6 +71,7 @@ class CheckpointFacts:
     shell: Mapping[str, str]
     remote_code: bool = False
     heads: int | None = None
+    context: int | None = None
 
     @property
     def parameters(self) -> int:
@@ -105,7 +107,8 @@ def inspect_checkpoint(folder: str, *, trust_remote_code: bool = False) -> Check
         tensors=tensors,
         shell=shell,
         remote_code=remote_code,
-        heads=_heads(config),
+        heads=_of_language(config, "num_attention_heads"),
+        context=_of_language(config, "max_position_embeddings"),
     )
 
 
@@ -208,12 +211,13 @@ def _architecture(config: Mapping[str, Any]) -> str:
     return str(named[0]) if isinstance(named, list) and named else str(config["model_type"])
 
 
-def _heads(config: Mapping[str, Any]) -> int | None:
+def _of_language(config: Mapping[str, Any], key: str) -> int | None:
+    """A number in the part of the configuration that is the language model's."""
     for name in ("text_config", "llm_config", "language_config"):
         if isinstance(config.get(name), dict):
             config = config[name]
             break
-    found = config.get("num_attention_heads")
+    found = config.get(key)
     return found if isinstance(found, int) and found > 0 else None
 
 

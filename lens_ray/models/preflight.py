@@ -1,12 +1,15 @@
-"""What can be said against a model before anything is started for it: `preflight`."""
+"""What can be said against a model before anything is started for it."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.util import find_spec
+from pathlib import Path
 
 from lens_ray.errors import CheckpointError, EnvironmentFailure
 from lens_ray.models import backend_entry
 from lens_ray.models.checkpoint import CheckpointFacts
+from lens_ray.models.protocol import Request
 from lens_ray.models.spec import ModelSpec
 
 
@@ -39,3 +42,49 @@ def preflight(spec: ModelSpec, facts: CheckpointFacts | None, *, here: bool) -> 
             f"type pip install 'lens-ray[{needed}]', or name a Python that has it by runtime_env: "
             "{py_executable: ...}"
         )
+
+
+def check_context(
+    spec: ModelSpec, facts: CheckpointFacts | None, longest: Sequence[Request]
+) -> None:
+    """Refuse a model whose context the longest questions cannot fit, by their text alone.
+
+    What images add only the processor knows; a question that is too long with them fails alone.
+
+    Args:
+        spec: The model.
+        facts: Of its checkpoint; None where the backend needs none.
+        longest: Questions with the longest texts; their images are not looked at.
+
+    Raises:
+        CheckpointError: One does not fit.
+    """
+    if facts is None:
+        return
+    given = getattr(spec.parsed_options(), "max_model_len", None)
+    context = given or facts.context
+    tokenizer = Path(facts.folder, "tokenizer.json")
+    if context is None or not tokenizer.is_file():
+        return
+    # No token is shorter than a byte: most models are known to fit without their tokenizer.
+    doubtful = [
+        one
+        for one in longest
+        if len(one.text.encode("utf-8", "surrogatepass")) + one.generation.max_new_tokens > context
+    ]
+    if not doubtful:
+        return
+    from tokenizers import Tokenizer
+
+    read = Tokenizer.from_file(str(tokenizer))
+    for one in doubtful:
+        text = one.text.encode("utf-8", "replace").decode()
+        tokens = len(read.encode(text, add_special_tokens=False).ids)
+        if tokens + one.generation.max_new_tokens > context:
+            where = "max_model_len" if given else "the model's context"
+            raise CheckpointError(
+                f"{facts.folder}: sample {one.request_id} has {tokens} tokens of text and may get "
+                f"{one.generation.max_new_tokens} new ones, over {where} of {context}; write a "
+                "larger max_model_len, a smaller generation: {max_new_tokens: ...}, or abilities: "
+                "without it"
+            )
