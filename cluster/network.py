@@ -47,7 +47,10 @@ class Network:
         if not free:
             raise NetworkError("every subnet of 10.231 is used; end a cluster that is not needed")
         network = cls(name, secrets.choice(free))  # two that start at once take two
-        _ip("link", "add", name, "type", "bridge")
+        # Left to itself a bridge takes the smallest address of its cables, another one when a node
+        # goes, and the others do not find this machine for as long as they remember the old one.
+        own = ":".join(f"{byte:02x}" for byte in (0x02, *secrets.token_bytes(5)))
+        _ip("link", "add", name, "address", own, "type", "bridge")
         _ip("address", "add", f"{network.host}/24", "dev", name)
         _ip("link", "set", name, "up")
         return network

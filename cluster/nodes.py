@@ -251,7 +251,9 @@ class LocalCluster:
             return list(arguments)
         assert node.process is not None
         inside = processes.tree(node.process)[1]
-        return ["nsenter", f"--target={inside}", "--net", "--pid", "--mount", "--", *arguments]
+        here = f"--wdns={os.getcwd()}"  # to enter another mount namespace changes to its root
+        which = [f"--target={inside}", "--net", "--pid", "--mount"]
+        return ["nsenter", *which, here, "--", *arguments]
 
     def add(
         self,
