@@ -3,13 +3,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-BENCHES := $(filter-out %_vllm,$(patsubst jobs/benchmarks/%.py,%,$(wildcard jobs/benchmarks/bench_*.py)))
+BENCHES := $(filter-out %_vllm %_scaling %_lmms,$(patsubst jobs/benchmarks/%.py,%,$(wildcard jobs/benchmarks/bench_*.py)))
 VLLM := .venv-vllm
 VLLM_STAMP := $(VLLM)/.installed
 export OMP_NUM_THREADS := 1
 export RAY_USAGE_STATS_ENABLED := 0
 
-.PHONY: setup setup-vllm demo test test-chaos test-vllm test-browser test-slow soak bench bench-vllm lint format clean
+.PHONY: setup setup-vllm demo test test-chaos test-vllm test-gpu test-browser test-slow soak bench bench-vllm lint format clean
 
 setup: $(STAMP)
 
@@ -43,6 +43,9 @@ test-chaos: setup
 test-vllm: setup setup-vllm
 	$(VLLM)/bin/python -m pytest -q -m vllm tests/vllm
 	LENS_RAY_VLLM_PYTHON=$(CURDIR)/$(VLLM)/bin/python $(BIN)/python -m pytest -q -m vllm tests/sweep
+
+test-gpu: setup
+	$(BIN)/python -m pytest -q -m gpu tests/gpu
 
 test-browser: setup
 	command -v chromium >/dev/null || (apt-get update -q && apt-get install -y -q --no-install-recommends chromium)
