@@ -284,7 +284,7 @@ def job(store: Path | str, models: Sequence[Mapping[str, Any]], **more: Any) -> 
         "suite": "mini:quick",
         "store": str(store),
         "models": list(models),
-        "settings": {"run_ttl_s": 2.0, "flush_s": 0.5, "flush_rows": 32},
+        "settings": {"run_ttl_s": 2.0, "flush_s": 0.5, "flush_rows": 32, "flip_samples": 4},
         **more,
     }
 
