@@ -21,15 +21,16 @@ import pyarrow as pa
 
 from lens_ray.store import Store
 
-#: Answers that `fake_job` gives, all models together.
-SAMPLES = 240
+#: Questions to each model, and answers that `fake_job` gives.
+LIMIT = 120
+SAMPLES = 2 * LIMIT
 ROOT = Path(__file__).resolve().parents[2]
 KINDS = ("driver", "coordinator", "replica")
 #: How Ray names the processes of the actors.
 TITLES = {"coordinator": "ray::Coordinator", "replica": "ray::ReplicaActor"}
 #: Columns that tell one answer from another; when and by whom it was given may differ.
 ANSWER = ("run_id", "sample_id", "status", "text", "extracted", "score", "prompt_hash")
-_PATIENCE_S = 150.0
+_PATIENCE_S = 240.0
 _GONE_S = 5.0
 
 
@@ -157,27 +158,49 @@ def start_until_done(
     raise AssertionError(f"still not done after {len(starts)} starts: {starts[-1]}")
 
 
-def answers(store: str) -> pa.Table:
-    """Every row of a store, but for when and by whom it was given."""
-    table = Store(store).rows(columns=list(ANSWER))
+def answers(store: Store, runs: Sequence[str]) -> pa.Table:
+    """Every row of some runs, but for when and by whom it was given."""
+    table = store.rows(runs, columns=list(ANSWER))
     return table.sort_by([("run_id", "ascending"), ("sample_id", "ascending")])
 
 
-def scores(store: str) -> pa.Table:
-    table = Store(store).scores()
+def scores(store: Store, runs: Sequence[str]) -> pa.Table:
+    table = store.scores(runs)
     return table.sort_by([("run_id", "ascending"), ("ability", "ascending")])
 
 
-def assert_same(store: str, calm: str) -> None:
-    """Exactly one row a sample, the same answers and the same scores as the calm run."""
-    found, wanted = answers(store), answers(calm)
-    keys = list(zip(found["run_id"].to_pylist(), found["sample_id"].to_pylist(), strict=True))
-    assert len(keys) == len(set(keys))
-    assert found.equals(wanted)
-    assert scores(store).equals(scores(calm))
-    assert Store(store).check() == []
-    for log in [Store(store).run(header.run_id) for header in Store(store).runs()]:
-        assert log.refresh().complete
+def assert_same(
+    job: Mapping[str, Any], calm: str, poisoned: Mapping[str, str] | None = None
+) -> None:
+    """Exactly one row a sample, the same answers and the same scores as the calm run.
+
+    Args:
+        job: What was done.
+        calm: A store in which each of its models is, never disturbed.
+        poisoned: By model the sample that kills each engine: it and no other has no answer.
+    """
+    store, wanted = Store(str(job["store"])), Store(calm)
+    runs = {header.model: header.run_id for header in store.runs()}
+    assert runs.keys() == {model["name"] for model in job["models"]}
+    poisoned = poisoned or {}
+    bad = {(runs[model], sample) for model, sample in poisoned.items()}
+    whole = sorted(run for model, run in runs.items() if model not in poisoned)
+    assert answers(store, whole).equals(answers(wanted, whole))
+    assert scores(store, whole).equals(scores(wanted, whole))
+    found = answers(store, sorted(runs.values())).to_pylist()
+    expected = answers(wanted, sorted(runs.values())).to_pylist()
+    assert [key(row) for row in found] == [key(row) for row in expected]
+    assert len(found) == len({key(row) for row in found}) == LIMIT * len(runs)
+    assert {key(row) for row in found if row["status"] == "infra_error"} == bad
+    assert [r for r in found if key(r) not in bad] == [r for r in expected if key(r) not in bad]
+    assert store.check() == []
+    for model, run in runs.items():
+        assert store.run(run).refresh().complete == (model not in poisoned)
+
+
+def key(row: Mapping[str, Any]) -> tuple[str, str]:
+    """What a row is the only one of."""
+    return row["run_id"], row["sample_id"]
 
 
 def log_of(file: Path) -> Path:
@@ -265,16 +288,24 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
-def fake_job(store: Path | str, *, seed: int = 0, **options: Any) -> dict[str, Any]:
-    """Two fake models of one family on a part of ``mini:quick``; a few seconds of answers."""
-    script = {
-        "seed": seed, "latency_s": 0.3, "latency_sigma": 0.5, "batch": 2, "parallel": 4, **options
+def fake_model(number: int, **options: Any) -> dict[str, Any]:
+    """A model that takes its time; all of one family."""
+    script = {"latency_s": 0.3, "latency_sigma": 0.5, "batch": 2, "parallel": 4, **options}
+    return {
+        "name": f"m{number}", "backend": "fake", "path": f"p{number}", "replicas": 2,
+        "options": script,
     }  # fmt: skip
-    models = [
-        {"name": f"m{n}", "backend": "fake", "path": f"p{n}", "replicas": 2, "options": script}
-        for n in range(2)
-    ]
-    return job(store, models, limit=SAMPLES // 2)
+
+
+def tiny_model(path: Path) -> dict[str, Any]:
+    """A model that computes."""
+    options = {"batch_size": 1}
+    return {"name": "tiny", "path": str(path), "replicas": 1, "options": options}
+
+
+def fake_job(store: Path | str, **options: Any) -> dict[str, Any]:
+    """Two fake models of one family on a part of ``mini:quick``; a few seconds of answers."""
+    return job(store, [fake_model(number, **options) for number in range(2)])
 
 
 def job(store: Path | str, models: Sequence[Mapping[str, Any]], **more: Any) -> dict[str, Any]:
@@ -284,14 +315,16 @@ def job(store: Path | str, models: Sequence[Mapping[str, Any]], **more: Any) -> 
         "suite": "mini:quick",
         "store": str(store),
         "models": list(models),
+        "limit": LIMIT,
         "settings": {"run_ttl_s": 2.0, "flush_s": 0.5, "flush_rows": 32, "flip_samples": 4},
         **more,
     }
 
 
-def calm_run(job: Mapping[str, Any], folder: Path) -> str:
-    """The store of the same job, never disturbed."""
+def calm_run(folder: Path, tiny: Path) -> str:
+    """A store with every model of these tests, never disturbed; latency is no part of an answer."""
     store = str(folder / "calm")
-    done = start({**job, "store": store}, folder)
+    models = [fake_model(number, speed=100.0) for number in range(3)]
+    done = start(job(store, [*models, tiny_model(tiny)]), folder)
     assert done.code == 0, done.last
     return store

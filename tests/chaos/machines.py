@@ -34,8 +34,9 @@ STORE_FAULTS: Mapping[str, Sequence[Fault]] = {
     "store 412": [Fault("status", method="PUT", status=412, code="PreconditionFailed")],
     "store 500": [Fault("status", method="PUT", status=500, code="InternalError", landed=True)],
 }
-#: Shorter than Ray takes to declare a node dead (see ``tests.conftest``: three times 0.5 s, each
-#: with a second to answer).
+#: Ray declares a node dead that did not answer so often, asked every half second.
+_SILENCES = "6"
+#: Shorter than that.
 SHORT_CUT_S = 1.0
 SLOW_PERCENT = 5.0
 SLOW_S = 3.0
@@ -65,7 +66,7 @@ class Machines:
     """
 
     def __init__(self, cluster: LocalCluster, proxy: FaultProxy, moto: str) -> None:
-        from ray._raylet import GcsClient
+        from ray._raylet import GcsClient  # type: ignore[attr-defined]
 
         self.cluster = cluster
         self.proxy = proxy
@@ -89,8 +90,8 @@ class Machines:
         return f"s3://{name}/store"
 
     def add(self) -> str:
-        """One more worker, with room for one model that computes."""
-        name = self.cluster.add(cpus=1, environment=self._keys)
+        """One more worker, with room for one model that computes and some that do not."""
+        name = self.cluster.add(cpus=2, environment=self._keys)
         self.workers.append(name)
         return name
 
@@ -164,7 +165,8 @@ class Machines:
         """Ray is told that the node will be preempted."""
         from ray.core.generated import autoscaler_pb2
 
-        reason = autoscaler_pb2.DrainNodeReason.Value("DRAIN_NODE_REASON_PREEMPTION")
+        reasons: Any = autoscaler_pb2
+        reason = reasons.DrainNodeReason.Value("DRAIN_NODE_REASON_PREEMPTION")
         deadline = int((time.time() + _NOTICE_S) * 1000)
         taken, why = self._gcs.drain_node(self._facts(name)[0], reason, "spot", deadline)
         assert taken, why
@@ -225,9 +227,10 @@ def keys(proxy: FaultProxy) -> dict[str, str]:
 @contextmanager
 def machines(folder: Path, moto: str, workers: int) -> Iterator[Machines]:
     """A cluster with some workers, before a bucket's server of this machine."""
+    patience = {"RAY_health_check_failure_threshold": _SILENCES}
     with (
         FaultProxy(moto, host="0.0.0.0") as proxy,
-        LocalCluster.up(folder, nodes=0, environment=keys(proxy)) as cluster,
+        LocalCluster.up(folder, nodes=0, environment={**keys(proxy), **patience}) as cluster,
     ):
         made = Machines(cluster, proxy, moto)
         for _ in range(workers):

@@ -129,7 +129,7 @@ def test_it_is_not_waited_for_ever(tmp_path: Path) -> None:
             stage.dead.add("a")
             stage.rooms = ()
 
-    (outcome,), stage = play(plan, meddle)
+    (outcome,), _ = play(plan, meddle)
     assert (outcome.status, outcome.exit_code) == ("failed", EnvironmentFailure.exit_code)
     assert outcome.reason == "no machine of the cluster had room for it for 1 s"
     assert len(rows_of(plan)) == outcome.answered > 10
