@@ -140,7 +140,7 @@ def evaluate(
                 rooms = cluster.rooms()
                 models = planned(list(todo.values()), samples, rooms)
                 plan = _plan(suite, spec.abilities, limit, place, models, rooms, settings)
-                outcomes = _drive(plan, on_progress, hold.check)
+                outcomes = _drive(plan, on_progress, hold.check, cluster.rooms)
     reports = tuple(_report(entry, outcomes, place, suite, samples) for entry in entries)
     seconds = time.monotonic() - began
     return RunReport(spec.name, suite.name, suite.digest, place.url, reports, seconds)
@@ -173,11 +173,12 @@ def _drive(
     plan: EnginePlan,
     on_progress: Callable[[Progress], None] | None,
     check: Callable[[], None],
+    look: Callable[[], tuple[Room, ...]],
 ) -> dict[str, Outcome]:
     from lens_ray.engine.driver import drive  # imports ray
 
     with sigterm_interrupts():
-        outcomes = drive(plan, on_progress, check)
+        outcomes = drive(plan, on_progress, check, look)
     return {outcome.run_id: outcome for outcome in outcomes}
 
 

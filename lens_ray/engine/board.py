@@ -24,6 +24,7 @@ from lens_ray.engine.messages import (
 )
 from lens_ray.engine.plan import EnginePlan
 from lens_ray.engine.planner import Work
+from lens_ray.engine.rooms import Room, Space
 from lens_ray.engine.seats import Seated, Seating
 from lens_ray.errors import EnvironmentFailure
 
@@ -51,6 +52,8 @@ class Board:
         desks: One a model.
         seating: The replicas.
         notes: Lines for the log.
+        rooms: Machines on which a replica may start.
+        settled: Whether they were told since the start.
     """
 
     def __init__(
@@ -66,14 +69,40 @@ class Board:
         self.desks = tuple(desks)
         self.seating = Seating()
         self.notes: list[str] = []
+        self.rooms = tuple(room for room in plan.rooms if not room.draining)
+        self.settled = False
         self._plan = plan
         self._store = store
         self._by_run = {desk.plan.run_id: desk for desk in desks}
         self._awaited: set[int] = set()
         self._lease_from: float | None = None
         self._room_at = 0.0
+        self._going: frozenset[str] = frozenset()
+        self._homeless: dict[int, float] = {}
 
     # What the driver says.
+
+    def settle(self, rooms: Sequence[Room], now: float) -> None:
+        """Take in the machines that are there now, those included that are about to go."""
+        self.settled = True
+        self.rooms = tuple(room for room in rooms if not room.draining)
+        going = frozenset(room.node for room in rooms if room.draining)
+        for name in sorted(going - self._going):
+            self.notes.append(f"machine {name} is about to be taken away: its replicas leave it")
+        self._going = going
+        here = set(Space(self.rooms).names)
+        for seat in list(self.seating.seats.values()):
+            # It holds nothing; one that is ready and whose machine is gone is lost by its end.
+            if not seat.ready and not here.issuperset(seat.places):
+                del self.seating.seats[seat.number]
+                self._awaited.discard(seat.number)
+        for desk in self.desks:
+            number = desk.plan.number
+            if desk.closed or not planner.impossible(desk.plan.need, self.rooms):
+                self._homeless.pop(number, None)
+            elif number not in self._homeless:
+                self._homeless[number] = now
+                self.notes.append(f"{desk.plan.spec.name}: waits for a machine that has room")
 
     def observe(self, observed: Sequence[Observed], now: float) -> None:
         """Take in every replica that the driver sees."""
@@ -82,7 +111,7 @@ class Board:
         for one in observed:
             seat = self.seating.seats.get(one.seat)
             if seat is not None and one.ended is not None:
-                self._lose(seat, one.ended, now)
+                self._lose(seat, one.ended, now, machine=one.machine)
 
     def _meet_the_rest(self, observed: Sequence[Observed], now: float) -> None:
         """After a restart of the coordinator: count who is there, and let them speak first."""
@@ -123,7 +152,8 @@ class Board:
 
     def grow(self, now: float) -> None:
         """Order the replicas that are worth their start; send away who stands in their way."""
-        works, rooms, costs = self.works(), self._plan.rooms, self.seating.costs()
+        self._leave_and_give_up(now)
+        works, rooms, costs = self.works(), self.rooms, self.seating.costs()
         while True:
             start = planner.next_start(self.seating.planned(), works, rooms, costs)
             if start is None:
@@ -136,6 +166,18 @@ class Board:
             self._room_at = now + _ROOM_S
             for number in planner.leavers(self.seating.planned(), works, rooms, costs):
                 self.seating.seats[number].leaving = True
+
+    def _leave_and_give_up(self, now: float) -> None:
+        for seat in self.seating.seats.values():
+            if not self._going.isdisjoint(seat.places):
+                seat.leaving = True
+        for number, since in list(self._homeless.items()):
+            limit, desk = self._plan.settings.start_timeout_s, self.desks[number]
+            if now - since > limit:
+                del self._homeless[number]
+                if not desk.closed and not desk.finished:
+                    why = f"no machine of the cluster had room for it for {limit:.0f} s"
+                    desk.give_up(why, EnvironmentFailure.exit_code)
 
     # What a replica says.
 
@@ -184,6 +226,9 @@ class Board:
             return Directive(introduce=True)
         desk = self.desks[seat.model]
         drop = within(desk.ledger.drops(number))
+        if not seat.hastened and not self._going.isdisjoint(seat.places):
+            seat.leaving = seat.hastened = True
+            return Directive(leave=True, drop=drop)
         if desk.closed:
             desk.ledger.give_back(number)
         elif want > 0 and leasing and not seat.leaving and self._all_met(now):
@@ -209,14 +254,15 @@ class Board:
         """What a replica does that holds nothing and whose model has nothing waiting."""
         if just_now and desk.ledger.finished and self._waits_for(seat.model):
             return Directive(wait_s=_IDLE_S)  # who ends last is the slowest: others check
-        if not desk.closed and desk.ledger.finished and not self._checking(seat.model):
+        free = not seat.hastened and not self._checking(seat.model)
+        if not desk.closed and desk.ledger.finished and free:
             ids = desk.check.begin()
             if ids:
                 seat.checking = True
                 return Directive(check=ids)
         seats, works, costs = self.seating.planned(), self.works(), self.seating.costs()
         me = next(one for one in seats if one.number == seat.number)
-        rooms = self._plan.rooms
+        rooms = self.rooms
         model = planner.next_model(me, seats, works, rooms, costs)
         if model is not None:
             seat.model, seat.loading, seat.since = model, True, now
@@ -251,7 +297,7 @@ class Board:
         seat.looked = now
         seats, works, costs = self.seating.planned(), self.works(), self.seating.costs()
         me = next(one for one in seats if one.number == seat.number)
-        model = planner.likely_next(me, seats, works, self._plan.rooms, costs)
+        model = planner.likely_next(me, seats, works, self.rooms, costs)
         if model is None or model == seat.ahead or not self.desks[model].plan.remote:
             return None
         seat.ahead = model
@@ -305,6 +351,8 @@ class Board:
             how, pace.swap_s = "swap", now - seat.since
         seat.info, seat.model, seat.family = hello.info, hello.model, desk.family
         seat.loading = seat.checking = False
+        if hello.node and desk.plan.need.parts == 1:  # Ray may have chosen another one
+            seat.places = (hello.node,)
         desk.start_deaths = 0
         self._awaited.discard(seat.number)
         if not desk.closed:
@@ -332,12 +380,15 @@ class Board:
         else:
             desk.give_up(trouble.line, trouble.exit_code)
 
-    def _lose(self, seat: Seated, cause: str, now: float) -> None:
+    def _lose(self, seat: Seated, cause: str, now: float, *, machine: bool = False) -> None:
         desk = self.desks[seat.model]
         del self.seating.seats[seat.number]
         self._awaited.discard(seat.number)
         self.notes.append(f"{desk.plan.spec.name}: replica {seat.number} is lost: {cause}")
         if desk.closed:
+            return
+        if machine:  # neither a sample nor the model has anything to do with that
+            desk.ledger.interrupted(seat.number)
             return
         for row in desk.lose(seat.number, cause, now):
             self._store(desk.plan.run_id, row)

@@ -7,6 +7,7 @@ import math
 import os
 import socket
 import sys
+from collections.abc import Container
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -67,7 +68,7 @@ class Cluster:
         return self._address is None and (self._ours or not _connected())
 
     def rooms(self) -> tuple[Room, ...]:
-        """What each machine has; a local Ray need not be started to know.
+        """What each machine that is alive has; a local Ray need not be started to know.
 
         Raises:
             ClusterError: The cluster cannot be reached.
@@ -81,7 +82,8 @@ class Cluster:
         # Of a submitted job, what Ray has set aside for this driver is no room for a replica.
         driver_cpus = float(os.environ.get(DRIVER_CPUS_VARIABLE, 0.0))
         here = ray.get_runtime_context().get_node_id() if driver_cpus else None
-        rooms = [_room(node) for node in nodes() if node["Alive"]]
+        going = _draining()
+        rooms = [_room(node, going) for node in nodes() if node["Alive"]]
         return tuple(
             replace(room, cpus=room.cpus - driver_cpus) if here and room.node == here else room
             for room in rooms
@@ -140,10 +142,19 @@ class Cluster:
         self._ready = False
 
 
-def _room(node: Any) -> Room:
-    has = node["Resources"]
+def _room(node: Any, draining: Container[str]) -> Room:
+    has, name = node["Resources"], node["NodeID"]
     kinds = [key.removeprefix(_ACCELERATOR) for key in has if key.startswith(_ACCELERATOR)]
-    return Room(has.get("CPU", 0.0), has.get("GPU", 0.0), node["NodeID"], "".join(kinds[:1]))
+    kind = "".join(kinds[:1])
+    return Room(has.get("CPU", 0.0), has.get("GPU", 0.0), name, kind, name in draining)
+
+
+def _draining() -> Container[str]:
+    """Nodes for which there is a notice of preemption; `ray.nodes` does not tell."""
+    from ray._private import state
+
+    names: Container[str] = state.state.get_draining_nodes()
+    return names
 
 
 def _connected() -> bool:

@@ -21,6 +21,7 @@ from lens_ray.engine.messages import Directive, Observed, Orders, Outcome, Repor
 from lens_ray.engine.opening import open_suite
 from lens_ray.engine.plan import EnginePlan
 from lens_ray.engine.progress import Progress
+from lens_ray.engine.rooms import Room
 from lens_ray.engine.sink import Sink
 from lens_ray.store import Store
 from lens_ray.suites.suite import Suite
@@ -45,11 +46,20 @@ class Coordinator:
         self._news = asyncio.Event()
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="coordinator")
 
-    async def poll(self, observed: tuple[Observed, ...]) -> Orders:
-        """Take in all that the driver sees, and say all that it is to make true."""
+    async def poll(
+        self, observed: tuple[Observed, ...], rooms: tuple[Room, ...] | None = None
+    ) -> Orders:
+        """Take in all that the driver sees, and say all that it is to make true.
+
+        Args:
+            observed: Every replica.
+            rooms: Every machine; None where nothing has changed.
+        """
         opened = await self._opened()
         board = opened.board
         now = self._clock()
+        if rooms is not None:
+            board.settle(rooms, now)
         board.observe(observed, now)
         board.kill_silent(now)
         board.grow(now)
@@ -64,7 +74,8 @@ class Coordinator:
         outcomes = None
         if self._over:
             outcomes = tuple(self._outcomes[model.number] for model in self._plan.models)
-        return Orders(board.seating.wanted(), self._progress(board), notes, outcomes)
+        wanted, known = board.seating.wanted(), board.settled
+        return Orders(wanted, self._progress(board), notes, outcomes, known)
 
     async def pull(self, report: Report) -> Directive:
         """Take in what a replica brings, and say what it is to do."""

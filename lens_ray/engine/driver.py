@@ -6,6 +6,7 @@ driver.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable
@@ -15,6 +16,8 @@ from typing import Any
 
 import ray
 from ray.exceptions import (
+    ActorUnavailableError,
+    ActorUnschedulableError,
     GetTimeoutError,
     RayActorError,
     RayError,
@@ -28,7 +31,7 @@ from lens_ray.engine.messages import Directive, Observed, Orders, Outcome, Repor
 from lens_ray.engine.plan import EnginePlan
 from lens_ray.engine.progress import Progress
 from lens_ray.engine.replica import CoordinatorAway, Replica
-from lens_ray.engine.rooms import Places
+from lens_ray.engine.rooms import Places, Room
 from lens_ray.errors import ClusterError
 from lens_ray.models.spec import ModelSpec
 
@@ -37,6 +40,10 @@ log = logging.getLogger("lens_ray.engine")
 _AWAY_S = 0.2
 _STOP_S = 15.0
 _CAUSE = 300
+#: How often the driver looks at the machines of the cluster.
+_LOOK_S = 2.0
+#: What Ray says of an actor that died with its node.
+_NODE_DIED = "its node has died"
 
 
 class ReplicaActor:
@@ -49,16 +56,18 @@ class ReplicaActor:
         async def pull(report: Report) -> Directive:
             return await _pull(coordinator, report, outage_s)
 
-        self._replica = Replica(seat, model, plan, pull)
+        node = ray.get_runtime_context().get_node_id()
+        self._replica = Replica(seat, model, plan, pull, node)
+        self._work: asyncio.Future[None] | None = None
 
     async def run(self) -> None:
-        """As `Replica.run`."""
-        await self._replica.run()
+        """As `Replica.run`; called again, it waits for the same end."""
+        if self._work is None:
+            self._work = asyncio.ensure_future(self._replica.run())
+        await asyncio.shield(self._work)
 
 
 async def _pull(coordinator: Any, report: Report, outage_s: float) -> Directive:
-    import asyncio
-
     try:
         directive: Directive = await asyncio.wait_for(coordinator.pull.remote(report), outage_s)
     except RayTaskError:
@@ -76,15 +85,25 @@ class _Running:
     ended: str | None = None
     places: Places = ()
     group: Any = None
+    machine: bool = False
 
 
 class Driver:
     """The actors of one job."""
 
-    def __init__(self, plan: EnginePlan) -> None:
-        """Start the coordinator, beside the driver: the store may be a folder of this machine."""
+    def __init__(self, plan: EnginePlan, look: Callable[[], tuple[Room, ...]]) -> None:
+        """Start the coordinator, beside the driver: the store may be a folder of this machine.
+
+        Args:
+            plan: The job.
+            look: Says which machines there are now.
+        """
         self._plan = plan
-        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
+        self._look = look
+        self._looked = 0.0
+        self._rooms = plan.rooms
+        self._told: tuple[Room, ...] | None = None
+        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         actor: Any = ray.remote(Coordinator)
         options = actor.options(
             num_cpus=0, max_restarts=-1, max_task_retries=0, scheduling_strategy=here
@@ -100,17 +119,20 @@ class Driver:
         """
         self._watch()
         observed = tuple(
-            Observed(seat, one.model, one.ended, one.places) for seat, one in self.replicas.items()
+            Observed(seat, one.model, one.ended, one.places, one.machine)
+            for seat, one in self.replicas.items()
         )
+        news = None if self._told == self._rooms else self._rooms
         try:
             orders: Orders = ray.get(
-                self.coordinator.poll.remote(observed), timeout=self._plan.settings.outage_s
+                self.coordinator.poll.remote(observed, news), timeout=self._plan.settings.outage_s
             )
         except RayTaskError as error:
             raise error.cause from None
         except (RayActorError, GetTimeoutError) as error:
             log.info("the coordinator is away: %s", one_line(error))
             return None
+        self._told = self._rooms if orders.knows_rooms else None
         for note in orders.notes:
             log.warning("%s", note)
         self._make_true(orders.wanted)
@@ -129,17 +151,28 @@ class Driver:
         _kill(self.coordinator)
 
     def _watch(self) -> None:
-        """Note which replicas have ended, and how."""
+        """Note which replicas have ended and how, and which machines there are."""
+        lost = self._ended()
+        if lost or time.monotonic() - self._looked > _LOOK_S:
+            self._rooms, self._looked = self._look(), time.monotonic()
+
+    def _ended(self) -> bool:
+        """Note which replicas have ended; whether one did with its machine."""
         refs = {one.ended_ref: one for one in self.replicas.values() if one.ended is None}
         if not refs:
-            return
+            return False
         ready, _ = ray.wait(list(refs), num_returns=len(refs), timeout=0)
         for ref in ready:
+            one = refs[ref]
             try:
                 ray.get(ref)
-                refs[ref].ended = "it ended"
+                one.ended = "it ended"
+            except ActorUnavailableError:
+                # Out of reach. It may come back, or its machine is dead and Ray does not know yet.
+                one.ended_ref = one.actor.run.remote()
             except RayError as error:
-                refs[ref].ended = one_line(error)
+                one.ended, one.machine = one_line(error), _died_with_its_machine(error)
+        return any(refs[ref].machine for ref in ready)
 
     def _make_true(self, wanted: tuple[Wanted, ...]) -> None:
         numbers = {one.seat for one in wanted}
@@ -171,6 +204,7 @@ def drive(
     plan: EnginePlan,
     on_progress: Callable[[Progress], None] | None,
     check: Callable[[], None],
+    look: Callable[[], tuple[Room, ...]],
 ) -> tuple[Outcome, ...]:
     """Bring every run of a plan to its end.
 
@@ -178,6 +212,7 @@ def drive(
         plan: The job.
         on_progress: Called a few times a second.
         check: Raises where the driver is to end.
+        look: Says which machines there are now.
 
     Returns:
         One outcome a model, in the plan's order.
@@ -187,7 +222,7 @@ def drive(
         LensError: The store fails, or what `check` raises.
     """
     began = time.monotonic()
-    driver = Driver(plan)
+    driver = Driver(plan, look)
     away_since: float | None = None
     try:
         while True:
@@ -223,16 +258,28 @@ def one_line(error: BaseException) -> str:
     """What a Ray error says, in one line; of a process that died, how it ended."""
     cause = error.cause if isinstance(error, RayTaskError) else error
     text = " ".join(str(cause).split())
-    if isinstance(cause, RayActorError):
+    if _died_with_its_machine(cause):
+        text = "its machine is gone"
+    elif isinstance(cause, RayActorError):
         text = text.rpartition("Worker exit detail: ")[2].partition(" Some common causes")[0]
     return f"{type(cause).__name__}: {text[:_CAUSE]}"
 
 
+def _died_with_its_machine(error: BaseException) -> bool:
+    if isinstance(error, ActorUnschedulableError):  # it was gone before the actor could start
+        return True
+    return isinstance(error, RayActorError) and (error.preempted or _NODE_DIED in str(error))
+
+
 def _strategy(places: Places) -> Any:
-    """The machine that the planner has chosen; any other where that one is gone."""
+    """The machine that the planner has chosen; where it is gone, the planner chooses again.
+
+    ``soft=True`` is no preference in Ray 2.60: of six actors on three idle nodes three were
+    started elsewhere.
+    """
     if len(places) != 1 or places[0].startswith("#"):
         return "DEFAULT"
-    return NodeAffinitySchedulingStrategy(places[0], soft=True)
+    return NodeAffinitySchedulingStrategy(places[0], soft=False)
 
 
 def _end(one: _Running) -> None:

@@ -89,6 +89,11 @@ class Feeder:
         asked = [name for name in self._attempts if name not in queued]
         return (*asked, *ready, *self._queue)
 
+    @property
+    def queued(self) -> tuple[str, ...]:
+        """Of `held`, what is not begun."""
+        return tuple(self._queue)
+
     def keep_what_fits(self) -> tuple[str, ...]:
         """What of `held` a message can name; of the rest, what is not begun is forgotten."""
         held = self.held

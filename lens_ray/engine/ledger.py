@@ -6,6 +6,7 @@ The life of a sample::
       ^                  ├──fail, at the cap────────────> ended, infra_error
       ├──────fail────────┤
       ├──give back───────┤
+      ├──its machine died┤
                          └──its replica is lost──> suspect ──leased alone──> in flight, alone
                                                     ^                            │
                                                     ├──fail, give back───────────┤
@@ -13,7 +14,8 @@ The life of a sample::
                            ended, infra_error <──────lost twice while alone──────┘
 
 A replica that dies may have been killed by any sample it held, so all of them become suspects and
-are tried one at a time. A sample that no replica is needed for any more is dropped from it.
+are tried one at a time; one that dies with its machine was killed by none. A sample that no replica
+is needed for any more is dropped from it.
 """
 
 from __future__ import annotations
@@ -292,6 +294,13 @@ class Ledger:
             elif not item.holders:
                 self._requeue(sample_id)
         return ended
+
+    def interrupted(self, replica: int) -> None:
+        """A replica has died with its machine: that was an attempt, and nothing is suspect."""
+        for sample_id in self._taken_from(replica):
+            self._items[sample_id].losses += 1
+            if not self._items[sample_id].holders:
+                self._requeue(sample_id)
 
     def expired(self, now: float) -> list[int]:
         """Replicas that hold a lease of which nothing was heard for too long; they are to die."""

@@ -40,6 +40,7 @@ class Hello:
             missing is handed out again, which costs work and nothing else.
         first: Whether it has just started.
         note: A line for the log.
+        node: Ray's id of the machine that it is on; empty where there is no Ray.
     """
 
     model: int
@@ -47,6 +48,7 @@ class Hello:
     held: tuple[str, ...] = ()
     first: bool = False
     note: str | None = None
+    node: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,8 @@ class Directive:
         load: Number of the model to take by a swap.
         prefetch: Number of a model whose checkpoint is to be brought to the replica's node.
         introduce: Say `Hello` with the next call.
+        leave: Give back what is not begun, and say `Hello` with the rest: the machine is about to
+            be taken away.
         stop: End.
         wait_s: Where there is nothing to do: when to call again.
     """
@@ -115,6 +119,7 @@ class Directive:
     load: int | None = None
     prefetch: int | None = None
     introduce: bool = False
+    leave: bool = False
     stop: bool = False
     wait_s: float = 0.0
 
@@ -128,12 +133,14 @@ class Observed:
         model: The model that it was started for.
         ended: How it ended, in one line, or None.
         places: Where it was wanted.
+        machine: Whether it ended because its machine did, which is nothing that it did itself.
     """
 
     seat: int
     model: int
     ended: str | None = None
     places: Places = ()
+    machine: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,12 +194,14 @@ class Orders:
         progress: For the user.
         notes: Lines for the log that are new.
         outcomes: One a run, once all have ended.
+        knows_rooms: Whether the coordinator was told of the machines since it started.
     """
 
     wanted: tuple[Wanted, ...]
     progress: Progress
     notes: tuple[str, ...] = ()
     outcomes: tuple[Outcome, ...] | None = field(default=None)
+    knows_rooms: bool = False
 
 
 def row_bytes(row: Row) -> int:

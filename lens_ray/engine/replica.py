@@ -48,7 +48,7 @@ class CoordinatorAway(Exception):
 class Replica:
     """Hosts one model after the other. A plain class; the driver makes it an actor."""
 
-    def __init__(self, seat: int, model: int, plan: EnginePlan, pull: Pull) -> None:
+    def __init__(self, seat: int, model: int, plan: EnginePlan, pull: Pull, node: str = "") -> None:
         """Remember what to do; `run` does it.
 
         Args:
@@ -56,11 +56,13 @@ class Replica:
             model: Number of the first model to host.
             plan: The job.
             pull: Calls the coordinator; raises `CoordinatorAway`.
+            node: Ray's id of the machine that it is on.
         """
         self._seat = seat
         self._plan = plan
         self._model = plan.models[model]
         self._pull = pull
+        self._node = node
         self._hello: Hello | None = None
         self._images: Images | None = None
         self._prefetch = Prefetch()
@@ -92,7 +94,7 @@ class Replica:
             ):
                 note = "its own weights, loaded again, change its answers; cold starts from here on"
                 info = replace(info, can_load_weights=False)
-            self._hello = Hello(self._model.number, info, first=True, note=note)
+            self._hello = Hello(self._model.number, info, first=True, note=note, node=self._node)
             while (number := await self._work(backend, info, suite)) is not None:
                 self._model = self._plan.models[number]
                 try:
@@ -102,7 +104,7 @@ class Replica:
                     await self._exchange(self._trouble(error, swap=True))
                     return
                 release_others(Path(weights))
-                self._hello = Hello(number, info)
+                self._hello = Hello(number, info, node=self._node)
         finally:
             self._reader.shutdown(wait=False, cancel_futures=True)
             self._prefetch.close()
@@ -145,8 +147,10 @@ class Replica:
                 feeder.drop(directive.drop)
                 if directive.prefetch is not None:
                     self._prefetch.begin(self._plan.models[directive.prefetch])
-                if directive.introduce:
-                    self._hello = Hello(self._model.number, info, feeder.keep_what_fits())
+                if directive.leave:
+                    feeder.drop(feeder.queued)
+                if directive.introduce or directive.leave:
+                    self._hello = self._who(feeder)
                 elif directive.check:
                     texts = await feeder.alone(directive.check)
                     checked = {name: mark_of(text) for name, text in texts.items()}
@@ -195,8 +199,11 @@ class Replica:
                     raise ClusterError(f"the coordinator does not answer: {away}") from away
             await asyncio.sleep(_RETRY_S)
             if feeder is not None and report.hello is None:
-                hello = Hello(self._model.number, feeder.info, feeder.keep_what_fits())
-                report = replace(report, hello=hello)
+                report = replace(report, hello=self._who(feeder))
+
+    def _who(self, feeder: Feeder) -> Hello:
+        held = feeder.keep_what_fits()
+        return Hello(self._model.number, feeder.info, held, node=self._node)
 
     def _trouble(self, error: LensError, *, swap: bool = False) -> Report:
         line = " ".join(str(error).split())[:_LINE]

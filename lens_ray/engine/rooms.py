@@ -36,12 +36,14 @@ class Room:
         gpus: Its GPUs.
         node: Ray's id of it; empty where Ray is not started.
         accelerator: What its GPUs are, as Ray names them; empty where that is not known.
+        draining: Whether it is about to be taken away: nothing may start there any more.
     """
 
     cpus: float
     gpus: float = 0.0
     node: str = ""
     accelerator: str = ""
+    draining: bool = False
 
 
 def accelerator_of(rooms: Sequence[Room]) -> str:

@@ -30,6 +30,7 @@ class Seated:
         steady: Whether answers came since it had no work: its window is full.
         places: Machine of each part, as it was planned; empty where that is not known.
         leaving: Whether it is to end with what it holds.
+        hastened: Whether it was told to give back what it has not begun.
     """
 
     number: int
@@ -47,6 +48,7 @@ class Seated:
     steady: bool = False
     places: Places = ()
     leaving: bool = False
+    hastened: bool = False
 
     @property
     def ready(self) -> bool:

@@ -8,7 +8,7 @@ A double of S3 never fails by itself. Put this before one, or before a real endp
         proxy.add(Fault("status", status=503, code="SlowDown", times=3))
         proxy.add(Fault("lost_answer", method="PUT", path=r"manifests/"))
 
-It listens on loopback only and passes signed requests on as they came.
+It listens on loopback, unless told otherwise, and passes signed requests on as they came.
 """
 
 from __future__ import annotations
@@ -91,13 +91,14 @@ class _Answer:
 
 
 class FaultProxy:
-    """An HTTP proxy on a free loopback port; a context manager."""
+    """An HTTP proxy on a free port; a context manager."""
 
-    def __init__(self, upstream: str) -> None:
+    def __init__(self, upstream: str, host: str = "127.0.0.1") -> None:
         """Name the endpoint.
 
         Args:
             upstream: Its URL, ``http`` or ``https``, without a path.
+            host: Address to listen on; ``0.0.0.0`` where other machines are to reach it.
 
         Raises:
             ValueError: It is no such URL.
@@ -110,7 +111,7 @@ class FaultProxy:
         self._faults: list[tuple[Fault, int]] = []
         self._seen: list[Seen] = []
         self._closing = threading.Event()
-        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._server = _Server((host, 0), _Handler)
         self._server.proxy = self
         self._thread = threading.Thread(
             target=self._server.serve_forever,
@@ -128,8 +129,13 @@ class FaultProxy:
 
     @property
     def url(self) -> str:
-        """What to give as the endpoint."""
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        """What to give as the endpoint, on this machine."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return int(self._server.server_address[1])
 
     @property
     def seen(self) -> tuple[Seen, ...]:

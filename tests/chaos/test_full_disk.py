@@ -11,8 +11,7 @@ import pytest
 
 from lens_ray.suites.mini import build_mini
 from lens_ray.suites.suite import load_suite, write_suite
-from lens_ray.testing.tiny_checkpoint import make_tiny_checkpoint
-from tests.chaos.harness import assert_same, calm_run, fake_job, start
+from tests.chaos.harness import assert_same, fake_job, start
 from tests.disks import TinyDisk
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
@@ -27,25 +26,27 @@ def fill_up(disk: Path) -> None:
 
 
 def test_a_full_cache_loses_nothing(
-    tmp_path: Path, tiny_disk: TinyDisk, bucket_url: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    tiny_disk: TinyDisk,
+    bucket_url: str,
+    calm: str,
+    tiny: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     quick = load_suite("mini:quick")
     samples, images = build_mini("quick")
     url = f"{bucket_url}/quick"
     made = write_suite("mini:quick", samples, images, url, licence="Apache-2.0", revision="mini-1")
     assert made.digest == quick.digest
-    calm = calm_run(fake_job(tmp_path / "unused", speed=100.0), tmp_path)
-
     disk = tiny_disk(tmp_path / "full", 4)
     fill_up(disk)
     monkeypatch.setenv("LENS_RAY_HOME", str(disk))
     store = tmp_path / "store"
     done = start({**fake_job(store, speed=100.0), "suite": url}, tmp_path)
     assert done.code == 0, done.last
-    assert_same(str(store), calm)
+    assert_same(fake_job(store), calm)
     assert not list(disk.glob("suite-copies/*"))
 
-    tiny = Path(make_tiny_checkpoint(tmp_path / "tiny"))
     files, root = fsspec.core.url_to_fs(f"{bucket_url}/tiny")
     for path in tiny.iterdir():
         files.pipe_file(f"{root}/{path.name}", path.read_bytes())

@@ -81,6 +81,11 @@ class Stage:
         most: Replicas that were there at once, at most.
         reports: What replicas said so far.
         answered: Rows that replicas brought so far.
+        rooms: Machines, where they are not those of the plan.
+        places: Machine of each replica that was started, by number.
+        ended: How those ended that did.
+        dead: Machines that died.
+        alone: Samples that were handed out alone.
     """
 
     def __init__(self, plan: EnginePlan, meddle: Callable[[Stage], None] | None = None) -> None:
@@ -93,6 +98,11 @@ class Stage:
         self.replicas: dict[int, asyncio.Task[None]] = {}
         self.most = 0
         self.reports: list[Report] = []
+        self.rooms: tuple[Room, ...] | None = None
+        self.places: dict[int, str] = {}
+        self.ended: dict[int, str] = {}
+        self.dead: set[str] = set()
+        self.alone: list[str] = []
 
     async def pull(self, report: Report) -> Directive:
         """What a replica's call does."""
@@ -102,25 +112,37 @@ class Stage:
         self.answered += len(report.rows)
         if self._meddle is not None:
             self._meddle(self)
-        return await self.coordinator.pull(report)
+        directive = await self.coordinator.pull(report)
+        if directive.alone:
+            self.alone += [name for name, _ in directive.samples]
+        return directive
 
     async def step(self) -> Orders:
         """One exchange of the driver."""
+        for number, task in self.replicas.items():
+            if self.places[number] in self.dead and not task.done():
+                await self.kill(number)
+            if (how := _ended(task)) is not None:
+                self.ended[number] = how
         observed = tuple(
-            Observed(number, self.started[number], _ended(task))
-            for number, task in self.replicas.items()
-        )
+            Observed(
+                number, self.started[number], self.ended.get(number),
+                machine=self.places[number] in self.dead,
+            )
+            for number in self.replicas
+        )  # fmt: skip
         assert self.coordinator is not None
-        orders = await self.coordinator.poll(observed)
+        orders = await self.coordinator.poll(observed, self.rooms)
         self.notes += orders.notes
-        wanted = {one.seat: one.model for one in orders.wanted}
+        wanted = {one.seat: (one.model, "".join(one.places[:1])) for one in orders.wanted}
         for number in [number for number in self.replicas if number not in wanted]:
             await self.kill(number, forget=True)
-        for number, model in wanted.items():
+        for number, (model, node) in wanted.items():
             if number not in self.replicas:
-                replica = Replica(number, model, self.plan, self.pull)
+                replica = Replica(number, model, self.plan, self.pull, node.partition("#")[0])
                 self.replicas[number] = asyncio.create_task(replica.run())
                 self.started[number] = model
+                self.places[number] = node
         self.most = max(self.most, len(self.replicas))
         return orders
 

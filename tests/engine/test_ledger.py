@@ -155,6 +155,29 @@ def test_give_back_is_no_attempt() -> None:
     assert lease.samples == (("a", 1),)
 
 
+def test_a_machine_that_dies_is_an_attempt_and_no_suspicion() -> None:
+    book = ledger("a", "b")
+    book.lease(1, 2, 0.0)
+    book.interrupted(1)
+    lease = book.lease(2, 2, 0.0)
+    assert lease is not None
+    assert not lease.alone
+    assert lease.samples == (("a", 2), ("b", 2))
+
+
+def test_a_suspect_stays_one_when_its_machine_dies() -> None:
+    book = ledger("a")
+    book.lease(1, 1, 0.0)
+    book.lost(1, "killed")
+    for replica, attempt in ((2, 2), (3, 3), (4, 4)):  # however many machines die
+        lease = book.lease(replica, 1, 0.0)
+        assert lease is not None
+        assert lease.alone
+        assert lease.samples == (("a", attempt),)
+        book.interrupted(replica)
+    assert not book.finished
+
+
 class LedgerMachine(RuleBasedStateMachine):
     """Replicas that lease, answer, fail, die, hang and come back, in any order."""
 
@@ -268,6 +291,14 @@ class LedgerMachine(RuleBasedStateMachine):
     def leave(self, data: st.DataObject) -> None:
         replica = data.draw(st.sampled_from(sorted(self.live)))
         self.book.give_back(replica)
+        del self.live[replica]
+        self.alone.pop(replica, None)
+
+    @precondition(lambda self: self.live)
+    @rule(data=st.data())
+    def machine_dies(self, data: st.DataObject) -> None:
+        replica = data.draw(st.sampled_from(sorted(self.live)))
+        self.book.interrupted(replica)
         del self.live[replica]
         self.alone.pop(replica, None)
 
