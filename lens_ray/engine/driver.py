@@ -35,7 +35,18 @@ log = logging.getLogger("lens_ray.engine")
 
 _AWAY_S = 0.2
 _STOP_S = 15.0
+_END_S = 2.0
 _CAUSE = 300
+
+
+class CoordinatorActor(Coordinator):
+    """`Coordinator` as an actor, with Ray's metrics."""
+
+    def __init__(self, plan: EnginePlan) -> None:
+        """As `Coordinator`; the meter speaks for the process that it is made in."""
+        from lens_ray.engine.meter import RayMeter
+
+        super().__init__(plan, meter=RayMeter(plan.job))
 
 
 class ReplicaActor:
@@ -83,7 +94,7 @@ class Driver:
         """Start the coordinator, beside the driver: the store may be a folder of this machine."""
         self._plan = plan
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
-        actor: Any = ray.remote(Coordinator)
+        actor: Any = ray.remote(CoordinatorActor)
         options = actor.options(
             num_cpus=0, max_restarts=-1, max_task_retries=0, scheduling_strategy=here
         )
@@ -124,7 +135,7 @@ class Driver:
         for one in self.replicas.values():
             _kill(one.actor)
         self.replicas.clear()
-        _kill(self.coordinator)
+        _end(self.coordinator)
 
     def _watch(self) -> None:
         """Note which replicas have ended, and how."""
@@ -227,6 +238,13 @@ def _strategy(places: Places) -> Any:
     if len(places) != 1 or places[0].startswith("#"):
         return "DEFAULT"
     return NodeAffinitySchedulingStrategy(places[0], soft=True)
+
+
+def _end(actor: Any) -> None:
+    """End an actor in order, so that its last metrics are sent; kill it where it is not quick."""
+    with suppress(RayError):  # its own end is the answer
+        ray.get(actor.__ray_terminate__.remote(), timeout=_END_S)
+    _kill(actor)
 
 
 def _kill(actor: Any) -> None:
