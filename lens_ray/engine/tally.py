@@ -53,7 +53,7 @@ class Tally:
         """A row was taken."""
         self.rows[str(row["ability"]), str(row["status"])] += 1
         for way in ("in", "out"):
-            count = row[f"tokens_{way}"]
+            count = row.get(f"tokens_{way}")
             if isinstance(count, int):
                 self.tokens[way] += count
 
