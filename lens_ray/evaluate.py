@@ -139,7 +139,7 @@ def evaluate(
                 cluster.start()
                 rooms = cluster.rooms()
                 models = planned(list(todo.values()), samples, rooms)
-                plan = _plan(suite, spec.abilities, limit, place, models, rooms, settings)
+                plan = _plan(spec, suite, limit, place, models, rooms, settings)
                 outcomes = _drive(plan, on_progress, hold.check, cluster.rooms)
     reports = tuple(_report(entry, outcomes, place, suite, samples) for entry in entries)
     seconds = time.monotonic() - began
@@ -147,8 +147,8 @@ def evaluate(
 
 
 def _plan(
+    job: JobSpec,
     suite: Suite,
-    abilities: tuple[str, ...] | None,
     limit: int | None,
     store: Store,
     models: tuple[ModelPlan, ...],
@@ -161,11 +161,12 @@ def _plan(
         suite=suite.name,
         suite_digest=suite.digest,
         suite_location=location if "://" in location else str(Path(location).resolve()),
-        abilities=abilities,
+        abilities=job.abilities,
         limit=limit,
         models=models,
         rooms=rooms,
         settings=settings,
+        job=job.name,
     )
 
 

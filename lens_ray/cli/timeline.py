@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -32,15 +32,19 @@ def timeline(
 
     opened = OpenStore(store)
     runs = chosen(opened.runs(), model or [], suite)
-    spans = {}
+    spans: dict[str, list[Any]] = {}
+    cut = 0
     for run in runs:
         commit = opened.run(run.run_id).refresh().commit
         found = commit.facts.get("spans") if commit is not None else None
-        spans[run.model] = found if isinstance(found, list) else []
+        spans.setdefault(run.model, []).extend(found if isinstance(found, list) else [])
+        missing = commit.facts.get("spans_cut") if commit is not None else None
+        cut += missing if isinstance(missing, int) else 0
     rows = opened.rows([run.run_id for run in runs], columns=list(COLUMNS)).to_pylist()
     trace = chrome_trace(rows, spans)
     try:
         out.write_text(json.dumps(trace, default=str), encoding="utf-8")
     except OSError as error:
         raise StoreUnavailable(f"--out {out}: cannot be written: {error.strerror}") from error
-    print(f"timeline of {len(runs)} runs, {len(rows)} answers written: {out}")
+    left_out = f", without {cut} starts, swaps and losses too many to keep" if cut else ""
+    print(f"timeline of {len(runs)} runs, {len(rows)} answers written{left_out}: {out}")

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import asdict
-from functools import cache
 
 from lens_ray.engine.plan import ModelPlan, generation_of
 from lens_ray.errors import SuiteError
@@ -88,6 +87,7 @@ class Asking:
         self.model = model
         self._suite = suite
         self._images = images or Images(suite)
+        self._generations: dict[int, tuple[Generation, Mapping[str, object]]] = {}
 
     def request(self, sample_id: str) -> Request:
         """The question, its images read.
@@ -100,7 +100,7 @@ class Asking:
             request_id=sample_id,
             text=render(sample, self.model.spec.template),
             images=tuple(self._images.read(image) for image in sample.images),
-            generation=generation_of(self.model.spec, sample),
+            generation=self._generation(sample)[0],
         )
 
     def row(
@@ -117,7 +117,6 @@ class Asking:
 
     def _context(self, sample: Sample, attempt: int, replica: str, version: str) -> RowContext:
         model = self.model
-        generation = _plain(generation_of(model.spec, sample))
         text = render(sample, model.spec.template)
         return RowContext(
             run_id=model.run_id,
@@ -131,11 +130,13 @@ class Asking:
             backend_version=version,
             replica=replica,
             attempt=attempt,
-            prompt_hash=prompt_hash(text, sample.images, generation),
+            prompt_hash=prompt_hash(text, sample.images, self._generation(sample)[1]),
         )
 
-
-@cache
-def _plain(generation: Generation) -> Mapping[str, object]:
-    """The parameters by name; there are only a few different ones in a run."""
-    return asdict(generation)
+    def _generation(self, sample: Sample) -> tuple[Generation, Mapping[str, object]]:
+        """The parameters, and by name; only the limit of tokens is a sample's own."""
+        limit = sample.max_new_tokens
+        if limit not in self._generations:
+            generation = generation_of(self.model.spec, sample)
+            self._generations[limit] = generation, asdict(generation)
+        return self._generations[limit]

@@ -204,7 +204,9 @@ class Board:
             self._meet(seat, report.hello, now)
         if report.checked is not None:
             seat.checking = False
-            self.desks[seat.model].check.compare(report.checked)
+            desk = self.desks[seat.model]
+            desk.check.compare(report.checked)
+            desk.tally.span(seat.number, "check", seat.since, now - seat.since)
         if report.trouble is not None:
             self._trouble(seat, report.trouble, now)
 
@@ -258,7 +260,7 @@ class Board:
         if not desk.closed and desk.ledger.finished and free:
             ids = desk.check.begin()
             if ids:
-                seat.checking = True
+                seat.checking, seat.since = True, now
                 return Directive(check=ids)
         seats, works, costs = self.seating.planned(), self.works(), self.seating.costs()
         me = next(one for one in seats if one.number == seat.number)
@@ -356,7 +358,7 @@ class Board:
         desk.start_deaths = 0
         self._awaited.discard(seat.number)
         if not desk.closed:
-            desk.meet(hello.info, how, now - seat.since)
+            desk.meet(seat.number, hello.info, how, seat.since, now)
             desk.ledger.adopt(seat.number, hello.held, now)
         if hello.note is not None:
             self.notes.append(f"{desk.plan.spec.name}: {hello.note}")
@@ -367,6 +369,7 @@ class Board:
 
     def _trouble(self, seat: Seated, trouble: Trouble, now: float) -> None:
         desk = self.desks[trouble.model]
+        desk.tally.failure(trouble.line)
         name = desk.plan.spec.name
         del self.seating.seats[seat.number]
         if trouble.swap:

@@ -13,10 +13,12 @@ import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 
 from lens_ray.engine.board import Board
 from lens_ray.engine.desk import Desk
 from lens_ray.engine.finish import commit_run
+from lens_ray.engine.gauges import Meter, Watch
 from lens_ray.engine.messages import Directive, Observed, Orders, Outcome, Report, within
 from lens_ray.engine.opening import open_suite
 from lens_ray.engine.plan import EnginePlan
@@ -28,16 +30,34 @@ from lens_ray.suites.suite import Suite
 
 #: How long `Coordinator.poll` waits for news before it answers.
 _POLL_S = 0.25
+#: How often the meter is shown the numbers.
+_LOOK_S = 1.0
 
 
 class Coordinator:
     """Hands out work, takes in rows, ends runs. A plain class; the driver makes it an actor."""
 
-    def __init__(self, plan: EnginePlan, clock: Callable[[], float] = time.monotonic) -> None:
-        """Remember the plan; the store is read at the first call, whose caller hears of errors."""
+    def __init__(
+        self,
+        plan: EnginePlan,
+        clock: Callable[[], float] = time.monotonic,
+        meter: Meter | None = None,
+    ) -> None:
+        """Remember the plan; the store is read at the first call, whose caller hears of errors.
+
+        Args:
+            plan: The job.
+            clock: Seconds.
+            meter: Shows its numbers, which count from 0 in a coordinator that was started again;
+                the spans of the timeline are those since then, too.
+        """
         self._plan = plan
         self._clock = clock
         self._began = clock()
+        self._epoch = time.time() - self._began
+        self._meter = meter
+        self._watch = Watch()
+        self._look_at = self._began
         self._opening = asyncio.Lock()
         self._open: _Opened | None = None
         self._outcomes: dict[int, Outcome] = {}
@@ -69,6 +89,7 @@ class Coordinator:
                 await asyncio.wait_for(self._news.wait(), _POLL_S)
         self._news.clear()
         self._raise(opened)
+        self._look(opened)
         notes = within(board.notes)
         del board.notes[: len(notes)]
         outcomes = None
@@ -103,7 +124,9 @@ class Coordinator:
         async with self._opening:
             if self._open is None:
                 loop = asyncio.get_running_loop()
-                opened = await loop.run_in_executor(self._threads, _Opened, self._plan)
+                opened = await loop.run_in_executor(
+                    self._threads, _Opened, self._plan, self._watch, self._clock
+                )
                 self._spawn(opened.sink.run())
                 self._open = opened
         return self._open
@@ -137,10 +160,19 @@ class Coordinator:
         )
         if desk.state != "failed":
             loop = asyncio.get_running_loop()
-            outcome = await loop.run_in_executor(self._threads, _commit, opened, desk)
+            began = self._clock()
+            outcome = await loop.run_in_executor(self._threads, _commit, opened, desk, self._epoch)
+            self._watch.commit("run", self._clock() - began)
             desk.state = "done"
         self._outcomes[desk.plan.number] = outcome
         self._news.set()
+
+    def _look(self, opened: _Opened) -> None:
+        """Show the meter how it stands, once in a while and at the end."""
+        now = self._clock()
+        if self._meter is not None and (self._over or now >= self._look_at):
+            self._look_at = now + _LOOK_S
+            self._meter.show(self._watch.look(opened.board, opened.sink.unwritten, now))
 
     def _spawn(self, work: Coroutine[object, object, None]) -> None:
         task = asyncio.create_task(work)
@@ -162,7 +194,7 @@ class Coordinator:
 class _Opened:
     """What the coordinator reads from suite and store before its first answer; blocks."""
 
-    def __init__(self, plan: EnginePlan) -> None:
+    def __init__(self, plan: EnginePlan, watch: Watch, clock: Callable[[], float]) -> None:
         self.suite: Suite = open_suite(plan)
         store = Store(plan.store)
         logs = {model.run_id: store.run(model.run_id) for model in plan.models}
@@ -174,15 +206,16 @@ class _Opened:
             Desk(model, plan.settings, self.suite, samples, logs[model.run_id])
             for model in plan.models
         ]
-        self.sink = Sink(logs, plan.settings)
+        wrote = partial(watch.commit, "rows")
+        self.sink = Sink(logs, plan.settings, clock, wrote)
         self.board = Board(plan, desks, self.sink.add)
         self.ending: set[int] = set()
 
 
-def _commit(opened: _Opened, desk: Desk) -> Outcome:
+def _commit(opened: _Opened, desk: Desk, epoch: float) -> Outcome:
     """Blocks."""
     selected = opened.selected
-    commit_run(desk.log, opened.suite, selected, desk.commit_facts())
+    commit_run(desk.log, opened.suite, selected, desk.commit_facts(epoch))
     without = len(selected) - len(desk.log.state.done.intersection(selected))
     reason = f"{without} of {len(selected)} samples have no answer"
     return Outcome(

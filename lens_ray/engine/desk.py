@@ -14,6 +14,7 @@ from lens_ray.engine.planner import Work
 from lens_ray.engine.progress import ModelProgress
 from lens_ray.engine.seats import Pace
 from lens_ray.engine.settings import EngineSettings
+from lens_ray.engine.tally import Tally
 from lens_ray.models.protocol import BackendInfo
 from lens_ray.store import RunLog
 from lens_ray.store.schema import SUPERSEDABLE
@@ -52,6 +53,7 @@ class Desk:
         deaths: Replicas that died in a row without an answer.
         most: Samples that one message can name.
         large: Rows that came alone, since they are more than a message shall hold.
+        tally: What is counted of it for metrics and timeline.
     """
 
     def __init__(
@@ -82,6 +84,7 @@ class Desk:
         self.deaths = 0
         self.answered = 0
         self.replica_s = 0.0
+        self.tally = Tally()
         self.late_at = 0.0
         self._asking = Asking(model, suite)
         self._patience_s = settings.lease_timeout_s
@@ -132,14 +135,20 @@ class Desk:
         """Whether no replica has anything to do for it any more."""
         return self.state in ("finishing", "done", "failed")
 
-    def meet(self, info: BackendInfo, how: str | None, seconds: float) -> None:
+    def meet(self, seat: int, info: BackendInfo, how: str | None, since: float, now: float) -> None:
         """A replica is ready for this model.
 
         Args:
+            seat: Its number.
             info: What its backend says.
             how: ``start`` or ``swap``; None where it was ready before.
-            seconds: That this took, from the order to the replica's word.
+            since: When it was ordered.
+            now: When it said so.
         """
+        seconds = now - since
+        if how is not None:
+            self.tally.times.append((how, seconds))
+            self.tally.span(seat, how, since, seconds)
         loaded: dict[str, object]
         loaded = {key: self._facts[key] for key in ("loaded_by", "load_s") if key in self._facts}
         if not loaded and how is not None:
@@ -171,6 +180,7 @@ class Desk:
 
     def fail(self, seat: int, row: Row, now: float) -> bool:
         """An error answer came; whether its row is final and to be stored."""
+        self.tally.failure(row["cause"])
         if not self.ledger.fail(seat, str(row["sample_id"]), now):
             return False
         self._count(row, now)
@@ -178,6 +188,8 @@ class Desk:
 
     def lose(self, seat: int, cause: str, now: float) -> list[Row]:
         """A replica died; the rows of the samples that end by this."""
+        self.tally.failure(cause)
+        self.tally.span(seat, f"lost: {cause}", now, 0.0)
         rows: list[Row] = [
             self._asking.unanswered(ended.sample_id, ended.cause, attempt=ended.attempt)
             for ended in self.ledger.lost(seat, cause)
@@ -237,20 +249,25 @@ class Desk:
             eta_s=0.0 if not left else left / rate if rate else None,
         )
 
-    def commit_facts(self) -> Mapping[str, object]:
-        """What is kept with the commit."""
+    def commit_facts(self, epoch: float) -> Mapping[str, object]:
+        """What is kept with the commit.
+
+        Args:
+            epoch: When the clock of this desk was 0, in seconds since 1970.
+        """
         facts = {**self._facts, "flip_n": self.check.asked, "flip_rate": self.check.rate}
         if self.answered and self._first is not None and self._last is not None:
             facts["answered"] = self.answered
             facts["large_rows"] = self.large
             facts["answering_s"] = round(self._last - self._first, 3)
             facts["replica_s"] = round(self.replica_s, 3)
-        return facts
+        return {**facts, **self.tally.facts(epoch)}
 
     def _count(self, row: Row, now: float) -> None:
         self.answered += 1
         self._last = now
         self._recent.append(now)
+        self.tally.row(row)
         self._done[str(row["ability"])] += 1
         if row["status"] in SUPERSEDABLE:
             self._failures += 1

@@ -39,11 +39,22 @@ log = logging.getLogger("lens_ray.engine")
 
 _AWAY_S = 0.2
 _STOP_S = 15.0
+_END_S = 2.0
 _CAUSE = 300
 #: How often the driver looks at the machines of the cluster.
 _LOOK_S = 2.0
 #: What Ray says of an actor that died with its node.
 _NODE_DIED = "its node has died"
+
+
+class CoordinatorActor(Coordinator):
+    """`Coordinator` as an actor, with Ray's metrics."""
+
+    def __init__(self, plan: EnginePlan) -> None:
+        """As `Coordinator`; the meter speaks for the process that it is made in."""
+        from lens_ray.engine.meter import RayMeter
+
+        super().__init__(plan, meter=RayMeter(plan.job))
 
 
 class ReplicaActor:
@@ -104,7 +115,7 @@ class Driver:
         self._rooms = plan.rooms
         self._told: tuple[Room, ...] | None = None
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-        actor: Any = ray.remote(Coordinator)
+        actor: Any = ray.remote(CoordinatorActor)
         options = actor.options(
             num_cpus=0, max_restarts=-1, max_task_retries=0, scheduling_strategy=here
         )
@@ -148,7 +159,7 @@ class Driver:
         for one in self.replicas.values():
             _end(one)
         self.replicas.clear()
-        _kill(self.coordinator)
+        _end_in_order(self.coordinator)
 
     def _watch(self) -> None:
         """Note which replicas have ended and how, and which machines there are."""
@@ -286,6 +297,13 @@ def _end(one: _Running) -> None:
     _kill(one.actor)
     if one.group is not None:
         remove_group(one.group)
+
+
+def _end_in_order(actor: Any) -> None:
+    """End an actor in order, so that its last metrics are sent; kill it where it is not quick."""
+    with suppress(RayError):  # its own end is the answer
+        ray.get(actor.__ray_terminate__.remote(), timeout=_END_S)
+    _kill(actor)
 
 
 def _kill(actor: Any) -> None:

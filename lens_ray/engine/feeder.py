@@ -213,7 +213,9 @@ class Feeder:
         return taken
 
     def _stir(self) -> None:
-        if self.low or self.starving or self.ready >= self._enough or not self._attempts:
+        if self.news.is_set():
+            return
+        if self.ready >= self._enough or not self._attempts or self.starving or self.low:
             self.news.set()
 
     async def _ask(self, sample_ids: list[str]) -> None:

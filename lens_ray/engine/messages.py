@@ -206,7 +206,11 @@ class Orders:
 
 def row_bytes(row: Row) -> int:
     """What a row takes in a message, roughly."""
-    return _ROW + sum(text_bytes(value) for value in row.values() if isinstance(value, str))
+    size = _ROW
+    for value in row.values():  # a sum over a generator takes twice as long
+        if isinstance(value, str):
+            size += len(value) if value.isascii() else text_bytes(value)
+    return size
 
 
 def within(sample_ids: Iterable[str], limit: int = IDS_BYTES) -> tuple[str, ...]:

@@ -85,6 +85,7 @@ class EnginePlan:
         models: Whose runs are to be brought to their end.
         rooms: Machines of the cluster.
         settings: Of the engine.
+        job: Name of the job, for its metrics.
     """
 
     store: str
@@ -96,6 +97,7 @@ class EnginePlan:
     models: tuple[ModelPlan, ...]
     rooms: tuple[Room, ...]
     settings: EngineSettings = field(default_factory=EngineSettings)
+    job: str = ""
 
 
 def run_id_of(spec: ModelSpec, identity: Identity, suite_digest: str) -> str:

@@ -19,7 +19,7 @@ class Seated:
         model: Number of the model that it hosts or is loading.
         family: Of that model.
         need: What it occupies.
-        since: When it was ordered, or was told to swap.
+        since: When it was ordered, or was told to swap or to check itself.
         info: What its backend said; None until it did.
         loading: Whether it takes other weights.
         checking: Whether it is at a self-check.

@@ -40,6 +40,7 @@ class Sink:
         logs: Mapping[str, RowLog],
         settings: EngineSettings,
         clock: Callable[[], float] = time.monotonic,
+        wrote: Callable[[float], None] | None = None,
     ) -> None:
         """Nothing is gathered yet.
 
@@ -47,16 +48,23 @@ class Sink:
             logs: Where the rows of each run go.
             settings: When rows are due.
             clock: Seconds.
+            wrote: Told of each append how many seconds it took.
         """
         self.error: BaseException | None = None
         self._logs = logs
         self._settings = settings
         self._clock = clock
+        self._wrote = wrote
         self._rows: dict[str, list[Row]] = {run_id: [] for run_id in logs}
         self._since: dict[str, float] = {}
         self._locks = {run_id: asyncio.Lock() for run_id in logs}
         self._threads = ThreadPoolExecutor(_WRITERS, thread_name_prefix="sink")
         self._unwritten = 0
+
+    @property
+    def unwritten(self) -> int:
+        """Rows that are not in the store yet."""
+        return self._unwritten
 
     @property
     def full(self) -> bool:
@@ -78,7 +86,10 @@ class Sink:
             self._rows[run_id] = []
             self._since.pop(run_id, None)
             loop = asyncio.get_running_loop()
+            began = self._clock()
             await loop.run_in_executor(self._threads, self._logs[run_id].append, rows)
+            if self._wrote is not None:
+                self._wrote(self._clock() - began)
             self._unwritten -= len(rows)
 
     async def flush_all(self) -> None:

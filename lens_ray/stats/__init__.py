@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from lens_ray.stats.pool import Pool, load_pool, make_pool, pool_for, save_pool
 from lens_ray.stats.scores import (
+    SCORED_COLUMNS,
     AbilityScore,
     ability_scores,
     scores_table,
@@ -21,6 +22,7 @@ from lens_ray.stats.scores import (
 from lens_ray.stats.strata import SubtaskScore
 
 __all__ = [
+    "SCORED_COLUMNS",
     "AbilityScore",
     "Pool",
     "SubtaskScore",

@@ -18,13 +18,15 @@ import pyarrow.compute as pc
 from lens_ray.stats.pool import Pool
 from lens_ray.stats.stability import stability
 from lens_ray.stats.strata import Strata, SubtaskScore
-from lens_ray.stats.units import Units, marked_units
+from lens_ray.stats.units import COLUMNS, Units, marked_units
 from lens_ray.store.schema import SCORES
 from lens_ray.suites.sample import ABILITIES
 
 OVERALL = "overall"
 #: Below this share of samples with an answer a score is not printed.
 COVERAGE_THRESHOLD = 0.99
+#: Columns of the rows that scores are made of.
+SCORED_COLUMNS = (*COLUMNS, "suite_digest")
 
 
 @dataclass(frozen=True, slots=True)

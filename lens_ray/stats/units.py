@@ -24,7 +24,8 @@ GROUPED_METRIC = "all_right"
 #: Rows with these statuses count; the others are nobody's answer.
 FINAL: tuple[str, ...] = tuple(status for status in STATUSES if status not in SUPERSEDABLE)
 
-_COLUMNS = (
+#: Columns that are read.
+COLUMNS = (
     "sample_id", "ability", "subtask", "status", "score", "chance", "upper", "metric",
     "cluster_id", "group_id",
 )  # fmt: skip
@@ -76,7 +77,7 @@ def marked_units(rows: pa.Table, group_sizes: Mapping[str, int] | None = None) -
         ValueError: A sample has more than one row, or a final row has no score, chance or upper.
     """
     # In one order, so that sums do not depend on how the rows were committed.
-    rows = rows.select(_COLUMNS).sort_by("sample_id").combine_chunks()
+    rows = rows.select(COLUMNS).sort_by("sample_id").combine_chunks()
     _check_unique(rows["sample_id"])
     strata, stratum = _strata(rows)
     final = _numpy(pc.is_in(rows["status"], pa.array(FINAL))).astype(bool)

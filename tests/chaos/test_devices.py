@@ -61,7 +61,9 @@ def test_replicas_on_one_machine_see_devices_of_their_own(tmp_path: Path, ray: A
         tmp_path, small_suite(tmp_path, 60), *models, need=Need(0.5, 1.0), rooms=rooms(ray)
     )
     most = []
-    outcomes = drive(plan, lambda progress: most.append(progress.replicas), lambda: None)
+    outcomes = drive(
+        plan, lambda progress: most.append(progress.replicas), lambda: None, lambda: rooms(ray)
+    )
     assert [one.status for one in outcomes] == ["complete"] * 4
     assert max(most) == 4
     found = []
@@ -87,7 +89,7 @@ def test_a_replica_that_spans_machines_has_a_group_that_is_removed(
         if progress.models[0].state == "running":
             seen.extend(groups().values())
 
-    (outcome,) = drive(plan, look, lambda: None)
+    (outcome,) = drive(plan, look, lambda: None, lambda: rooms(ray))
     assert outcome.status == "complete"
     assert seen
     for group in seen:
@@ -110,6 +112,6 @@ def test_a_driver_that_fails_leaves_no_group(tmp_path: Path, ray: Any) -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        drive(plan, fail, lambda: None)
+        drive(plan, fail, lambda: None, lambda: rooms(ray))
     assert groups() == {}
     wait_for_all_gpus(ray)
