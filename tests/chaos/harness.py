@@ -22,7 +22,7 @@ import pyarrow as pa
 from lens_ray.store import Store
 
 #: Questions to each model, and answers that `fake_job` gives.
-LIMIT = 120
+LIMIT = 80
 SAMPLES = 2 * LIMIT
 ROOT = Path(__file__).resolve().parents[2]
 KINDS = ("driver", "coordinator", "replica")

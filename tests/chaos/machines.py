@@ -132,7 +132,8 @@ class Machines:
 
     def lose(self, name: str) -> None:
         """Its power fails, and another joins."""
-        self._remove(name)
+        self.workers.remove(name)
+        self.cluster.kill(name)
         self.add()
 
     def cut(self, name: str) -> None:
@@ -142,12 +143,15 @@ class Machines:
         self.cluster.heal(name)
 
     def sever(self, name: str) -> None:
-        """Its network is away until Ray declares it dead; back again, it is a zombie."""
+        """Its network is away until Ray declares it dead; back again, it is a zombie.
+
+        It is left to find that out by itself; `assert_nothing_left` waits for it.
+        """
         self.cluster.cut(name)
         self._until(lambda: not self.alive(name), f"{name} is declared dead")
         self.cluster.heal(name)
-        self._until(lambda: not self.actors("replica", [name]), f"the replicas of {name} end")
-        self.lose(name)
+        self.workers.remove(name)
+        self.add()
 
     def slow(self, name: str) -> None:
         """It has a part of its speed for a while."""
@@ -206,10 +210,6 @@ class Machines:
         nodes = self._gcs.get_all_node_info(timeout=20)
         [found] = [(i.hex(), n) for i, n in nodes.items() if n.node_manager_address == address]
         return found
-
-    def _remove(self, name: str) -> None:
-        self.workers.remove(name)
-        self.cluster.kill(name)
 
     @staticmethod
     def _until(true: Callable[[], bool], what: str) -> None:

@@ -9,6 +9,7 @@ that kills each engine.
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import random
 import tempfile
@@ -22,7 +23,6 @@ from lens_ray.suites.suite import load_suite
 from tests import conftest  # noqa: F401  how patient Ray is, before it is imported
 from tests.chaos.harness import (
     LIMIT,
-    Started,
     assert_same,
     calm_run,
     fake_model,
@@ -52,7 +52,10 @@ def one_run(place: Machines, folder: Path, calm: str, tiny: Path, seed: int) -> 
     place.proxy.clear()
     assert_same(made, calm, poisoned)
     met = Counter(blow.kind for blow in delivered)
-    met.update(_of_samples(folder, starts))
+    # Every mark is a crash or a hang that happened; what hung may be ended by another fault.
+    assert sum(1 for _ in folder.glob("met-*/*")) == 4
+    assert starts[-1].last["reasons"], "the poisoned sample was answered"
+    met.update(dict(zip(SAMPLE_KINDS, (2, 2, 1), strict=True)))
     return met
 
 
@@ -80,15 +83,6 @@ def job_of(
     return made, {poisoned["name"]: poison}
 
 
-def _of_samples(folder: Path, starts: list[Started]) -> Counter[str]:
-    """The faults that were written into the scripts and did happen."""
-    marks = sum(1 for _ in folder.glob("met-*/*"))
-    hung = sum(one.log.count("(hung)") for one in starts)
-    assert marks == 4
-    assert starts[-1].last["reasons"], "the poisoned sample was answered"
-    return Counter(dict(zip(SAMPLE_KINDS, (2, min(2, hung), 1), strict=True)))
-
-
 def soak(faults: int, seed: int) -> Counter[str]:
     """Returns the faults that were met, by kind."""
     from moto.server import ThreadedMotoServer
@@ -96,6 +90,7 @@ def soak(faults: int, seed: int) -> Counter[str]:
     from lens_ray.testing.tiny_checkpoint import make_tiny_checkpoint
 
     met: Counter[str] = Counter()
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
@@ -124,7 +119,7 @@ def soak(faults: int, seed: int) -> Counter[str]:
 def main() -> None:
     """Print a table of the faults met."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--faults", type=int, default=300)
+    parser.add_argument("--faults", "--kills", type=int, default=300)
     parser.add_argument("--seed", type=int, default=1000)
     given = parser.parse_args()
     began = time.monotonic()

@@ -154,20 +154,6 @@ def test_stopped_in_the_middle_it_goes_on_where_it_was(
 
 
 @pytest.mark.chaos
-def test_logs_follow_a_job_to_its_end(cli: Cli, address: str, tmp_path: Path) -> None:
-    at = ("--address", address)
-    name = cli("submit", write(tmp_path, latency=0.2), *at, "--json").json["id"]
-    done = cli("logs", name, *at, "--follow")
-    assert done.code == 0
-    assert "] talker: done 24/24\n" in done.out
-    assert done.err == f"lens-ray: job {name}: SUCCEEDED\n"
-    assert cli("logs", name, *at).out == done.out
-    near = cli("logs", name[:-1] + "7", *at)
-    assert (near.code, near.err.count("\n")) == (2, 1)
-    assert f"did you mean {name}?" in near.err
-
-
-@pytest.mark.chaos
 def test_a_job_that_fails_says_why_and_with_the_drivers_code(
     cli: Cli, address: str, tmp_path: Path
 ) -> None:
@@ -182,7 +168,7 @@ def test_a_job_that_fails_says_why_and_with_the_drivers_code(
 
 
 @pytest.mark.chaos
-def test_a_folder_is_sent_along(
+def test_a_folder_is_sent_along_and_logs_follow_to_the_end(
     cli: Cli, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from ray._private.runtime_env import packaging
@@ -193,9 +179,16 @@ def test_a_folder_is_sent_along(
     make_tiny_checkpoint(folder / "tiny")
     job, at = write(tmp_path, limit=6), ("--address", address, "--working-dir", folder)
     job.write_text(job.read_text().split("  - ")[0] + "  - {name: talker, path: tiny}\n")
-    done = cli("submit", job, *at, "--wait")
-    assert done.code == 0, done.err
+    name = cli("submit", job, *at, "--json").json["id"]
+    done = cli("logs", name, *at[:2], "--follow")
+    assert done.code == 0, done.out
+    assert "] talker: done 6/6\n" in done.out
+    assert done.err == f"lens-ray: job {name}: SUCCEEDED\n"
     check_whole(tmp_path, 6)
+    assert cli("logs", name, *at[:2]).out == done.out
+    near = cli("logs", name[:-1] + "7", *at[:2])
+    assert (near.code, near.err.count("\n")) == (2, 1)
+    assert f"did you mean {name}?" in near.err
     (folder / "more").write_bytes(b"1" * 3000)
     monkeypatch.setattr(packaging, "GCS_STORAGE_MAX_SIZE", 1000)
     large = cli("submit", job, *at)

@@ -22,14 +22,14 @@ pytestmark = [
     pytest.mark.timeout(300),
     pytest.mark.filterwarnings("ignore:ssl=None is deprecated:DeprecationWarning"),
 ]
-SAMPLES = 60
+SAMPLES = 24
 JOB = """\
 name: away
 suite: mini:quick
 store: {store}
-limit: 60
+limit: 24
 models:
-  - {{name: talker, backend: fake, replicas: 2, options: {{latency_s: 0.5, parallel: 2}}}}
+  - {{name: talker, backend: fake, replicas: 2, options: {{latency_s: 0.3, parallel: 1}}}}
 """
 LOOK = """
 import json, sys, time, ray
@@ -259,5 +259,4 @@ def test_without_namespaces_the_nodes_are_on_loopback(tmp_path: Path) -> None:
         found = look(cluster, HEAD, [HEAD, "worker-1"])
         assert [one[:2] for one in found] == [["127.0.0.2", 0], ["127.0.0.3", 1]]
         cluster.kill("worker-1")
-        assert [one[0] for one in look(cluster, HEAD, [HEAD])] == ["127.0.0.2"]
     assert sorted(file.name for file in tmp_path.iterdir()) == ["head.log", "worker-1.log"]
