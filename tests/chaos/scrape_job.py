@@ -7,6 +7,7 @@ and what became of the coordinator.
 from __future__ import annotations
 
 import json
+import logging
 import sys
 import time
 import urllib.request
@@ -22,7 +23,7 @@ _PATIENCE_S = 30.0
 
 
 def main(path: str) -> int:
-    ray.init(num_cpus=2, include_dashboard=True, log_to_driver=False, logging_level="ERROR")
+    ray.init(num_cpus=2, include_dashboard=True, log_to_driver=False, logging_level=logging.ERROR)
     report = evaluate(JobSpec.model_validate_json(Path(path).read_text()))
     node = ray.nodes()[0]
     url = f"http://{node['NodeManagerAddress']}:{node['MetricsExportPort']}/metrics"
