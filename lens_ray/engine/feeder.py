@@ -21,11 +21,12 @@ from lens_ray.models.protocol import Backend, BackendInfo, Completion, Request
 from lens_ray.scoring.plain import storable
 
 #: Questions at hand last for so many seconds, where answers are that fast.
-_AHEAD_S = 0.25
+_AHEAD_S = 0.5
 _MOST_AHEAD = 512
 #: Questions made in one hop to the reader's thread, where a call carries fewer: while the model
-#: computes, each change of threads waits for it.
-_AT_ONCE = 16
+#: computes, each change of threads waits for it. The next hop begins when half of them are asked,
+#: so that no call waits for a hop.
+_AT_ONCE = 32
 
 
 class WrongWeights(Exception):
@@ -233,6 +234,7 @@ class Feeder:
             if sample_id not in self._made:
                 self._begin_making(sample_ids)
             made[sample_id] = self._made.pop(sample_id)
+        self._look_ahead()
         requests = []
         for sample_id, making in made.items():
             request = (await making)[sample_id]
@@ -241,6 +243,13 @@ class Feeder:
             else:
                 self._fail(sample_id, str(request))
         return requests
+
+    def _look_ahead(self) -> None:
+        """Have the next questions made, unless a call makes as many by itself."""
+        if self._queue and self.info.batch < _AT_ONCE // 2:
+            near = self._queue[min(len(self._queue), _AT_ONCE // 2) - 1]
+            if near not in self._made:
+                self._begin_making(())
 
     def _begin_making(self, sample_ids: Sequence[str]) -> None:
         """Have the reader make some questions, and the next ones of the queue with them."""

@@ -31,7 +31,10 @@ def main(path: str) -> int:
     while "ray_lens_ray_samples_total" not in text and time.monotonic() < until:
         with urllib.request.urlopen(url, timeout=5) as answer:
             text = answer.read().decode()
-    actors = [[actor.class_name, actor.state] for actor in list_actors()]
+    actors = [
+        [actor.class_name, actor.state]
+        for actor in list_actors(address=ray.get_runtime_context().gcs_address)
+    ]
     print(json.dumps({"exit": report.exit_code, "text": text, "actors": actors}))
     ray.shutdown()
     return 0
