@@ -29,7 +29,7 @@ from lens_ray.store import Store
 from lens_ray.suites.suite import Suite
 
 #: How long `Coordinator.poll` waits for news before it answers.
-_POLL_S = 0.5
+_POLL_S = 0.25
 #: How often the meter is shown the numbers.
 _LOOK_S = 1.0
 

@@ -21,7 +21,7 @@ from lens_ray.models.protocol import Backend, BackendInfo, Completion, Request
 from lens_ray.scoring.plain import storable
 
 #: Questions at hand last for so many seconds, where answers are that fast.
-_AHEAD_S = 0.5
+_AHEAD_S = 0.25
 _MOST_AHEAD = 512
 #: Questions made in one hop to the reader's thread, where a call carries fewer: while the model
 #: computes, each change of threads waits for it. The next hop begins when half of them are asked,

@@ -27,9 +27,9 @@ from lens_ray.suites.suite import Suite
 __all__ = ["Behaviour", "SimulatedModel", "Simulation", "rooms_of", "simulate"]
 
 #: How often the driver asks, where nothing else makes it ask.
-_POLL_S = 0.5
+_POLL_S = 0.25
 #: What a feeder holds beside its window lasts so long, and is no more than so many.
-_AHEAD_S = 0.5
+_AHEAD_S = 0.25
 _MOST_AHEAD = 512
 
 
