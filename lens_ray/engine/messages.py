@@ -25,13 +25,8 @@ ROWS_BYTES = 56 * 2**10
 #: Most bytes, roughly, of the sample ids of one message.
 IDS_BYTES = 28 * 2**10
 #: What a row takes beside its texts, and an id beside its letters, pickled. Names of columns and
-<<<<<<< HEAD
-#: digests that rows share are there once, so a row of short texts takes 490 in all; at 500 beside
-#: its texts, each 64 answers took two calls.
-=======
 #: digests that rows share are there once, so a row of short texts takes 490 in all; with 500 here,
 #: 64 answers took two calls.
->>>>>>> wt-metrics
 _ROW = 150
 _ID = 8
 
