@@ -70,12 +70,13 @@ def test_what_is_not_begun_there_is_given_to_others(tmp_path: Path) -> None:
         assert (told.samples, told.stop, told.leave) == ((), False, False)
         (second,) = [one for one in (await coordinator.poll(())).wanted if one.seat != first.seat]
         assert second.places == ("b",)
-        hello = Hello(0, info, first=True, node="b")
+        report = Report(second.seat, want=12, hello=Hello(0, info, first=True, node="b"))
         given: dict[str, int] = {}
         while len(given) < 8:  # a lease is no more than a part of what is left
-            told = await coordinator.pull(Report(second.seat, want=12, hello=hello))
+            told = await coordinator.pull(report)
             assert told.samples
             given.update(told.samples)
+            report = Report(second.seat, want=12)
         assert set(given.values()) == {1}
         assert not given.keys() & set(begun)
 
