@@ -96,6 +96,8 @@ class Board:
             if not seat.ready and not here.issuperset(seat.places):
                 del self.seating.seats[seat.number]
                 self._awaited.discard(seat.number)
+            elif not going.isdisjoint(seat.places):
+                seat.leaving = True
         for desk in self.desks:
             number = desk.plan.number
             if desk.closed or not planner.impossible(desk.plan.need, self.rooms):
@@ -152,7 +154,7 @@ class Board:
 
     def grow(self, now: float) -> None:
         """Order the replicas that are worth their start; send away who stands in their way."""
-        self._leave_and_give_up(now)
+        self._give_up_the_homeless(now)
         works, rooms, costs = self.works(), self.rooms, self.seating.costs()
         while True:
             start = planner.next_start(self.seating.planned(), works, rooms, costs)
@@ -167,10 +169,7 @@ class Board:
             for number in planner.leavers(self.seating.planned(), works, rooms, costs):
                 self.seating.seats[number].leaving = True
 
-    def _leave_and_give_up(self, now: float) -> None:
-        for seat in self.seating.seats.values():
-            if not self._going.isdisjoint(seat.places):
-                seat.leaving = True
+    def _give_up_the_homeless(self, now: float) -> None:
         for number, since in list(self._homeless.items()):
             limit, desk = self._plan.settings.start_timeout_s, self.desks[number]
             if now - since > limit:

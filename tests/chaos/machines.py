@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster import processes
-from cluster.local import HEAD, LocalCluster
+from cluster.local import HEAD, ClusterProblem, LocalCluster
 from lens_ray.testing.fault_proxy import Fault, FaultProxy
 from tests.chaos.harness import TITLES, descendants, kill, title
 
@@ -40,6 +40,8 @@ _SILENCES = "6"
 SHORT_CUT_S = 1.0
 SLOW_PERCENT = 5.0
 SLOW_S = 3.0
+#: Ray gives a node 30 s to start, which is too little at a load of 20 on 2 cores.
+_STARTS = 3
 _NOTICE_S = 30.0
 _UNTIL_S = 60.0
 _KEYS = {
@@ -91,7 +93,13 @@ class Machines:
 
     def add(self) -> str:
         """One more worker, with room for one model that computes and some that do not."""
-        name = self.cluster.add(cpus=2, environment=self._keys)
+        for left in reversed(range(_STARTS)):
+            try:
+                name = self.cluster.add(cpus=2, environment=self._keys)
+                break
+            except ClusterProblem:
+                if not left:
+                    raise
         self.workers.append(name)
         return name
 

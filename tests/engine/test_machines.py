@@ -11,9 +11,12 @@ from typing import Any
 import pytest
 
 from lens_ray.engine.coordinator import Coordinator
+from lens_ray.engine.messages import Directive, Hello, Report
 from lens_ray.engine.plan import EnginePlan
 from lens_ray.engine.planner import Room
+from lens_ray.engine.replica import Replica
 from lens_ray.errors import EnvironmentFailure
+from lens_ray.models.protocol import BackendInfo
 from tests.engine.stage import Stage, fake, make_plan, play, rows_of, small_suite
 
 A, B, C = (Room(1.0, node=name) for name in "abc")
@@ -47,26 +50,57 @@ def test_a_machine_that_is_to_be_taken_away_is_left_with_nothing_lost(tmp_path: 
     assert told == ["machine a is about to be taken away: its replicas leave it"]
 
 
-def test_what_is_queued_on_a_machine_that_goes_is_given_to_others(tmp_path: Path) -> None:
-    """A replica gives back what it has not begun, so a long answer is all that it waits for."""
-    suite = small_suite(tmp_path, 12)
-    spec = fake(replicas=1, batch=1, parallel=1, latency_s=0.3)
-    plan = make_plan(tmp_path, suite, spec, rooms=(A, B), keep_answers_s=0.01)
-    after: list[int] = []
+def test_what_is_not_begun_there_is_given_to_others(tmp_path: Path) -> None:
+    spec = fake(replicas=1)
+    plan = make_plan(tmp_path, small_suite(tmp_path, 12), spec, rooms=(A, B))
+    info = BackendInfo("fake", "1", batch=4, parallel=1)
 
-    def meddle(stage: Stage) -> None:
-        if stage.answered == 1 and stage.rooms is None:
-            stage.rooms = (replace(A, draining=True), replace(B, draining=False))
-        elif stage.rooms is not None and len(stage.started) == 1:
-            after.append(stage.answered)
+    async def run() -> None:
+        coordinator = Coordinator(plan)
+        (first,) = (await coordinator.poll(())).wanted
+        assert first.places == ("a",)
+        hello = Hello(0, info, first=True, node="a")
+        taken = await coordinator.pull(Report(first.seat, want=8, hello=hello))
+        assert len(taken.samples) == 8
+        await coordinator.poll((), (replace(A, draining=True), B))
+        assert (await coordinator.pull(Report(first.seat, want=8))).leave
+        begun = tuple(name for name, _ in taken.samples[:4])
+        hello = Hello(0, info, begun, node="a")
+        told = await coordinator.pull(Report(first.seat, want=8, hello=hello))
+        assert (told.samples, told.stop, told.leave) == ((), False, False)
+        (second,) = [one for one in (await coordinator.poll(())).wanted if one.seat != first.seat]
+        assert second.places == ("b",)
+        report = Report(second.seat, want=12, hello=Hello(0, info, first=True, node="b"))
+        given: dict[str, int] = {}
+        while len(given) < 8:  # a lease is no more than a part of what is left
+            told = await coordinator.pull(report)
+            assert told.samples
+            given.update(told.samples)
+            report = Report(second.seat, want=12)
+        assert set(given.values()) == {1}
+        assert not given.keys() & set(begun)
 
-    (outcome,), stage = play(plan, meddle)
-    assert outcome.status == "complete"
-    assert attempts(plan) == {1: 12}
-    assert list(stage.places.values()) == ["a", "b"]
-    # What it was at when the notice came, and the one that the engine took meanwhile.
-    by_replica = Counter(row["replica"] for row in rows_of(plan).values())
-    assert by_replica["replica-0"] <= 3
+    asyncio.run(run())
+
+
+def test_a_replica_that_is_to_leave_keeps_what_is_begun(tmp_path: Path) -> None:
+    suite = small_suite(tmp_path, 8)
+    plan = make_plan(tmp_path, suite, fake(batch=2, parallel=1, latency_s=60.0), rooms=(A,))
+    samples = tuple((name, 1) for name in suite.by_id)
+    script = [Directive(samples=samples), Directive(leave=True), Directive(stop=True)]
+    reports: list[Report] = []
+
+    async def pull(report: Report) -> Directive:
+        reports.append(report)
+        return script.pop(0)
+
+    asyncio.run(asyncio.wait_for(Replica(0, 0, plan, pull, "a").run(), 60))
+    said = [report.hello for report in reports]
+    assert said[1] is None
+    assert said[0] is not None
+    assert said[2] is not None
+    assert (said[0].first, said[0].node) == (True, "a")
+    assert (said[2].first, said[2].held, said[2].node) == (False, tuple(suite.by_id)[:2], "a")
 
 
 def test_a_machine_that_dies_makes_no_sample_suspect_and_fails_no_model(tmp_path: Path) -> None:
