@@ -92,7 +92,8 @@ class VllmOptions(Options):
         enforce_eager: Without compilation and graphs: starts sooner, answers slower.
         prefix_caching: Reuse what prompts have in common.
         image_cache_gb: Cache of processed images, per process.
-        renderer_workers: Threads that process images; None is one a reserved core.
+        renderer_workers: Threads that process images; with more than one, write image_cache_gb: 0,
+            or vLLM 0.32 loses some images of its cache and their requests are asked again.
         encoder_parallel: ``data`` gives each GPU whole images, ``weights`` splits the encoder.
         executor: How the parts of a replica find each other: ``mp`` within a machine, ``ray`` over
             several; ``auto`` takes what the place of the replica needs.
@@ -124,7 +125,7 @@ class VllmOptions(Options):
     enforce_eager: bool = False
     prefix_caching: bool = True
     image_cache_gb: float = Field(default=1.0, ge=0, le=1024)
-    renderer_workers: int | None = Field(default=None, ge=1, le=64)
+    renderer_workers: int = Field(default=1, ge=1, le=64)
     encoder_parallel: Literal["weights", "data"] = "weights"
     executor: Literal["auto", "mp", "ray"] = "auto"
     batch_invariant: bool = False
