@@ -34,12 +34,15 @@ def prompt(row: dict[str, object]) -> str:
     return question + "\nAnswer briefly."
 
 
-def run(checkpoint: str, suite: str, batch: int, limit: int, threads: int) -> dict[str, float]:
+def run(
+    checkpoint: str, suite: str, batch: int, limit: int, threads: int, device: str
+) -> dict[str, float]:
     """Seconds and samples per second of one pass."""
     torch.set_num_threads(threads)
     processor = AutoProcessor.from_pretrained(checkpoint)
     processor.tokenizer.padding_side = "left"
-    model = AutoModelForImageTextToText.from_pretrained(checkpoint, dtype=torch.float32).eval()
+    model = AutoModelForImageTextToText.from_pretrained(checkpoint, dtype=torch.float32)
+    model.to(device).eval()
     rows = pq.read_table(Path(suite) / "samples.parquet").to_pylist()[:limit]
     table = pq.read_table(Path(suite) / "images.parquet").to_pylist()
     pictures = {r["hash"]: r["png"] for r in table}
@@ -62,7 +65,7 @@ def run(checkpoint: str, suite: str, batch: int, limit: int, threads: int) -> di
         ]
         inputs = processor(
             text=[texts[i] for i in part], images=images, padding=True, return_tensors="pt"
-        )
+        ).to(device)
         limit_tokens = max(rows[i]["max_new_tokens"] for i in part)
         with torch.inference_mode():
             ids = model.generate(**inputs, max_new_tokens=limit_tokens, do_sample=False)
@@ -78,5 +81,6 @@ if __name__ == "__main__":
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--limit", type=int, default=3000)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--device", default="cpu")
     a = parser.parse_args()
-    print(json.dumps(run(a.checkpoint, a.suite, a.batch, a.limit, a.threads)))
+    print(json.dumps(run(a.checkpoint, a.suite, a.batch, a.limit, a.threads, a.device)))

@@ -4,7 +4,7 @@
 `bare_loop.py`: one thread, sorted, at the best of several batch sizes; the engine has one replica
 with one thread. Start-up is apart on both sides: the engine's clock runs from its first lease to
 its last row. Runs alternate; the ratio is the median of the pairs; the exit code is 1 below the
-limit.
+limit. ``--device cuda`` runs both on a GPU.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from lens_ray.testing.tiny_checkpoint import make_tiny_checkpoint
 LIMIT = 0.95
 SAMPLES = 3000
 REPEATS = 3
-BATCHES = (16, 32, 64, 128)
+BATCHES = {"cpu": (16, 32, 64, 128), "cuda": (64, 128, 256, 512)}
 #: Samples over which the loop's best batch size is found.
-TRIAL = 640
+TRIAL = {"cpu": 640, "cuda": 3000}
 LOOP = Path(__file__).with_name("bare_loop.py")
 
 
@@ -42,17 +42,18 @@ def part_of(suite: Suite, count: int, folder: str) -> Suite:
     return write_suite("bench", samples, images, folder, licence="Apache-2.0", revision="bench")
 
 
-def bare(checkpoint: str, suite: Suite, batch: int, limit: int) -> float:
+def bare(checkpoint: str, suite: Suite, batch: int, limit: int, device: str) -> float:
     """Samples a second of the loop, in a process of its own."""
     command = [sys.executable, str(LOOP), checkpoint, suite.location, "--batch", str(batch)]
-    command += ["--limit", str(limit), "--threads", "1"]
+    command += ["--limit", str(limit), "--threads", "1", "--device", device]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return float(json.loads(done.stdout.splitlines()[-1])["rate"])
 
 
-def engine(checkpoint: str, suite: Suite, store: str) -> float:
+def engine(checkpoint: str, suite: Suite, store: str, device: str) -> float:
     """Samples a second of the engine."""
-    model = ModelSpec(name="bench", path=checkpoint, replicas=1, options={"threads": 1})
+    options = {"threads": 1, "device": device, "dtype": "float32"}
+    model = ModelSpec(name="bench", path=checkpoint, replicas=1, options=options)
     report = evaluate(JobSpec(name="bench", suite=suite.location, store=store, models=(model,)))
     if report.exit_code:
         raise SystemExit(f"the job ended with {report.exit_code}: {report.models}")
@@ -62,22 +63,24 @@ def engine(checkpoint: str, suite: Suite, store: str) -> float:
     return float(facts["answered"]) / float(facts["answering_s"])
 
 
-def measure(checkpoint: str | None, samples: int) -> dict[str, object]:
+def measure(checkpoint: str | None, samples: int, device: str) -> dict[str, object]:
     """Alternating runs."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = checkpoint or make_tiny_checkpoint(f"{scratch}/tiny", width=128)
         suite = part_of(load_suite("mini:full"), samples, f"{scratch}/suite")
-        trials = {batch: bare(folder, suite, batch, min(TRIAL, samples)) for batch in BATCHES}
+        few = min(TRIAL[device], samples)
+        trials = {batch: bare(folder, suite, batch, few, device) for batch in BATCHES[device]}
         best = max(trials, key=lambda batch: trials[batch])
         pairs = []
         with Cluster() as cluster:
             cluster.start()
             for repeat in range(REPEATS):
-                ours = engine(folder, suite, f"{scratch}/store-{repeat}")
-                pairs.append({"engine": ours, "bare": bare(folder, suite, best, samples)})
+                ours = engine(folder, suite, f"{scratch}/store-{repeat}", device)
+                pairs.append({"engine": ours, "bare": bare(folder, suite, best, samples, device)})
     ratio = statistics.median(pair["engine"] / pair["bare"] for pair in pairs)
     return {
         "benchmark": "engine",
+        "device": device,
         "samples": samples,
         "engine_rate": statistics.median(pair["engine"] for pair in pairs),
         "bare_rate": statistics.median(pair["bare"] for pair in pairs),
@@ -97,8 +100,9 @@ def main() -> int:
     parser.add_argument("--out", type=Path)
     parser.add_argument("--checkpoint", help="left out: random weights")
     parser.add_argument("--samples", type=int, default=SAMPLES)
+    parser.add_argument("--device", choices=tuple(BATCHES), default="cpu")
     given = parser.parse_args()
-    result = measure(given.checkpoint, given.samples)
+    result = measure(given.checkpoint, given.samples, given.device)
     text = json.dumps(result, indent=1)
     print(text)
     if given.out is not None:

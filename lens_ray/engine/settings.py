@@ -35,7 +35,7 @@ class EngineSettings:
     attempt_cap: int = ATTEMPT_CAP
     start_attempts: int = 3
     death_cap: int = 8
-    flush_rows: int = 256
+    flush_rows: int = 1024
     flush_s: float = 5.0
     buffer_rows: int = 4096
     flip_samples: int = 16

@@ -25,6 +25,8 @@ from transformers.generation.logits_process import (
 from transformers.generation.stopping_criteria import StoppingCriteriaList
 
 from lens_ray.errors import CheckpointError, EnvironmentFailure, LensError
+from lens_ray.models.attention_check import first_wrong_length
+from lens_ray.models.attention_check import first_wrong_length
 from lens_ray.models.checkpoint import CheckpointFacts
 from lens_ray.models.images import ImageError, decode_image
 from lens_ray.models.prompts import failure, load_processor, model_inputs, stop_at
@@ -101,6 +103,7 @@ class HostedModel:
     Attributes:
         facts: Of the checkpoint whose weights are in memory.
         device: Where it computes.
+        attention: How attention is computed, and why where it is not how it was to be.
         dtype: Type it computes in.
         processor: The checkpoint's own.
         model: The live transformers model.
@@ -129,6 +132,9 @@ class HostedModel:
         self.model = self._load_model(facts.folder)
         self.dtype = self.model.dtype
         self.model.to(self.device)
+        self.attention = str(self.model.config._attn_implementation)
+        if not on_cpu:
+            self._settle_attention()
         self._end_tokens = self._settle_generation()
         config = self.model.config.get_text_config()
         self._context: int | None = getattr(config, "max_position_embeddings", None)
@@ -157,6 +163,19 @@ class HostedModel:
             if not bool(torch.isfinite(parameter).all()):
                 raise CheckpointError(f"{folder}: weight {name!r} holds NaN or infinity")
         return model.eval()
+
+    def _settle_attention(self) -> None:
+        """Use the plain formula where the fast kernel of this device does not compute it."""
+        config = self.model.config.get_text_config()
+        if self.attention != "sdpa" or not getattr(config, "num_attention_heads", None):
+            return
+        heads = int(config.num_attention_heads)
+        width = getattr(config, "head_dim", None) or config.hidden_size // heads
+        context = getattr(config, "max_position_embeddings", None)
+        wrong = first_wrong_length(heads, int(width), self.model.dtype, self.device, context)
+        if wrong is not None:
+            self.model.set_attn_implementation("eager")
+            self.attention = f"eager (sdpa is wrong at {wrong} positions on this device)"
 
     def _settle_generation(self) -> list[int]:
         """Make greedy the default; returns the tokens that end an answer."""

@@ -76,7 +76,7 @@ class TransformersBackend:
             can_load_weights=True,
             facts={
                 "architecture": facts.architecture,
-                "attn": str(self._model.model.config._attn_implementation),
+                "attn": self._model.attention,
                 "device": str(self._model.device),
                 "dtype": str(self._model.dtype).removeprefix("torch."),
                 "image_processor": type(self._model.processor.image_processor).__name__,

@@ -17,9 +17,10 @@ pytestmark = [pytest.mark.chaos, pytest.mark.timeout(400)]
 def test_slow_cut_off_for_a_moment_drained_in_time_and_lost(
     tmp_path: Path, calm: str, place: Machines
 ) -> None:
-    job = fake_job(place.bucket(), latency_s=0.6)
+    # So slow that there is work for the last machine too: a drain and a start take some 10 s.
+    job = fake_job(place.bucket(), latency_s=2.0)
     kinds = ("slow", "cut", "drain", "node")
-    blows = [Blow(kind, SAMPLES * (number + 1) // 6) for number, kind in enumerate(kinds)]
+    blows = [Blow(kind, SAMPLES * (number + 1) // 10) for number, kind in enumerate(kinds)]
     done = start(job, tmp_path, blows, place=place)
     assert done.code == 0, done.log
     assert done.delivered == blows
