@@ -115,5 +115,9 @@ class Lmms:
         if len(lines) != self.samples:
             tail = self._log(name).read_text(encoding="utf-8", errors="replace")[-3000:]
             raise SystemExit(f"lmms-eval left {len(lines)} of {self.samples} answers:\n{tail}")
-        found = {one["doc_id"]: str(one["resps"]) for one in map(json.loads, lines)}
+        # It writes the text before its filters only where they changed it.
+        found = {
+            one["doc_id"]: str(one.get("resps", one["filtered_resps"]))
+            for one in map(json.loads, lines)
+        }
         return [found[number] for number in range(self.samples)]

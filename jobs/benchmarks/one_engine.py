@@ -16,6 +16,9 @@ _ENVIRONMENT = {
     "RAY_AUTH_MODE": "disabled",
     "RAY_USAGE_STATS_ENABLED": "0",
     "TOKENIZERS_PARALLELISM": "false",
+    # Ray's workers step back for other processes by 15; lmms-eval does not. Only on a machine that
+    # others use too does it count.
+    "RAY_worker_niceness": "0",
 }
 
 

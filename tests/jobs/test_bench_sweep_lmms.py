@@ -114,8 +114,12 @@ def test_a_run_without_its_answers_does_not_count(tmp_path: Path) -> None:
         lmms._texts(tmp_path / "out", "x")
     file = tmp_path / "out" / "model" / f"1_samples_{TASK}.jsonl"
     file.parent.mkdir(parents=True)
-    file.write_text('{"doc_id": 1, "resps": " no"}\n{"doc_id": 0, "resps": " yes"}\n')
-    assert lmms._texts(tmp_path / "out", "x") == [" yes", " no"]
+    one, two = (
+        {"doc_id": 1, "filtered_resps": "no"},
+        {"doc_id": 0, "resps": " yes", "filtered_resps": "yes"},
+    )
+    file.write_text(f"{json.dumps(one)}\n{json.dumps(two)}\n")
+    assert lmms._texts(tmp_path / "out", "x") == [" yes", "no"]
 
 
 def test_the_figures_by_hand() -> None:
