@@ -152,12 +152,12 @@ def measure(given: argparse.Namespace) -> dict[str, object]:
         for repeat in range(given.repeats):
             singles.append(ours(checkpoints[:1], suite, scratch / f"one-{repeat}"))
             sweeps.append(ours(checkpoints, suite, scratch / f"all-{repeat}"))
-            until = wanted * (repeat + 1) // given.repeats
-            for number in range(len(their_s), until):
+            begin, until = len(their_s), wanted * (repeat + 1) // given.repeats
+            for number in range(begin, until):
                 seconds, answers = lmms.one(checkpoints[number], f"lmms-{number}", best)
                 their_s.append(seconds)
                 their_texts.append(answers)
-            one = {"one_s": singles[-1], "all_s": sweeps[-1], "lmms_s": list(their_s)}
+            one = {"one_s": singles[-1], "all_s": sweeps[-1], "lmms_s": their_s[begin:]}
             each.append({**one, "load": os.getloadavg()})
             note("so far", each[-1])
         last = scratch / f"all-{given.repeats - 1}"
