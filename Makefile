@@ -6,10 +6,12 @@ STAMP := $(VENV)/.installed
 BENCHES := $(filter-out %_vllm %_scaling %_lmms,$(patsubst jobs/benchmarks/%.py,%,$(wildcard jobs/benchmarks/bench_*.py)))
 VLLM := .venv-vllm
 VLLM_STAMP := $(VLLM)/.installed
+LMMS := .venv-lmms
+LMMS_STAMP := $(LMMS)/.installed
 export OMP_NUM_THREADS := 1
 export RAY_USAGE_STATS_ENABLED := 0
 
-.PHONY: setup setup-vllm demo test test-chaos test-vllm test-gpu test-browser test-slow soak bench bench-vllm lint format clean
+.PHONY: setup setup-vllm demo test test-chaos test-vllm test-gpu test-browser test-slow soak bench bench-vllm bench-lmms lint format clean
 
 setup: $(STAMP)
 
@@ -65,6 +67,20 @@ bench-vllm: setup setup-vllm
 	mkdir -p bench-out
 	$(VLLM)/bin/python -m jobs.benchmarks.bench_vllm --out bench-out/bench_vllm.json
 
+# lmms-eval in an environment of its own; some minutes, and no part of CI.
+bench-lmms: setup-vllm $(LMMS_STAMP)
+	mkdir -p bench-out
+	$(VLLM)/bin/python -m jobs.benchmarks.bench_sweep_lmms --lmms-python $(LMMS)/bin/python --out bench-out/bench_sweep_lmms.json
+
+$(LMMS_STAMP): pyproject.toml constraints-vllm.txt jobs/benchmarks/lmms-requirements.txt
+	test -x $(LMMS)/bin/python || $(PYTHON) -m venv $(LMMS)
+	$(LMMS)/bin/python -m pip install --quiet --upgrade 'pip==26.3'
+	$(LMMS)/bin/python -m pip install --quiet --no-deps --requirement constraints-vllm.txt
+	$(LMMS)/bin/python -m pip install --quiet --no-deps --requirement jobs/benchmarks/lmms-requirements.txt
+	$(LMMS)/bin/python -m pip install --quiet --no-deps --editable .
+	$(LMMS)/bin/python tests/vllm/torchvision_shim/install.py
+	touch $(LMMS_STAMP)
+
 lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -76,4 +92,4 @@ format: setup
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) $(VLLM) build dist bench-out .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf $(VENV) $(VLLM) $(LMMS) build dist bench-out .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
