@@ -8,10 +8,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from importlib.metadata import entry_points
+from typing import Literal
 
 from lens_ray.errors import UserError
 from lens_ray.scoring.numbers import Number, find_numbers, whole_number
 from lens_ray.scoring.plain import normalise, plain, squeeze
+from lens_ray.suites.sample import Sample
 
 GROUP = "lens_ray.metrics"
 #: `relaxed_numeric` accepts this relative error, bounds included (ChartQA).
@@ -28,13 +30,19 @@ class Metric:
         name: Its name in suites and rows.
         mark: The score, 0 to 1, of an answer against one accepted answer.
         numeric: Whether a number is to be extracted from an open answer.
-        grouped: Whether samples of one group count as one, by their worst score.
+        group: How samples of one group count as one: ``all`` by their worst score (all rotations
+            right), ``mean_and_all`` by the middle of their mean and their worst (MME's acc and
+            acc+); None where each counts for itself.
+        whole: Where it is given, it reads and marks the raw text of a sample by itself, as its
+            publisher does: the answer found (None where there is none) and the score. Neither
+            `lens_ray.scoring.extract` nor ``mark`` is asked then.
     """
 
     name: str
     mark: Callable[[str, str], float]
     numeric: bool = False
-    grouped: bool = False
+    group: Literal["all", "mean_and_all"] | None = None
+    whole: Callable[[Sample, str], tuple[str | None, float]] | None = None
 
 
 class _Registry(Mapping[str, Metric]):
@@ -150,7 +158,7 @@ METRICS: Mapping[str, Metric] = _Registry(
         Metric("numeric", _numeric, numeric=True),
         Metric("relaxed_numeric", _relaxed_numeric, numeric=True),
         Metric("edit_similarity", _edit_similarity),
-        Metric("all_right", _exact, grouped=True),
+        Metric("all_right", _exact, group="all"),
     )
 )
 
@@ -186,7 +194,15 @@ def score(metric: str, answer: str | None, answers: Sequence[str]) -> float:
     mark = find_metric(metric).mark
     if answer is None:
         return 0.0
-    best = max(float(mark(answer, gold)) for gold in answers)
-    if math.isnan(best) or not 0.0 <= best <= 1.0:
-        raise UserError(f"metric {metric!r} gave {best!r}: a score lies between 0 and 1")
-    return best
+    return checked(metric, max(float(mark(answer, gold)) for gold in answers))
+
+
+def checked(metric: str, earned: float) -> float:
+    """A score that a metric gave.
+
+    Raises:
+        UserError: It is none.
+    """
+    if math.isnan(earned) or not 0.0 <= earned <= 1.0:
+        raise UserError(f"metric {metric!r} gave {earned!r}: a score lies between 0 and 1")
+    return earned

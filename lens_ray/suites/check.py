@@ -11,6 +11,9 @@ from lens_ray.suites.splits import SHARES
 from lens_ray.suites.suite import Suite
 from lens_ray.suites.templates import LETTERS
 
+#: Metrics that mark a group as one (`lens_ray.scoring.metrics.Metric.group`; a test compares them).
+_GROUPED = frozenset({"all_right"})
+
 
 def problems_of(suite: Suite) -> list[str]:
     """See `lens_ray.suites.suite.check_suite`."""
@@ -94,8 +97,8 @@ def _group_problems(suite: Suite) -> Iterator[str]:
     for sample in suite.samples:
         if sample.group_id is not None:
             groups[sample.group_id].append(sample)
-        elif sample.metric == "all_right":
-            yield f"{sample.sample_id}: metric all_right needs a group_id"
+        elif sample.metric in _GROUPED:
+            yield f"{sample.sample_id}: metric {sample.metric} needs a group_id"
     for name, members in groups.items():
         if len(members) < 2:
             yield f"group {name}: has one member"

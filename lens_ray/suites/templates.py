@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 
 from lens_ray.errors import SuiteError
@@ -22,14 +22,18 @@ class Template:
         name: As in the job file.
         version: Goes up with every change of wording.
         instructions: Sample format to the closing line; formats not named get none.
+        sources: What renders the samples of a source (`Sample.source`) whose wording is its own.
     """
 
     name: str
     version: int
     instructions: Mapping[str, str]
+    sources: Mapping[str, Callable[[Sample], str]] = field(default_factory=dict)
 
     def render(self, sample: Sample) -> str:
         """The user's turn for a sample, without image placeholders."""
+        if sample.source in self.sources:
+            return self.sources[sample.source](sample)
         lines = [sample.question]
         if len(sample.choices) > len(LETTERS):
             raise SuiteError(
