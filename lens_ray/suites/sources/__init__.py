@@ -1,0 +1,1 @@
+"""The public benchmarks that suites are built from, one file each."""
