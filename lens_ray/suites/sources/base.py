@@ -1,7 +1,7 @@
 """What a public benchmark is to a suite: `Source`, and the `Draft` of a sample that a row becomes.
 
 A build reads each data set twice: first without its images, when `Source.ask` makes drafts of the
-rows that an ability keeps and `Source.settle` sees all of them together; then the images of the rows
+rows that an ability keeps and `Source.settle` sees all of them together; then the images of those
 that are left.
 """
 
