@@ -60,9 +60,8 @@ def _deviations(
     """Of a padded batch's prompt, of its next token, and of an image's patches."""
     length = key.shape[2]
     places = torch.arange(length, device=key.device)
-    first = torch.tensor(
-        [0, length // 3], device=key.device
-    )  # the second row is padded on the left
+    # The second row is padded on the left.
+    first = torch.tensor([0, length // 3], device=key.device)
     real = places[None, :] >= first[:, None]
     causal = (places[None, :] <= places[:, None])[None, None] & real[:, None, None, :]
     for asked, mask in ((query, causal), (query[:, :, -1:], causal[:, :, -1:]), (query, None)):

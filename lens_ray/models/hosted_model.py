@@ -26,7 +26,6 @@ from transformers.generation.stopping_criteria import StoppingCriteriaList
 
 from lens_ray.errors import CheckpointError, EnvironmentFailure, LensError
 from lens_ray.models.attention_check import first_wrong_length
-from lens_ray.models.attention_check import first_wrong_length
 from lens_ray.models.checkpoint import CheckpointFacts
 from lens_ray.models.images import ImageError, decode_image
 from lens_ray.models.prompts import failure, load_processor, model_inputs, stop_at
