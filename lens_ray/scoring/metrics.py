@@ -11,6 +11,7 @@ from importlib.metadata import entry_points
 from typing import Literal
 
 from lens_ray.errors import UserError
+from lens_ray.scoring.formats import WHOLE
 from lens_ray.scoring.numbers import Number, find_numbers, whole_number
 from lens_ray.scoring.plain import normalise, plain, squeeze
 from lens_ray.suites.sample import Sample
@@ -159,6 +160,7 @@ METRICS: Mapping[str, Metric] = _Registry(
         Metric("relaxed_numeric", _relaxed_numeric, numeric=True),
         Metric("edit_similarity", _edit_similarity),
         Metric("all_right", _exact, group="all"),
+        *(Metric(name, _exact, whole=whole) for name, whole in WHOLE.items()),
     )
 )
 

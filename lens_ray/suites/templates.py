@@ -44,6 +44,8 @@ class Template:
             f"{letter}. {choice}" for letter, choice in zip(LETTERS, sample.choices, strict=False)
         ]
         instruction = self.instructions.get(sample.format)
+        if self.instructions:  # a pack's own closing line stands in the place of the template's
+            instruction = sample.meta.get("instruction", instruction)
         if instruction:
             lines.append(instruction)
         return "\n".join(lines)
