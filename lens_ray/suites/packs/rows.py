@@ -155,7 +155,7 @@ class _Reader:
             choices = [text for text in texts if text]
         if not 2 <= len(choices) <= len(LETTERS) or len(set(choices)) < len(choices):
             raise SuiteError(
-                f"{self.row.place}: {len(choices)} choices; write 2 to {len(LETTERS)}, all different"
+                f"{self.row.place}: {len(choices)} choices; write 2 to {len(LETTERS)} that differ"
             )
         return tuple(choices)
 

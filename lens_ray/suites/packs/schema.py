@@ -82,14 +82,14 @@ class Columns(Closed):
 
 
 class Decision(Closed):
-    """How an inspection is judged: recall where false alarms are held down.
+    """How a yes/no inspection is judged: recall where false alarms are held down.
 
     Attributes:
         positive: The answer that raises the alarm.
         max_false_alarms: Largest share of good ones that may raise it.
     """
 
-    positive: str = "yes"
+    positive: Literal["yes", "no"] = "yes"
     max_false_alarms: float = Field(ge=0, lt=1)
 
 
@@ -161,7 +161,7 @@ class Subtask(Closed):
         cls, value: Mapping[str, object], info: ValidationInfo
     ) -> Mapping[str, object]:
         if "format" in info.data:
-            model = FORMATS[info.data["format"]].parameters
+            model: type[Closed] = FORMATS[info.data["format"]].parameters
             columns = info.data.get("columns")
             if columns is not None and columns.parameters:
                 # The rows say the rest, and are checked with it.
@@ -197,6 +197,8 @@ class Subtask(Closed):
             raise PydanticCustomError(
                 "choices", "multiple_choice needs choices: [ONE, TWO], or a column of them"
             )
+        if self.decision is not None and self.format != "true_false":
+            raise PydanticCustomError("decision", "a decision is made on true_false answers only")
         if self.image_names and len(self.image_names) != len(self.columns.images):
             raise PydanticCustomError(
                 "image_names", "image_names: as many names as columns.image has columns"
@@ -272,7 +274,7 @@ class Pack(Closed):
         return subtasks
 
 
-def _keys_only(model: type[Parameters]) -> type[Closed]:
+def _keys_only(model: type[Closed]) -> type[Closed]:
     """A model of the same keys that takes any values."""
     fields: dict[str, Any] = {name: (Any, None) for name in model.model_fields}
     return create_model("Keys", __base__=Closed, **fields)

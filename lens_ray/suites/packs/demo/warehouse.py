@@ -98,7 +98,7 @@ def _marked(dealer: Dealer, band: Colour, mark: str, string: str) -> Image:
 
 
 def parcel_pair(dealer: Dealer) -> dict[str, object]:
-    """A parcel at the gate and a parcel at the ramp: the same one, or one with one thing changed."""
+    """A parcel at the gate and one at the ramp: the same, or with one thing changed."""
     same = dealer.deal("bit", 2)
     bands, marks = list(COLOURS), ["circle", "triangle", "cross", "diamond"]
     band, mark, string = dealer.pick(bands), dealer.pick(marks), code(dealer)
