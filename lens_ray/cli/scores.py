@@ -81,12 +81,20 @@ def _print_further(facts: Mapping[str, Mapping[str, object]], runs: Sequence[Run
             continue
         reasons = [f"- {model}, {r['subtask']}: {r['reason']}" for model, r in found
                    if r.get("reason")]  # fmt: skip
-        columns = [key for key in found[0][1] if key != "reason"]
+        columns = [key for key in found[0][1] if not key.endswith(("reason", "_low", "_high"))]
         print(f"\n{title}")
-        rows = [(model, *(record.get(key) for key in columns)) for model, record in found]
+        rows = [(model, *(_cell(record, key) for key in columns)) for model, record in found]
         print_table(("model", *columns), rows)
         for line in reasons:
             print(one_line(line))
+
+
+def _cell(record: Mapping[str, object], key: str) -> object:
+    """A figure, with its interval where it has one."""
+    value, low, high = (record.get(name) for name in (key, f"{key}_low", f"{key}_high"))
+    if not isinstance(value, float) or not isinstance(low, float) or not isinstance(high, float):
+        return value
+    return f"{value:.3f} [{low:.3f}, {high:.3f}]"
 
 
 def _records(table: object) -> list[dict[str, object]]:

@@ -44,8 +44,8 @@ class TwinScore:
         seen_low: Lower bound of its 95 % interval.
         seen_high: Upper bound.
         right_if_seen: P(reason right | perceive right); None where nothing was seen.
-        right_low: Lower bound of its 95 % interval.
-        right_high: Upper bound.
+        right_if_seen_low: Lower bound of its 95 % interval.
+        right_if_seen_high: Upper bound.
         right_if_unseen: P(reason right | perceive wrong); None where all was seen.
         verdict: `SEES_AND_REASONS`, `SEES_ONLY`, `BLIND` or `CANNOT_SAY`.
     """
@@ -57,8 +57,8 @@ class TwinScore:
     seen_low: float | None
     seen_high: float | None
     right_if_seen: float | None
-    right_low: float | None
-    right_high: float | None
+    right_if_seen_low: float | None
+    right_if_seen_high: float | None
     right_if_unseen: float | None
     verdict: str
 

@@ -10,9 +10,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lens_ray.suites.packs.build import PackContent, build_pack, load_pack, pack_file
+    from lens_ray.suites.packs.build import (
+        PackContent,
+        build_pack,
+        load_pack,
+        notices,
+        pack_file,
+    )
 
-__all__ = ["PackContent", "build_pack", "load_pack", "pack_file"]
+__all__ = ["PackContent", "build_pack", "load_pack", "notices", "pack_file"]
 
 
 def __getattr__(name: str) -> object:

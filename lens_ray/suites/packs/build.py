@@ -119,6 +119,11 @@ def build_pack(
     )  # fmt: skip
 
 
+def notices(suite: Suite) -> list[str]:
+    """What whoever uses a suite must know, as the pack that it was built from says it."""
+    return sorted({sample.meta["notice"] for sample in suite.samples if "notice" in sample.meta})
+
+
 def _rows(pack: Pack, subtask: Subtask, folder: Path) -> Iterator[TableRow]:
     if subtask.data is not None:
         yield from read_rows(folder / subtask.data)
