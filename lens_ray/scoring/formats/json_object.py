@@ -75,7 +75,7 @@ def only_object(text: str) -> bool:
 def _object_at(text: str, place: int) -> tuple[dict[str, Any] | None, int]:
     """The object that begins at a place and where to look on."""
     if _too_deep(text[place:]):
-        return None, place + 1
+        return None, len(text)  # what stands within it is not the answer
     try:
         found, end = _DECODER.raw_decode(text, place)
     except (ValueError, RecursionError):

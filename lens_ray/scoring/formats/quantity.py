@@ -2,7 +2,7 @@
 
 `Sample.meta`: ``unit`` (a name of `lens_ray.suites.packs.units.UNITS`; without it the answer is a
 bare number), ``tolerance`` (in that unit) or ``relative_tolerance`` (share of the accepted value),
-``unit_required`` (``true`` or ``false``).
+``unit_required`` (``true``, which is meant where it is missing, or ``false``).
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ def quantity(sample: Sample, text: str) -> tuple[str | None, float]:
     """The quantity that a text gives and whether it lies within the tolerance, bounds included.
 
     The last number in the asked unit is the answer; where there is none, the last in a unit that
-    converts to it; then the last bare number, which counts only where ``unit_required`` is not
-    ``true``; then any other number, which is wrong.
+    converts to it; then the last bare number, which counts only where ``unit_required`` is
+    ``false``; then any other number, which is wrong.
     """
     answer = said(text)
     if answer is None:
@@ -86,7 +86,7 @@ def _close(sample: Sample, given: _Given, gold: str, asked: Unit | None) -> bool
     value, wanted = given.value, target.value
     if asked is not None:
         if given.unit is None:
-            if sample.meta.get("unit_required") == "true":
+            if sample.meta.get("unit_required") != "false":
                 return False
         elif given.unit.dimension != asked.dimension:
             return False
