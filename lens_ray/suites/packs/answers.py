@@ -103,8 +103,8 @@ def _letter(text: str, choices: Sequence[str], place: str) -> str:
 
 def _quantity(text: str, place: str) -> str:
     found = _QUANTITY.fullmatch(text)
-    if found is None:
-        hint = "; write a decimal point" if re.fullmatch(r"[-+]?[0-9]+,[0-9]+", text) else ""
+    if found is None or (found[2] or "").startswith(","):
+        hint = "; write a decimal point" if "," in text else ""
         raise SuiteError(f"{place}: {text!r} is no number{hint}")
     if found[2] and found[2].strip() not in _SPELLINGS:
         raise SuiteError(f"{place}: the unit {found[2]!r} is not known; known: {', '.join(UNITS)}")

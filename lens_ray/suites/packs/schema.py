@@ -239,16 +239,16 @@ class Pack(Closed):
 
     Attributes:
         name: Of the suite that it becomes.
-        licence: SPDX id or a short text.
         subtasks: What is asked.
+        licence: SPDX id or a short text.
         revision: Goes up with the data.
         domain: Kind of picture.
         notice: What whoever uses the pack must know; shown by ``lens-ray suite show``.
     """
 
     name: Name
-    licence: Text
-    subtasks: tuple[Subtask, ...] = Field(min_length=1)
+    subtasks: tuple[Subtask, ...]
+    licence: Text = "private"
     revision: str = "1"
     domain: Text = "photos"
     notice: Text | None = None
@@ -256,6 +256,8 @@ class Pack(Closed):
     @field_validator("subtasks")
     @classmethod
     def _sound_subtasks(cls, subtasks: tuple[Subtask, ...]) -> tuple[Subtask, ...]:
+        if not subtasks:
+            raise PydanticCustomError("no_subtask", "the list is empty; write at least one")
         problems: list[InitErrorDetails] = []
         names = Counter(subtask.name for subtask in subtasks)
         for index, subtask in enumerate(subtasks):
@@ -293,11 +295,11 @@ def read_pack(file: Path) -> Pack:
         raise SuiteError(f"pack {file}: cannot be read ({error.strerror})") from error
     try:
         if not data.strip():
-            raise YamlProblem("the file is empty; start with name:, licence: and subtasks:", _START)
+            raise YamlProblem("the file is empty; start with name: and subtasks:", _START)
         document = read_yaml(data)
         if not isinstance(document.value, dict):
             raise YamlProblem(
-                "a pack is a mapping; start with name:, licence: and subtasks:", _START
+                "a pack is a mapping; start with name: and subtasks:", _START
             )
     except YamlProblem as problem:
         where = f"{file}:{problem.place.line}:{problem.place.column}"
