@@ -100,7 +100,9 @@ def test_a_run_with_confidences() -> None:
 
 
 def test_rows_without_confidence() -> None:
-    good = rows(("yes", None), ("no", None), ("yes", None), ("no", None), ("no", None), ("no", None))
+    good = rows(
+        ("yes", None), ("no", None), ("yes", None), ("no", None), ("no", None), ("no", None)
+    )
     (found,) = decisions(good, samples("yynnnn"))
     assert (found.threshold, found.recall, found.false_alarms) == (1.0, 0.5, 0.25)
     assert found.without_confidence == 6

@@ -298,9 +298,7 @@ def read_pack(file: Path) -> Pack:
             raise YamlProblem("the file is empty; start with name: and subtasks:", _START)
         document = read_yaml(data)
         if not isinstance(document.value, dict):
-            raise YamlProblem(
-                "a pack is a mapping; start with name: and subtasks:", _START
-            )
+            raise YamlProblem("a pack is a mapping; start with name: and subtasks:", _START)
     except YamlProblem as problem:
         where = f"{file}:{problem.place.line}:{problem.place.column}"
         raise SuiteError(f"{where}: {problem.what}") from problem

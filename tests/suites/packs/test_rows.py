@@ -72,7 +72,9 @@ def test_labels_boxes_and_rules(tmp_path: Path) -> None:
     table = 'image,answer\n0.png,"Dent, tear"\n1.png,clean\n2.png,tear;dent\n'
     found = samples(tmp_path / "a", labels, table)
     assert [sample.answers for sample in found] == [("dent, tear",), ("clean",), ("tear, dent",)]
-    assert render(found[0]).endswith("all that apply of: dent, tear; separated by commas, or clean.")
+    assert render(found[0]).endswith(
+        "all that apply of: dent, tear; separated by commas, or clean."
+    )
     assert mark(found[0], "a dent and a tear", "stop").score == 1.0
     box = f"{BASE}, format: box, metric: box_hit, parameters: {{coordinates: shares, iou: 0.9}}"
     (one,) = samples(tmp_path / "b", box, 'image,answer\n0.png,"0.1, 0.2; 0.5 0.6"\n')

@@ -197,6 +197,8 @@ def test_pictures_are_of_one_size_and_differ() -> None:
     for name, draw in DEMOS.items():
         dealer = Dealer(3)
         rows = [draw(dealer) for _ in range(5)]
-        pictures = [value for row in rows for value in row.values() if isinstance(value, np.ndarray)]
+        pictures = [
+            value for row in rows for value in row.values() if isinstance(value, np.ndarray)
+        ]
         assert {picture.shape for picture in pictures} == {(64, 64, 3)}, name
         assert len({picture.tobytes() for picture in pictures}) == len(pictures)
