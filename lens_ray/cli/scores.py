@@ -60,10 +60,26 @@ def chosen(runs: Sequence[RunHeader], models: Sequence[str], suite: str | None) 
     return [run for run in runs if not models or run.model in models]
 
 
-#: Title of each further table (`lens_ray.stats.further.TABLES`), its first columns named anew.
+#: Title and columns of each further table (`lens_ray.stats.further.TABLES`).
 _FURTHER = {
-    "decision": "inspection: recall where false alarms are held down",
-    "twins": "seeing and reasoning: a question that needs thought beside its twin that needs eyes",
+    "decision": (
+        "inspection: recall where false alarms are held down",
+        (
+            "subtask",
+            "positive",
+            "max_false_alarms",
+            "recall",
+            "false_alarms",
+            "threshold",
+            "positives",
+            "negatives",
+            "without_confidence",
+        ),
+    ),
+    "twins": (
+        "seeing and reasoning: a question that needs thought beside its twin that needs eyes",
+        ("subtask", "seen_by", "pairs", "seen", "right_if_seen", "right_if_unseen", "verdict"),
+    ),
 }
 
 
@@ -71,7 +87,7 @@ def _print_further(facts: Mapping[str, Mapping[str, object]], runs: Sequence[Run
     """The tables that packs ask for besides scores, and why figures in them are missing."""
     from lens_ray.cli.output import one_line, print_table
 
-    for name, title in _FURTHER.items():
+    for name, (title, columns) in _FURTHER.items():
         found = [
             (run.model, record)
             for run in runs
@@ -81,7 +97,6 @@ def _print_further(facts: Mapping[str, Mapping[str, object]], runs: Sequence[Run
             continue
         reasons = [f"- {model}, {r['subtask']}: {r['reason']}" for model, r in found
                    if r.get("reason")]  # fmt: skip
-        columns = [key for key in found[0][1] if not key.endswith(("reason", "_low", "_high"))]
         print(f"\n{title}")
         rows = [(model, *(_cell(record, key) for key in columns)) for model, record in found]
         print_table(("model", *columns), rows)

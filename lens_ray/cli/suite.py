@@ -63,11 +63,14 @@ def _entry(name: str, digest: str | None, samples: int | None, built: bool) -> d
 def show(suite: Ref, as_json: Json = False) -> None:
     """Show what a suite holds: abilities, subtasks, weights, licence, digest."""
     from lens_ray.suites import load_suite
+    from lens_ray.suites.packs import notices
 
     found = load_suite(suite)
     if as_json:
-        print_json(_facts(found))
+        print_json({**_facts(found), "notices": notices(found)})
         return
+    for notice in notices(found):
+        print(f"notice    {one_line(notice)}")
     for key in ("name", "digest", "licence", "revision", "samples", "images", "location"):
         print(f"{key:<9} {one_line(str(_facts(found)[key]))}")
     print()

@@ -56,7 +56,11 @@ def _csv(file: Path) -> Iterator[TableRow]:
         if "\0" in head:
             raise SuiteError(f"{file}:1: a NUL character; save it as CSV in UTF-8")
         delimiter = max(_DELIMITERS, key=head.count)
-        columns = [name.strip() for name in next(csv.reader([head], delimiter=delimiter), [])]
+        try:
+            names = next(csv.reader([head], delimiter=delimiter, strict=True), [])
+        except csv.Error as error:
+            raise SuiteError(f"{file}:1: not valid CSV ({error})") from error
+        columns = [name.strip() for name in names]
         _check_columns(file, columns)
         reader = csv.reader(stream, delimiter=delimiter, strict=True)
         number = 0

@@ -153,3 +153,11 @@ def test_large_photos_are_scaled_down(tmp_path: Path) -> None:
     photo(folder / "photos" / "big.png", 9, (64, 32))
     content = load_pack(folder)
     assert content.images[content.samples[0].images[0]].shape == (8, 16, 3)
+
+
+def test_line_ends_may_be_mixed_and_a_mark_may_stand_before(tmp_path: Path) -> None:
+    folder = make(tmp_path, f"{BASE}, format: open")
+    text = b'\xef\xbb\xbfimage,answer\r\n0.png,3\n\r\n1.png,"4\r\n5"\n'
+    (folder / "rows.csv").write_bytes(text)
+    found = load_pack(folder).samples
+    assert [sample.answers for sample in found] == [("3",), ("4\r\n5",)]

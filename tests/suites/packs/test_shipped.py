@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lens_ray.cli.main import main
 from lens_ray.errors import SuiteError
 from lens_ray.scoring.mark import mark
 from lens_ray.suites.mini.item import Dealer
@@ -53,6 +54,15 @@ def test_they_hold_what_the_issue_names(suites: dict[str, Suite]) -> None:
     assert subtasks["medical"] == {"device_display", "form_reading", "laterality"}
     assert "Not for clinical use" in notices(suites["medical"])[0]
     assert notices(suites["logistics"]) == []
+
+
+def test_show_prints_what_one_must_know(
+    suites: dict[str, Suite], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["suite", "show", suites["medical"].location]) == 0
+    assert capsys.readouterr().out.startswith("notice    Not for clinical use.")
+    assert main(["suite", "show", suites["logistics"].location]) == 0
+    assert "notice" not in capsys.readouterr().out
 
 
 def test_a_second_build_finds_the_first(suites: dict[str, Suite], tmp_path: Path) -> None:
