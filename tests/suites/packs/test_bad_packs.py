@@ -149,7 +149,7 @@ def test_other_tables(tmp_path: Path) -> None:
         ("rows.jsonl", b'{"a": "\xff"}\n', "is not UTF-8"),
         ("rows.parquet", b"PAR1 cut off", "rows.parquet: is damaged or cut off"),
         ("rows.csv", b"image,answer\n0.png,\xff\n", "rows.csv: is not UTF-8 text"),
-        ("rows.csv", b"image,answer\r0.png,3\r", "rows.csv:1: not valid CSV"),
+        ("rows.csv", b'image,"answer\n0.png,3\n', "rows.csv:1: not valid CSV"),
         ("rows.csv", b"image,\0answer\n0.png,3\n", "rows.csv:1: a NUL character"),
     ):
         folder = make(tmp_path, f"{BASE.replace('rows.csv', name)}, format: open")

@@ -161,3 +161,5 @@ def test_line_ends_may_be_mixed_and_a_mark_may_stand_before(tmp_path: Path) -> N
     (folder / "rows.csv").write_bytes(text)
     found = load_pack(folder).samples
     assert [sample.answers for sample in found] == [("3",), ("4\r\n5",)]
+    (folder / "rows.csv").write_bytes(b"image,answer\r0.png,3\r")
+    assert [sample.answers for sample in load_pack(folder).samples] == [("3",)]
