@@ -57,7 +57,7 @@ test-slow: setup
 	$(BIN)/python -m pytest -q -m slow --timeout 1800 tests
 
 soak: setup
-	$(BIN)/python -m tests.chaos.soak --kills 60
+	$(BIN)/python -m tests.chaos.soak --faults 300
 
 bench: setup
 	mkdir -p bench-out

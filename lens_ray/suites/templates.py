@@ -80,5 +80,15 @@ def render(sample: Sample, template: str = "default") -> str:
 
 def prompt_hash(text: str, images: Sequence[str], generation: Mapping[str, object]) -> str:
     """SHA-256 (hex) of all that reaches the model: text, image hashes, generation parameters."""
-    facts = [text, list(images), sorted((key, generation[key]) for key in generation)]
-    return hashlib.sha256(json.dumps(facts, ensure_ascii=True).encode()).hexdigest()
+    return hash_with(text, images, generation_facts(generation))
+
+
+def generation_facts(generation: Mapping[str, object]) -> str:
+    """The parameters as `hash_with` takes them; one string serves a whole run."""
+    return json.dumps(sorted((key, generation[key]) for key in generation))
+
+
+def hash_with(text: str, images: Sequence[str], facts: str) -> str:
+    """`prompt_hash`, where the parameters are written down already."""
+    hashes = ", ".join(map(json.dumps, images))
+    return hashlib.sha256(f"[{json.dumps(text)}, [{hashes}], {facts}]".encode()).hexdigest()
