@@ -30,6 +30,8 @@ class Options:
         complete_groups: Whether incomplete rotations, pairs and triples are left out. Without it
             an incomplete pair or triple is an error, and a rotation set counts as it is.
         weights: Weight of a sub-metric within its ability: by its samples, or the same for all.
+        submetrics: What a sub-metric is, over which stability is computed: each ``category`` of a
+            benchmark within an ability, or the ``benchmark`` within an ability.
         mme: ``pairs`` marks acc + acc+, ``each`` every question by itself (acc).
         mmbench: ``circular`` marks a question right only if all its rotations are, ``plain`` every
             rotation by itself.
@@ -46,6 +48,7 @@ class Options:
     first_half: bool = False
     complete_groups: bool = True
     weights: Literal["samples", "uniform"] = "samples"
+    submetrics: Literal["category", "benchmark"] = "category"
     mme: Literal["pairs", "each"] = "pairs"
     mmbench: Literal["circular", "plain"] = "circular"
     conbench: Literal["triple", "each"] = "triple"
@@ -68,6 +71,10 @@ class Options:
         if self.pairs == "script" and source == "conbench":
             return False
         return (ability, source) not in _NOT_IN_SCRIPT
+
+    def subtask(self, source: str, ability: str, category: str) -> str:
+        """The name of a sub-metric."""
+        return f"{source}_{category if self.submetrics == 'category' else ability}"
 
     def changed(self, values: Mapping[str, object]) -> Options:
         """These options with some replaced, as a command line or a YAML file gives them.
