@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lens_ray.suites.sample import Sample
 from lens_ray.suites.sources.base import Options
 from lens_ray.suites.sources.synthdog import faithful_upper
 from tests.suites.sources import rows
@@ -46,7 +47,7 @@ FACTS = [
 
 @pytest.mark.parametrize(("sample", "metric", "chance", "answers", "tokens"), FACTS)
 def test_marking_and_chance(
-    sample: rows.Sample, metric: str, chance: float, answers: tuple[str, ...], tokens: int
+    sample: Sample, metric: str, chance: float, answers: tuple[str, ...], tokens: int
 ) -> None:
     assert (sample.metric, sample.answers, sample.max_new_tokens) == (metric, answers, tokens)
     assert sample.chance == pytest.approx(chance)
