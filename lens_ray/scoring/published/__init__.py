@@ -29,8 +29,8 @@ published       default presets     what the published rule does that the other 
                                     joins words
 =============== =================== ==============================================================
 
-``mmstar_ranked`` is MMStar's rule in lmms-eval since 0.4, and ``contains`` is OCRBench's there; both
-are compared with lmms-eval 0.7.3, whose other rules are those of 0.3.
+lmms-eval 0.7.3 has other rules for two of them: ``mmstar_ranked`` is its rule for MMStar, and
+``contains`` the one for OCRBench (read behind any ``</think>``). The other nine are as they were.
 
 Where we deviate from the reference on purpose, under the published names too:
 

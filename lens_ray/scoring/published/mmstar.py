@@ -1,4 +1,4 @@
-"""MMStar: the rule of the reference (`read`), and that of lmms-eval since 0.4 (`read_ranked`)."""
+"""MMStar: the rule of the reference (`read`), and that of lmms-eval 0.7.3 (`read_ranked`)."""
 
 from __future__ import annotations
 
@@ -37,7 +37,8 @@ _PHRASES = (
     "the best answer is", "best answer is", "the correct option is", "correct option is",
     "the best option is", "best option is", "the choice is", "choice is",
     "the correct choice is", "correct choice is", "i choose", "i select", "i pick",
-    "my answer is", "my choice is", "옵션", "정답은", "답은", "답:", "答案是", "答案为", "选", "答えは",
+    "my answer is", "my choice is", "옵션", "정답은", "답은", "답:",
+    "答案是", "答案为", "选", "答えは",
 )  # fmt: skip
 #: How a letter is written, with its rank.
 _WRITTEN = (("({})", 6), ("{}.", 5), ("{}:", 4), ("{})", 3), ("{} ", 2))
@@ -54,11 +55,10 @@ def _trimmed(text: str) -> str:
 def _candidates(text: str) -> Iterator[tuple[int, int, str]]:
     """Rank, place and letter of what may be the answer; the first of equals is taken."""
     bare, lower, seen = text.strip(), text.lower(), False
+    behind = [lower.find(phrase) + len(phrase) for phrase in _PHRASES if phrase in lower]
     for letter in "ABCD":
         places = [(rank, text.rfind(form.format(letter))) for form, rank in _WRITTEN]
-        for phrase in _PHRASES:
-            if (start := lower.find(phrase)) != -1:
-                places.append((_PHRASE, text.find(letter, start + len(phrase))))
+        places += [(_PHRASE, text.find(letter, start)) for start in behind]
         if bare.startswith(letter) and not bare[1:2].isalpha():
             places.append((_START, 0))
         if bare.endswith(letter) and not bare[-2:-1].isalpha():

@@ -26,10 +26,9 @@ def contains(sample: Sample, text: str) -> tuple[str | None, float]:
 
 
 def _mark(sample: Sample, given: str, text: str, *, folded: bool) -> tuple[str | None, float]:
+    form = _folded if folded else _flat
     if sample.meta.get("dataset") == EXPRESSIONS:
         form = _unspaced
-    else:
-        form = _folded if folded else _flat
     where = form(given)
     right = any(form(gold) in where for gold in sample.answers)
     return text.strip() or None, float(right)
