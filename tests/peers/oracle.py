@@ -127,7 +127,9 @@ def _ai2d(row: Row, text: str) -> Mark:
 
 
 def _conbench(row: Row, text: str) -> Mark:
-    return float(_task("conbench.utils").conbench_process_results(row, [text])["ConScore_D"]["score"])
+    return float(
+        _task("conbench.utils").conbench_process_results(row, [text])["ConScore_D"]["score"]
+    )
 
 
 def _kit_chartqa(row: Row, text: str) -> Mark:
@@ -144,7 +146,9 @@ def _groups_mme(groups: list[list[tuple[Row, str]]]) -> list[Mark]:
     task = _task("mme.utils")
     marks: list[Mark] = []
     for group in groups:
-        results = [next(iter(task.mme_process_results(row, [text]).values())) for row, text in group]
+        results = [
+            next(iter(task.mme_process_results(row, [text]).values())) for row, text in group
+        ]
         marks.append(float(task.mme_aggregate_results(results)))
     return marks
 

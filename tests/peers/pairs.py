@@ -18,7 +18,21 @@ _THINGS = (
     "the left side", "No", "yes", "3", "12.5", "It is A", "Option B", "猫", "Straße", "İstanbul",
     "None of the choices provided", "C", "above / below",
 )  # fmt: skip
-_WORDS = ("the", "Answer", "is", "so", "of", "A", "image", "=", "final", "result", "yes", "no", "not")
+_WORDS = (
+    "the",
+    "Answer",
+    "is",
+    "so",
+    "of",
+    "A",
+    "image",
+    "=",
+    "final",
+    "result",
+    "yes",
+    "no",
+    "not",
+)
 _ODD = (
     "", " ", "\n", "\t\n ", ".", "...", "?", ",", "\0", "\u200b", "É", "ß", "İ", "K", "ſ", "🙂", "٣",
     "½", "Ｂ", "ｙｅｓ", "\ud7ff", "I'm sorry, I can't help with that.", "None", "nan", "NaN", "null",
@@ -201,7 +215,9 @@ def answer(case: Case, rng: random.Random) -> str:
     if kind < 0.08:
         return rng.choice(_ODD)
     if kind < 0.13:
-        return "".join(rng.choice("AaBbCDE()., :1204%\n-eyYnNo=é") for _ in range(rng.randint(1, 12)))
+        return "".join(
+            rng.choice("AaBbCDE()., :1204%\n-eyYnNo=é") for _ in range(rng.randint(1, 12))
+        )
     pool = case.golds * max(1, len(case.wrong) // len(case.golds)) + case.wrong
     frame = rng.choice(_FRAMES) if kind < 0.85 else rng.choice(_FRAMES[:4])
     text = frame.replace("{{", "\1").replace("}}", "\2").replace("{}", rng.choice(pool))
