@@ -21,8 +21,8 @@ Row = dict[str, Any]
 Mark = float | str
 #: Imported at the head of peers' modules, and not used by what is compared.
 _HEAVY = (
-    "datasets", "evaluate", "sacrebleu", "torch", "torch.utils", "torch.utils.data",
-    "transformers", "transformers.modeling_utils",
+    "PIL", "datasets", "evaluate", "requests", "sacrebleu", "torch", "torch.utils",
+    "torch.utils.data", "tqdm", "transformers", "transformers.modeling_utils",
 )  # fmt: skip
 
 

@@ -34,8 +34,9 @@ _WORDS = (
     "not",
 )
 _ODD = (
-    "", " ", "\n", "\t\n ", ".", "...", "?", ",", "\0", "\u200b", "É", "ß", "İ", "K", "ſ", "🙂", "٣",
-    "½", "Ｂ", "ｙｅｓ", "\ud7ff", "I'm sorry, I can't help with that.", "None", "nan", "NaN", "null",
+    "", " ", "\n", "\t\n ", ".", "...", "?", ",", "\0", "\u200b", "É", "ß", "İ", "K", "ſ", "🙂",
+    "٣", "½", "Ｂ", "ｙｅｓ", "\ud7ff", "None", "nan", "NaN", "null",
+    "I'm sorry, I can't help with that.",
     "Failed to obtain answer via API", "Failed to obtain answer via API A", "<leaf>", "<pad></s>",
     "As an AI model, I cannot see the image.", "答案是", "答えは", "정답은", "\\boxed{}", "{}",
 )  # fmt: skip
@@ -81,8 +82,8 @@ def _mme(rng: random.Random) -> Case:
 
 def _seed_bench(rng: random.Random) -> Case:
     choices = rng.sample(_THINGS, 4)
-    row = {"question_id": "1", "data_type": rng.choice(["image", "video"]), "question": "?",
-           **{f"choice_{letter}": text for letter, text in zip("abcd", choices, strict=True)}}  # fmt: skip
+    row = {"question_id": "1", "data_type": rng.choice(["image", "video"]), "question": "?"}
+    row |= {f"choice_{letter}": text for letter, text in zip("abcd", choices, strict=True)}
     return _letters("seed_bench", rng, row, choices)
 
 
@@ -203,8 +204,9 @@ _FRAMES = (
     "It could be {} so {}", "[] is wrong.\nThe final answer is {}", "so [], thus {} .",
     "{} or []", "{}, []", "{} and [] and []", "A {}", "A {} in the picture next to a []",
     "{}. []", "{}) []", "Both {} and []", "there are {} of them", "about {} in total",
-    "答案是{}", "答えは{}です", "정답은 {}", "选{}", "<think>[]</think>{}", "<think>{} or []", "{}" * 3,
-    '{{"answer": "{}"}}', "\\boxed{{{}}}", "$ {}", "{} %", "{}%", "Not {}", "not sure, {}?", "no {}",
+    "答案是{}", "答えは{}です", "정답은 {}", "选{}", "<think>[]</think>{}", "<think>{} or []",
+    "{}{}{}", '{{"answer": "{}"}}', "\\boxed{{{}}}", "$ {}", "{} %", "{}%", "Not {}", "no {}",
+    "not sure, {}?",
     "yes {}", "\r\n{}", "{}\u3000", "- {}", "# {}", "result {} is []", "a.{}", "is :", "so = ",
 )  # fmt: skip
 
@@ -227,7 +229,8 @@ def answer(case: Case, rng: random.Random) -> str:
     if kind > 0.97:
         padding = " ".join(rng.choice(_WORDS) for _ in range(rng.randint(20, 120)))
         text = rng.choice([f"{padding} {text}", f"{text} {padding}", f"{text}\n{padding}\n{text}"])
-    return rng.choice([str, str, str, str, str.upper, str.lower, str.swapcase])(text)
+    cases: list[Callable[[str], str]] = [str, str, str, str, str.upper, str.lower, str.swapcase]
+    return rng.choice(cases)(text)
 
 
 def pairs(source: str, count: int, seed: int = 0) -> list[tuple[Case, str]]:
