@@ -37,6 +37,12 @@ GOLDEN = [
         "Is it  red?\nPlease answer yes or no.\nAnswer yes or no.",
     ),
     (
+        only("mme", rows.mme(question="Is it red?")),
+        "Is it red?\nAnswer the question using a single word or phrase.",
+        "Is it red?",
+        "Is it red?\nAnswer yes or no.",
+    ),
+    (
         only("seed_bench", rows.seed()),
         f"How many towels are in the image?\nA. One\nB. Two\nC. Three\nD. Four\n{LETTER}",
         "Question: How many towels are in the image?\nOptions:\nA. One\nB. Two\nC. Three\nD. Four\n"
