@@ -12,6 +12,7 @@ import typer
 
 from lens_ray.cli import (
     doctor,
+    import_,
     jobs,
     logs,
     plan,
@@ -48,6 +49,7 @@ app.command("plan")(plan.plan)
 app.command("scores")(scores.scores)
 app.command("query")(query.query)
 app.command("rescore")(rescore.rescore)
+app.command("import")(import_.import_)
 app.command("report")(report.report)
 app.command("timeline")(timeline.timeline)
 app.command("doctor")(doctor.doctor)

@@ -105,16 +105,17 @@ def consistency(
     unpaired: dict[str, int] = {}
     for row in variant_rows.select(PAIRED_COLUMNS).to_pylist():
         base = bases.get(base_of(row["sample_id"], row["variant"]))
-        found = pairs.setdefault(row["ability"], [])
+        mine = pairs.setdefault(row["ability"], [])
         if base is None or base["status"] not in FINAL or row["status"] not in FINAL:
             unpaired[row["ability"]] = unpaired.get(row["ability"], 0) + 1
             continue
         marks = abs(base["score"] - row["score"]) < _SAME
         answers = _answer(base, row, base, choices) == _answer(row, row, base, choices)
-        found.append((base["cluster_id"], marks, answers))
+        mine.append((base["cluster_id"], marks, answers))
     names = sorted(pairs, key=lambda name: (name not in ABILITIES, _rank(name), name))
-    columns = [[pairs[name] for name in names], [unpaired.get(name, 0) for name in names]]
-    return _figures(names, columns[0], columns[1], confidence, seed_key)
+    found = [pairs[name] for name in names]
+    lost = [unpaired.get(name, 0) for name in names]
+    return _figures(names, found, lost, confidence, seed_key)
 
 
 def _answer(

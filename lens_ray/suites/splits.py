@@ -13,7 +13,7 @@ SHARES: tuple[tuple[str, float], ...] = (("anchor", 0.2), ("search", 0.3), ("sea
 
 
 def tied(samples: Sequence[Sample]) -> list[list[int]]:
-    """Indices of samples that share a cluster, a group or an image, each set in order of first appearance."""
+    """Sets of samples, by index, that share a cluster, a group or an image."""
     parent = list(range(len(samples)))
 
     def root(index: int) -> int:
