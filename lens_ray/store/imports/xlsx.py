@@ -175,7 +175,10 @@ class _Sheet(_Text):
             return text.strip() == "1"
         if self._kind == "e":
             return None  # an error value, such as #N/A
-        number = float(text)
+        try:
+            number = float(text)
+        except ValueError:
+            raise ValueError(f"row {self._number}: {text[:20]!r} is no number") from None
         return int(number) if number.is_integer() and abs(number) < 2**53 else number
 
 

@@ -241,5 +241,5 @@ def test_places_that_hold_no_samples(tmp_path: Path) -> None:
 def test_a_folder_of_two_models(tmp_path: Path, suite: Suite) -> None:
     for name in ("one", "two"):
         log(suite, yes(suite), tmp_path / name)
-    with pytest.raises(UserError, match="logs in 2 folders, first .*one and .*two"):
+    with pytest.raises(UserError, match=r"logs in 2 folders, first .*one and .*two"):
         files_of(tmp_path)

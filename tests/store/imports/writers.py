@@ -102,7 +102,7 @@ def lmms_row(asked: Sample, text: str, doc_id: int) -> dict[str, Any]:
         "option's letter from the given choices directly.",
         "chartqa": "\nAnswer the question with a single word.",
     }[asked.source]
-    metrics: dict[str, Any] = {
+    every: dict[str, dict[str, Any]] = {
         "mme": {
             "mme_perception_score": {
                 "question_id": native(asked), "category": "count", "score": 0.0,
@@ -110,7 +110,7 @@ def lmms_row(asked: Sample, text: str, doc_id: int) -> dict[str, Any]:
         },
         "mmbench": {"gpt_eval_score": {"index": native(asked), "answer": asked.answers[0]}},
         "chartqa": {"relaxed_overall": 0.0, "relaxed_human_split": 0.0},
-    }[asked.source]  # fmt: skip
+    }  # fmt: skip
     return {
         "doc_id": doc_id,
         "doc": {"question": asked.question, "question_id": native(asked)},
@@ -120,7 +120,7 @@ def lmms_row(asked: Sample, text: str, doc_id: int) -> dict[str, Any]:
         "filtered_resps": [text],
         "token_counts": [{"input_tokens": 11, "output_tokens": 3, "reasoning_tokens": None}],
         "doc_hash": "d" * 64,
-        **metrics,
+        **every[asked.source],
     }
 
 
