@@ -11,6 +11,7 @@ from typing import cast
 import typer
 
 from lens_ray.cli import (
+    control,
     doctor,
     import_,
     jobs,
@@ -57,6 +58,7 @@ app.command("submit")(submit.submit)
 app.command("jobs")(jobs.jobs)
 app.command("logs")(logs.logs)
 app.command("stop")(stop.stop)
+suite.app.command("control")(control.control)
 app.add_typer(suite.app, name="suite")
 app.add_typer(store.app, name="store")
 

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lens_ray.cli import control
 from lens_ray.cli.options import Json, Verbs, without_secrets
 from lens_ray.cli.output import one_line, print_json, print_table
 
@@ -14,7 +13,6 @@ if TYPE_CHECKING:
     from lens_ray.suites import Suite
 
 app = typer.Typer(cls=Verbs, help="Suites: list, show, build, check.", rich_markup_mode=None)
-app.command("control")(control.control)
 
 Ref = Annotated[
     str,
