@@ -75,10 +75,10 @@ def read(file: AnswerFile) -> Iterator[Answer]:
             raise place.fault(f"the position in the split belongs here, not {doc_id!r}", "doc_id")
         text = _text(place, row)
         facts, lacks = _facts(place, row), "the log holds null for it"
-        yield answer(place, _evidence(row, doc_id), text, facts, lacks)
+        yield answer(place, _evidence(row, doc_id, lite="lite" in file.about), text, facts, lacks)
 
 
-def _evidence(row: Mapping[str, Any], doc_id: int) -> Evidence:
+def _evidence(row: Mapping[str, Any], doc_id: int, *, lite: bool) -> Evidence:
     doc = row.get("doc")
     doc = doc if isinstance(doc, dict) else {}
     ids: dict[str, None] = {}
@@ -94,9 +94,11 @@ def _evidence(row: Mapping[str, Any], doc_id: int) -> Evidence:
     if not isinstance(question, str) or not question.strip():
         question = doc.get("question")
     gold = row.get("target")
+    if lite:  # a position in the lite subset, which is another one in the whole split
+        ids[f"lite-{doc_id}"] = None
     return Evidence(
         ids=tuple(ids),
-        row=doc_id,
+        row=None if lite else doc_id,
         question=question if isinstance(question, str) else None,
         gold=str(gold) if isinstance(gold, str | int | float) else None,
     )

@@ -75,6 +75,11 @@ def test_what_a_row_says_of_its_question(tmp_path: Path) -> None:
     assert task_of(path) == "mme"
 
 
+def test_positions_in_a_lite_subset_are_no_positions_in_the_split(tmp_path: Path) -> None:
+    (found,) = read(files_of(one_row(tmp_path / "x_samples_chartqa_lite.jsonl"))[0])
+    assert (found.says.ids, found.says.row) == (("lite-3",), None)
+
+
 def test_versions_that_wrote_one_json_file_a_task(tmp_path: Path) -> None:
     rows = [{"doc_id": 0, "doc": {"question": "Q?"}, "resps": [["a"]], "target": "b"}]
     path = tmp_path / "mme.json"

@@ -162,6 +162,24 @@ def test_samples_that_belong_together_are_shuffled_together(tmp_path: Path) -> N
     ]  # fmt: skip
 
 
+def test_the_only_one_of_its_number_of_images_gets_some_of_a_larger_set(tmp_path: Path) -> None:
+    (one, image), (two, more) = sample(1), sample(2)
+    three = dataclasses.replace(
+        two, sample_id="t/3", cluster_id="t/3", images=tuple(sorted({**image, **more}))
+    )
+    last, rest = sample(4)
+    five = dataclasses.replace(last, sample_id="t/5", images=(*last.images, *last.images))
+    suite = write_suite("t", [one, five], {**image, **rest}, tmp_path / "s", licence="x",
+                        revision="1")  # fmt: skip
+    _, made, _ = control_samples(suite, "shuffle")
+    # Nobody has two images to give.
+    assert [(v.meta["base"], v.images) for v in made] == [("t/1", last.images)]
+    tied = write_suite("u", [one, three], {**image, **more}, tmp_path / "u", licence="x",
+                       revision="1")  # fmt: skip
+    with pytest.raises(SuiteError, match="no sample of suite u can have a variant"):
+        control_samples(tied, "shuffle")  # they share an image
+
+
 def test_rephrasing_changes_words_around_the_question_only(tmp_path: Path) -> None:
     brace = "what does {x} say?"
     suite = suite_of(tmp_path / "s", {"question": brace}, CHOICE)
