@@ -52,7 +52,7 @@ class Matcher:
                 self._rows[sample.meta[ROW]].append(sample)
             plain = _plain(sample.question)
             self._plain[sample.sample_id] = plain
-            self._options[sample.sample_id] = tuple(map(normalise, sample.choices))
+            self._options[sample.sample_id] = tuple(map(_plain, sample.choices))
             self._questions[plain].append(sample)
 
     def find(self, says: Evidence) -> tuple[Sample, bool] | None:
@@ -62,7 +62,7 @@ class Matcher:
         does not ask. None where there is no sample, or more than one.
         """
         text = None if says.question is None else _plain(says.question[:_LONGEST])
-        options = tuple(map(normalise, says.options))
+        options = tuple(map(_plain, says.options))
 
         def agrees(sample: Sample) -> bool:
             if text is not None and self._plain[sample.sample_id] not in text:

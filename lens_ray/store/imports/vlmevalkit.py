@@ -75,6 +75,10 @@ def _evidence(place: Place, row: Mapping[str, Any]) -> Evidence:
         if option is None or option == "":
             break
         options.append(str(option))
+    if said and options:
+        # Where a source's question holds its options, it reads so.
+        lines = "\n".join(f"{a}: {text}" for a, text in zip(_LETTERS, options, strict=False))
+        said.append(f"Options: {lines}")
     path, category = _cell(row, "image_path"), _cell(row, "category")
     ids = [_id(index)]
     if path is not None:

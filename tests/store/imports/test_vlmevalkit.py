@@ -39,7 +39,7 @@ def test_what_a_row_says_of_its_question(tmp_path: Path, suite: Suite) -> None:
     found = list(read(files_of(path)[0]))
     assert found[1].text == "B\tand\n'more'"
     assert found[1].says.ids == ("1000241",)
-    assert found[1].says.question == "hint 241\nwhich one?"
+    assert found[1].says.question == ("hint 241\nwhich one?\nOptions: A: green\nB: blue\nC: red")
     assert found[1].says.options == ("green", "blue", "red")
     assert found[1].says.gold == "C"
 
