@@ -156,22 +156,7 @@ def import_results(
     digests = sorted(_sha256(file.path) for file in files)
     columns = [id_column, answer_column] if tool == "csv" else []
     key = _digest(["import", tool, model, digests, columns, source, partial_run])
-    header = RunHeader(
-        run_id=_digest([key, suite.digest, [TEMPLATE, 1], []])[:16],
-        model=model,
-        model_key=key,
-        weights_digest="",
-        suite=suite.name,
-        suite_digest=suite.digest,
-        template=TEMPLATE,
-        backend=f"import:{tool}",
-        backend_path=Path(path).name,
-        access=access,
-        step=None,
-        generation={},
-        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        job="import",
-    )
+    header = _header(key, tool, Path(path).name, suite, model, access)
     rows = list(_rows(header, expected, found.answers, Path(path).name))
     facts = {
         "imported_files": [file.path.name for file in files],
@@ -182,6 +167,25 @@ def import_results(
     place = store if isinstance(store, Store) else Store(store, create=True)
     new = _stored(place, header, suite, rows, facts)
     return _report(header, place, expected, rows, found, new)
+
+
+def _header(key: str, tool: Tool, name: str, suite: Suite, model: str, access: Access) -> RunHeader:
+    return RunHeader(
+        run_id=_digest([key, suite.digest, [TEMPLATE, 1], []])[:16],
+        model=model,
+        model_key=key,
+        weights_digest="",
+        suite=suite.name,
+        suite_digest=suite.digest,
+        template=TEMPLATE,
+        backend=f"import:{tool}",
+        backend_path=name,
+        access=access,
+        step=None,
+        generation={},
+        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        job="import",
+    )
 
 
 def _reader(
