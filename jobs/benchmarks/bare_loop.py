@@ -12,6 +12,7 @@ import io
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import torch
@@ -41,8 +42,8 @@ def run(
     torch.set_num_threads(threads)
     processor = AutoProcessor.from_pretrained(checkpoint)
     processor.tokenizer.padding_side = "left"
-    model = AutoModelForImageTextToText.from_pretrained(checkpoint, dtype=torch.float32)
-    model.to(device).eval()
+    loaded: Any = AutoModelForImageTextToText.from_pretrained(checkpoint, dtype=torch.float32)
+    model = loaded.to(device).eval()
     rows = pq.read_table(Path(suite) / "samples.parquet").to_pylist()[:limit]
     table = pq.read_table(Path(suite) / "images.parquet").to_pylist()
     pictures = {r["hash"]: r["png"] for r in table}

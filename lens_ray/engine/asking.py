@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import asdict
@@ -16,7 +15,7 @@ from lens_ray.scoring import RowContext, make_row, make_unanswered
 from lens_ray.scoring.mark import INFRA_ERROR
 from lens_ray.suites.sample import Sample
 from lens_ray.suites.suite import Suite
-from lens_ray.suites.templates import prompt_hash, render
+from lens_ray.suites.templates import generation_facts, hash_with, render
 
 #: Encoded images that a replica keeps.
 _KEPT_BYTES = 256 * 2**20
@@ -87,7 +86,7 @@ class Asking:
         self.model = model
         self._suite = suite
         self._images = images or Images(suite)
-        self._generations: dict[int, tuple[Generation, Mapping[str, object]]] = {}
+        self._generations: dict[int, tuple[Generation, str]] = {}
 
     def request(self, sample_id: str) -> Request:
         """The question, its images read.
@@ -130,13 +129,13 @@ class Asking:
             backend_version=version,
             replica=replica,
             attempt=attempt,
-            prompt_hash=prompt_hash(text, sample.images, self._generation(sample)[1]),
+            prompt_hash=hash_with(text, sample.images, self._generation(sample)[1]),
         )
 
-    def _generation(self, sample: Sample) -> tuple[Generation, Mapping[str, object]]:
-        """The parameters, and by name; only the limit of tokens is a sample's own."""
+    def _generation(self, sample: Sample) -> tuple[Generation, str]:
+        """The parameters, and what their hash is made of; only the limit is a sample's own."""
         limit = sample.max_new_tokens
         if limit not in self._generations:
             generation = generation_of(self.model.spec, sample)
-            self._generations[limit] = generation, asdict(generation)
+            self._generations[limit] = generation, generation_facts(asdict(generation))
         return self._generations[limit]

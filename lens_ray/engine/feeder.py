@@ -80,6 +80,7 @@ class Feeder:
         self._asked = 0
         self._began: float | None = None
         self._answered = 0
+        self._look_at_speed()
         self._calls = [asyncio.create_task(self._call()) for _ in range(info.parallel)]
 
     @property
@@ -107,14 +108,13 @@ class Feeder:
         """Rows that nobody has taken."""
         return len(self.rows) + len(self.errors)
 
-    @property
-    def _ahead(self) -> int:
+    def _look_at_speed(self) -> None:
         """How many questions to have at hand beside those being answered."""
         batch = self.info.batch
         fast = 0.0
         if self._began is not None:
             fast = self._answered / max(0.1, time.monotonic() - self._began) * _AHEAD_S
-        return min(_MOST_AHEAD, batch * max(1, math.ceil(fast / batch)))
+        self._ahead = min(_MOST_AHEAD, batch * max(1, math.ceil(fast / batch)))
 
     @property
     def room(self) -> int:
@@ -135,6 +135,7 @@ class Feeder:
     def add(self, samples: Iterable[tuple[str, int]]) -> None:
         """Queue samples with their attempts."""
         self._began = self._began or time.monotonic()
+        self._look_at_speed()
         for sample_id, attempt in samples:
             if sample_id not in self._attempts:
                 self._attempts[sample_id] = attempt

