@@ -12,6 +12,7 @@ from typing import Literal
 
 from lens_ray.errors import UserError
 from lens_ray.scoring.distance import levenshtein as levenshtein
+from lens_ray.scoring.formats import WHOLE
 from lens_ray.scoring.numbers import Number, find_numbers, whole_number
 from lens_ray.scoring.plain import normalise, plain, squeeze
 from lens_ray.scoring.published import (
@@ -178,6 +179,7 @@ METRICS: Mapping[str, Metric] = _Registry(
         Metric("contains", _exact, whole=ocrbench.contains),
         Metric("nted", _exact, whole=synthdog.nted),
         *_PUBLISHED,
+        *(Metric(name, _exact, whole=whole) for name, whole in WHOLE.items()),
     )
 )
 

@@ -5,7 +5,8 @@ score is (accuracy - BL) / (UB - BL) with BL and UB the means of its own units' 
 never clipped. An ability's figures weigh its subtasks as the suite fixed it (by their samples,
 unless it says otherwise); ``uniform`` is its corrected score with equal weights, for a benchmark
 does not measure an ability better because it has more rows. The overall figures are plain means
-over the abilities.
+over those of the six abilities that the suite has. Abilities beyond the six are scored in the same
+way and stand apart; where a suite has none of the six, over all it has.
 """
 
 from __future__ import annotations
@@ -124,7 +125,16 @@ def ability_scores(
         _ability(strata, name, shares[name], expected[name], fitting, misfit, coverage_threshold)
         for name in names
     ]
-    return [*scores, _overall(strata, scores, shares, sum(expected.values()), fitting)]
+    counted = in_overall(weights)
+    main = [score for score in scores if score.ability in counted]
+    asked = sum(expected[score.ability] for score in main)
+    return [*scores, _overall(strata, main, shares, asked, fitting)]
+
+
+def in_overall(abilities: Iterable[str]) -> frozenset[str]:
+    """Of the abilities of a suite, those whose mean is the overall score; see the page's top."""
+    names = frozenset(abilities) - {OVERALL}
+    return names & frozenset(ABILITIES) or names
 
 
 def scores_table(
@@ -200,6 +210,9 @@ def _overall(
     coverage = n / expected if expected else None
     label = pool.label if pool else None
     without = [score.ability for score in scores if score.corrected is None]
+    if not scores:
+        reason = "none of the suite's abilities that count for it was asked"
+        return AbilityScore(OVERALL, n, coverage, *(None,) * 6, label, reason)
     if without:
         reason = f"no score for {', '.join(without)}"
         return AbilityScore(OVERALL, n, coverage, *(None,) * 6, label, reason)

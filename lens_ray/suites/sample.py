@@ -72,4 +72,6 @@ class Sample:
             self.format, list(self.images), self.question, list(self.choices),
             list(self.answers), self.metric, self.max_new_tokens,
         ]  # fmt: skip
+        if self.format not in FORMATS or "instruction" in self.meta:
+            facts.append(sorted(self.meta.items()))  # its wording and its tolerance stand there
         return hashlib.sha256(json.dumps(facts, ensure_ascii=True).encode()).hexdigest()

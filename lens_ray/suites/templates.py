@@ -64,7 +64,9 @@ class Template:
                 for letter, choice in zip(LETTERS, sample.choices, strict=False)
             ]
         instruction = self.instructions.get(sample.format)
-        if instruction and sample.meta.get(INSTRUCTION) != IN_QUESTION:
+        if self.instructions:  # a pack's own closing line stands in the place of the template's
+            instruction = sample.meta.get(INSTRUCTION, instruction)
+        if instruction and instruction != IN_QUESTION:
             lines.append(instruction)
         return "\n".join(lines)
 
