@@ -20,15 +20,15 @@ REFERENCE = "reference"
 CURRENT = "current"
 
 
-def ask(peer: str, task: str, work: Any) -> Any:
-    """What ``oracle.py`` answers."""
+def ask(peer: str, task: str, work: Any, script: str = "oracle.py") -> Any:
+    """What ``oracle.py``, or another script of this folder, answers."""
     if not PYTHON.exists():
         pytest.fail(f"the peers' environment {PYTHON} is not there: run `make test-peers`")
     home = PYTHON.parents[1]
     (site,) = home.glob("lib/python3*/site-packages")
     folder = home / REFERENCE if peer == REFERENCE else site
     done = subprocess.run(
-        [str(PYTHON), str(Path(__file__).with_name("oracle.py")), str(folder), task],
+        [str(PYTHON), str(Path(__file__).with_name(script)), str(folder), task],
         input=json.dumps(work), capture_output=True, text=True, check=False,
         env={"PATH": os.environ["PATH"], "PYTHONHASHSEED": "0"},
     )  # fmt: skip
