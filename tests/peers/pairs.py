@@ -135,6 +135,8 @@ def _mirb(rng: random.Random) -> Case:
     gold = rng.choice([_number(rng), str(rng.randint(0, 12)), rng.choice("ABCDE"), "dog", "x"])
     row = {"question_id": 1, "subset": "count", "questions": "?", "answers": gold}
     wrong = [*(_number(rng) for _ in range(6)), *"ABCDE", gold + "0", "1" + gold, f"{gold}, 3"]
+    if gold.isdigit():  # numbers are compared to two decimals
+        wrong += [f"{int(gold) + by}" for by in (0.004, -0.004, 0.005, 0.006, 0.01)]
     return Case(row, _sample("mirb", "open", (gold,)), [gold], wrong)
 
 
@@ -157,12 +159,15 @@ def _text(rng: random.Random) -> str:
     return rng.choice([" ", " ", "\n"]).join(words)
 
 
+_FULL_WIDTH = {code: chr(code + 0xFEE0) for code in range(0x21, 0x7F)}
+
+
 def _ocrbench(rng: random.Random) -> Case:
     golds = [_text(rng) for _ in range(rng.randint(1, 3))]
     dataset = rng.choice(["HME100k", "IIIT5K", "svt", "docVQA"])
     row = {"dataset": dataset, "question": "?", "question_type": "Scene Text-centric VQA",
            "answer": golds}  # fmt: skip
-    wrong = [_text(rng) for _ in range(3)]
+    wrong = [_text(rng), golds[0].replace(" ", "\u3000"), golds[-1].translate(_FULL_WIDTH)]
     return Case(row, _sample("ocrbench", "open", tuple(golds), dataset=dataset), golds, wrong)
 
 
@@ -206,7 +211,10 @@ _FRAMES = (
     "{}. []", "{}) []", "Both {} and []", "there are {} of them", "about {} in total",
     "答案是{}", "答えは{}です", "정답은 {}", "选{}", "<think>[]</think>{}", "<think>{} or []",
     "{}{}{}", '{{"answer": "{}"}}', "\\boxed{{{}}}", "$ {}", "{} %", "{}%", "Not {}", "no {}",
-    "not sure, {}?",
+    "not sure, {}?", "([]) 답: {} 이다", "([]) 답은 {} 이다", "([]) 옵션 {} 이다",
+    "([]) 정답은 {} 이다",
+    "([]) my choice is {} here", "([]) i pick {} here", "([]) best option is {} here",
+    "([]) 答案为 {} 吧", "([]) 答えは {} だ", "([]) 选 {} 吧", "([]) i select {} here",
     "yes {}", "\r\n{}", "{}\u3000", "- {}", "# {}", "result {} is []", "a.{}", "is :", "so = ",
 )  # fmt: skip
 
