@@ -90,7 +90,9 @@ class ColumnarTable:
                     }
                     row += 1
 
-    def pictures(self, wanted: Mapping[int, Sequence[str]]) -> Iterator[tuple[int, list[bytes]]]:
+    def pictures(
+        self, wanted: Mapping[int, Sequence[str]]
+    ) -> Iterator[tuple[int, Mapping[str, list[bytes]]]]:
         """See `Table`."""
         names = sorted({name for columns in wanted.values() for name in columns})
         for start, part in zip(self._starts, self._parts, strict=True):
@@ -102,10 +104,7 @@ class ColumnarTable:
                 _check_type(part, name, "images")
             for local, values in part.picked(names, here):
                 row = start + local
-                found: list[bytes] = []
-                for name in wanted[row]:
-                    found += self._encoded(values[name], row, name)
-                yield row, found
+                yield row, {name: self._encoded(values[name], row, name) for name in wanted[row]}
 
     def place(self, row: int, column: str | None = None) -> str:
         """See `Table`."""

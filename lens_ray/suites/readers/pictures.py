@@ -69,7 +69,8 @@ def check_picture(data: bytes, where: str) -> Picture:
                 )
             plain = _is_plain(image)
             upright = image if plain else _upright(image)
-            pixels = np.asarray(upright.convert("RGB"), dtype=np.uint8)
+            coloured = upright if upright.mode == "RGB" else upright.convert("RGB")
+            pixels = np.asarray(coloured, dtype=np.uint8)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise SuiteError(
             f"{where}: the image has more than {MAX_PIXELS} pixels (decompression bomb?)"

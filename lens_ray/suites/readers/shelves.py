@@ -87,7 +87,7 @@ class _ZipShelf:
     def __init__(self, archive: Path) -> None:
         self._archive = archive
         try:
-            self._zip = zipfile.ZipFile(archive)
+            self._zip = zipfile.ZipFile(archive)  # stays open as long as the shelf
         except (zipfile.BadZipFile, OSError) as error:
             raise SuiteError(f"archive {archive}: cannot be read ({error})") from error
         self._members = {
@@ -114,7 +114,7 @@ class _TarShelf:
         self._archive = archive
         self._members: dict[str, tarfile.TarInfo] = {}
         try:
-            self._tape = tarfile.open(archive, "r:")
+            self._tape = tarfile.open(archive, "r:")  # noqa: SIM115  as long as the shelf
             for member in self._tape:
                 if member.isreg():
                     self._members[str(_member(archive, member.name))] = member

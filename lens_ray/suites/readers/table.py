@@ -1,4 +1,4 @@
-"""What a data set is to a build: `Table`, the places in it, and values of the kind that is asked."""
+"""What a data set is to a build: `Table`; places in it; values of the kind that is asked."""
 
 from __future__ import annotations
 
@@ -44,11 +44,13 @@ class Table(Protocol):
         """
         ...
 
-    def pictures(self, wanted: Mapping[int, Sequence[str]]) -> Iterator[tuple[int, list[bytes]]]:
-        """The encoded images of some rows, each row once, in any order.
+    def pictures(
+        self, wanted: Mapping[int, Sequence[str]]
+    ) -> Iterator[tuple[int, Mapping[str, list[bytes]]]]:
+        """The encoded images of some rows by column, each row once, in any order.
 
         Args:
-            wanted: Row number to its image columns, in order.
+            wanted: Row number to its image columns.
         """
         ...
 

@@ -123,8 +123,10 @@ def unified(name: str) -> str:
     """A column's name as this program calls it; single letters, the options, keep their case."""
     if _OPTION.fullmatch(name):
         return name
-    return name.lower().replace("_", "-") if name.lower() in ("l2-category", "l2_category") else (
-        name if len(name) == 1 else name.lower()
+    return (
+        name.lower().replace("_", "-")
+        if name.lower() in ("l2-category", "l2_category")
+        else (name if len(name) == 1 else name.lower())
     )
 
 
@@ -215,7 +217,9 @@ class TsvTable:
                 for name, kind in kinds.items()
             }
 
-    def pictures(self, wanted: Mapping[int, Sequence[str]]) -> Iterator[tuple[int, list[bytes]]]:
+    def pictures(
+        self, wanted: Mapping[int, Sequence[str]]
+    ) -> Iterator[tuple[int, Mapping[str, list[bytes]]]]:
         """See `Table`; whatever the columns are called, it is the image of the row."""
         asked: dict[int, list[int]] = {}
         for row in wanted:
@@ -224,7 +228,7 @@ class TsvTable:
             if row in asked:
                 found = self._encoded(row, dict(zip(self.columns, values, strict=True)))
                 for one in asked[row]:
-                    yield one, found
+                    yield one, dict.fromkeys(wanted[one], found)
 
     def place(self, row: int, column: str | None = None) -> str:
         """See `Table`."""
