@@ -8,10 +8,13 @@ that are left.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from lens_ray.suites.sample import Sample
+from lens_ray.suites.sources.options import LITE, Options
+
+__all__ = ["LITE", "Draft", "Kind", "Options", "Place", "Row", "Selection", "Source"]
 
 #: One row of a data set: published column name to value, image columns left out.
 Row = Mapping[str, object]
@@ -51,6 +54,24 @@ class Draft:
     image_columns: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a data set lies on the hub.
+
+    Attributes:
+        hub: Its ids, the present owner first; older owners hold the same rows.
+        config: Its configuration there, or None.
+        split: The split that is asked.
+        revision: The commit to read; None where none could be checked when this was written, and
+            then a build takes the owner's newest and records it.
+    """
+
+    hub: tuple[str, ...]
+    config: str | None
+    split: str
+    revision: str | None = None
+
+
 @dataclass(frozen=True)
 class Source:
     """A public benchmark.
@@ -67,6 +88,9 @@ class Source:
         settle: Sees all drafts of the source in the order of the data set, and returns those that
             stay: complete groups, the first half, ...
         prompts: Template name to renderer, for wordings of its own.
+        revision: See `Place.revision`.
+        lite: Where its 500-row subset lies, for the sources of `LITE`.
+        optional: Those of ``columns`` that some published versions lack; the value is None there.
     """
 
     name: str
@@ -79,19 +103,20 @@ class Source:
     ask: Callable[[Row, int, str, Options], Iterable[Draft]]
     settle: Callable[[Sequence[Draft], Options], Sequence[Draft]]
     prompts: Mapping[str, Callable[[Sample], str]]
+    revision: str | None = None
+    lite: Place | None = None
+    optional: frozenset[str] = field(default_factory=frozenset)
 
+    def place(self, options: Options) -> Place:
+        """Where these options read it."""
+        if self.lite is not None and self.name in options.lite:
+            return self.lite
+        return Place(self.hub, self.config, self.split, self.revision)
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    """Every open switch of the reference (``abilitylens.md`` 1.6) that a build decides.
-
-    Attributes:
-        faithful: Whether samples carry the publisher's own marking (metrics named after their
-            source) and not lens-ray's extraction.
-        first_half: Whether SEED-Bench is cut to the first half of its kept rows.
-        complete_groups: Whether incomplete rotations, pairs and triples are left out.
-    """
-
-    faithful: bool = False
-    first_half: bool = False
-    complete_groups: bool = True
+    def taken(self, options: Options) -> Mapping[str, Selection]:
+        """Which rows each ability takes under these options; empty where the source is left out."""
+        return {
+            ability: selection
+            for ability, selection in self.abilities.items()
+            if options.takes(self.name, ability)
+        }
