@@ -20,6 +20,7 @@ from typing import Any
 from lens_ray import node_cache
 from lens_ray.errors import SuiteError
 from lens_ray.node_cache import alone, discard, keep, release
+from lens_ray.suites.clusters import join_clusters
 from lens_ray.suites.drafts import make_drafts
 from lens_ray.suites.files import is_url, make_info, place, read_info, write_info, write_samples
 from lens_ray.suites.image_writer import ImageWriter, read_images
@@ -266,7 +267,7 @@ def _merge(recipe: Recipe, entries: Mapping[str, Path], key: str, folder: Path) 
             sources[name] = _facts(entry)
             for image in read_images(entry / "images.parquet"):
                 writer.add(*image)
-    split = assign_splits(samples, SPLIT_SEED)
+    split = assign_splits(join_clusters(samples), SPLIT_SEED)
     info: SuiteInfo = make_info(
         recipe.name, split, writer.hashes,
         "; ".join(f"{name}: {facts['licence']}" for name, facts in sources.items()),

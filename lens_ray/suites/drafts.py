@@ -13,6 +13,8 @@ from lens_ray.suites.sources.options import Options
 
 #: So many values of a category column are remembered for an error line.
 _REMEMBERED = 200
+#: How sources name a place; rows count from 0 there.
+_FAULT = re.compile(r"\w+: row (\d+): column ([^:]+): (.*)", re.DOTALL)
 
 Say = Callable[[str], None]
 
@@ -82,7 +84,7 @@ def _asked(
     try:
         return list(source.ask(row, number, ability, options))
     except SuiteError as error:
-        raise SuiteError(f"{table.place(number)}: {error}") from error
+        raise _placed(table, error) from error
 
 
 def _settled(
@@ -91,7 +93,16 @@ def _settled(
     try:
         return source.settle(drafts, options)
     except SuiteError as error:
-        raise SuiteError(f"{_file(table)}: {error}") from error
+        raise _placed(table, error) from error
+
+
+def _placed(table: Table, error: SuiteError) -> SuiteError:
+    """An error of a source's, which knows the number of a row, with the file that it lies in."""
+    match = _FAULT.fullmatch(str(error))
+    if match is None:
+        return SuiteError(f"{_file(table)}: {error}")
+    row, column, what = match.groups()
+    return SuiteError(f"{table.place(int(row), column)}: {what}")
 
 
 def _check_ids(table: Table, drafts: Sequence[Draft]) -> None:

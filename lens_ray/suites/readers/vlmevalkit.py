@@ -42,8 +42,7 @@ def _options(row: Row) -> list[str]:
 
 def _mme(row: Row) -> dict[str, object]:
     # The two questions of an image share its path; the published question_id is that path.
-    image = row.get("image_path") or row["index"]
-    return {"question_id": image, **_same(row, "question", "answer", "category")}
+    return {"question_id": row["image_path"], **_same(row, "question", "answer", "category")}
 
 
 def _seed(row: Row) -> dict[str, object]:
@@ -93,7 +92,7 @@ def _ocrbench(row: Row) -> dict[str, object]:
     kind = str(row["category"] or "")
     formulas = kind == "Handwritten Mathematical Expression Recognition"
     return {
-        "dataset": "HME100k" if formulas else "",
+        "dataset": "HME100k" if formulas else "not stated",
         "question_type": kind,
         **_same(row, "question", "answer"),
     }
@@ -101,7 +100,7 @@ def _ocrbench(row: Row) -> dict[str, object]:
 
 def _mmbench(row: Row) -> dict[str, object]:
     same = _same(
-        row, "index", "question", "hint", "answer", "A", "B", "C", "D", "category", "source",
+        row, "index", "question", "hint", "answer", "A", "B", "C", "D", "E", "category", "source",
         "comment", "split",
     )  # fmt: skip
     return {**same, "L2-category": row.get("l2-category")}
@@ -136,7 +135,7 @@ RENAMED: Mapping[str, Renamed] = {
 }  # fmt: skip
 #: Columns of a table without which its source cannot be made.
 _NEEDED: Mapping[str, tuple[str, ...]] = {
-    "mme": ("answer", "category"), "seed_bench": ("A", "B", "answer", "category"),
+    "mme": ("image_path", "answer", "category"), "seed_bench": ("A", "B", "answer", "category"),
     "mmstar": ("answer", "l2-category"), "muirbench": ("A", "answer", "category"),
     "ocrbench": ("answer", "category"), "mmbench": ("A", "B", "answer", "category"),
     "chartqa": ("answer",), "ai2d": ("A", "B", "answer"),
