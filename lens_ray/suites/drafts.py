@@ -15,6 +15,7 @@ from lens_ray.suites.sources.options import Options
 _REMEMBERED = 200
 #: How sources name a place; rows count from 0 there.
 _FAULT = re.compile(r"\w+: row (\d+): column ([^:]+): (.*)", re.DOTALL)
+_OTHER = re.compile(r"of row (\d+) too")
 
 Say = Callable[[str], None]
 
@@ -102,6 +103,7 @@ def _placed(table: Table, error: SuiteError) -> SuiteError:
     if match is None:
         return SuiteError(f"{_file(table)}: {error}")
     row, column, what = match.groups()
+    what = _OTHER.sub(lambda other: f"of row {int(other[1]) + 1} too", what)
     return SuiteError(f"{table.place(int(row), column)}: {what}")
 
 
