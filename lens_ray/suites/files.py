@@ -168,6 +168,23 @@ def write(
     return Suite(name, info.digest, tuple(samples), info, location)
 
 
+def copy_suite(suite: Suite, location: str) -> Suite:
+    """Copy a suite as it is, its images looked at, to a folder or URL.
+
+    Raises:
+        SuiteError: An image is damaged, or the folder holds something else.
+        EnvironmentFailure: The URL cannot be written, or the disk is full.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        with ImageWriter(Path(scratch, "images.parquet")) as writer:
+            for key, (width, height) in suite.image_sizes().items():
+                writer.add(key, suite.image_bytes(key), width, height)
+        write_samples(suite.samples, Path(scratch, "samples.parquet"))
+        write_info(suite.info, Path(scratch, "suite.json"))
+        place(Path(scratch), location, suite.digest)
+    return Suite(suite.name, suite.digest, suite.samples, suite.info, location)
+
+
 def write_samples(samples: Sequence[Sample], file: Path) -> None:
     """Write ``samples.parquet``."""
     # A stream of Python's own: its errors keep their number (a full disk has one).

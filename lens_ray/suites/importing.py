@@ -15,7 +15,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from lens_ray import node_cache
-from lens_ray.errors import SuiteError
+from lens_ray.errors import LensError, SuiteError
 from lens_ray.node_cache import is_full, no_room
 from lens_ray.suites.build import SPLIT_SEED
 from lens_ray.suites.clusters import join_clusters
@@ -80,6 +80,7 @@ def import_suite(
     images: Path | None = None,
     out: str | None = None,
     home: str | Path | None = None,
+    metric: Callable[[str], object] = lambda name: None,
     say: Say = lambda line: None,
 ) -> Suite:
     """Make a suite of a table.
@@ -90,6 +91,7 @@ def import_suite(
         images: Folder, ``.zip`` or ``.tar`` of the images that it names; None is its own folder.
         out: Folder or URL to write to; None installs it.
         home: Instead of ``$LENS_RAY_HOME``.
+        metric: Is asked for each metric that a row names; raises where there is none.
         say: Takes lines on the progress.
 
     Raises:
@@ -98,6 +100,12 @@ def import_suite(
     """
     table = open_table(file, images)
     drafts = _drafts(table, file, how)
+    first = {draft.sample.metric: draft.row for draft in reversed(drafts)}
+    for name, row in first.items():
+        try:
+            metric(name)
+        except LensError as error:
+            raise SuiteError(f"{table.place(row, 'metric')}: {error}") from error
     top = Path(home or node_cache.home())
     parent = top / "suite-work"
     try:

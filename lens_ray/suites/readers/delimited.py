@@ -94,7 +94,7 @@ class TextTable:
                 found.append(decoded(text, where))
             elif self._shelf is None:
                 raise SuiteError(
-                    f"{where}: names the image {text[:60]!r}; say where it lies with --images FOLDER"
+                    f"{where}: names the image {text[:60]!r}; say where it is with --images FOLDER"
                 )
             else:
                 found.append(self._shelf.read(text, where))

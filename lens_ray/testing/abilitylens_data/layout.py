@@ -195,8 +195,9 @@ def _tables(seed: int) -> Iterator[tuple[str, tuple[str, ...], Iterator[Row]]]:
            _kit_mme(small["MME"]))  # fmt: skip
     yield ("SEEDBench_IMG", ("index", "image", "question", *options, "answer", "category"),
            _kit_seed(small["SEED-Bench"]))  # fmt: skip
-    yield ("MMBench_DEV_EN", ("index", "question", "hint", *options, "answer", "category", "image",
-           "source", "l2-category", "comment", "split"), _kit_mmbench(small["MMBench"]))  # fmt: skip
+    yield ("MMBench_DEV_EN", ("index", "question", "hint", *options, "answer", "category",
+           "image", "source", "l2-category", "comment", "split"),
+           _kit_mmbench(small["MMBench"]))  # fmt: skip
     yield ("MMStar", ("index", "question", *options, "answer", "category", "l2_category", "image"),
            _kit_mmstar(seed))  # fmt: skip
     yield ("MUIRBench", ("index", "image", "question", *options, "answer", "category"),

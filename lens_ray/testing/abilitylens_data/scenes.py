@@ -128,7 +128,7 @@ def encoded(image: Image.Image, form: str = "JPEG", **more: object) -> bytes:
     sink = io.BytesIO()
     if form == "JPEG":
         more.setdefault("quality", 90)
-    image.save(sink, form, **more)  # type: ignore[arg-type]
+    image.save(sink, form, **more)
     return sink.getvalue()
 
 
