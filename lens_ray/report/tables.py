@@ -144,6 +144,9 @@ def _some(labels: Sequence[str], all_of_them: int) -> str:
 def render_text(rows: Sequence[LeaderboardRow], width: int | None = None) -> str:
     """The leaderboard as plain text: models x abilities, corrected scores, overall with interval.
 
+    Beside the overall score stands the one with equal weights of an ability's subtasks; runs
+    stored by an older version have none.
+
     Args:
         rows: From `leaderboard`.
         width: Columns of the terminal. A wider table goes on below, with the names again; None
@@ -179,6 +182,9 @@ def _columns(rows: Sequence[LeaderboardRow]) -> list[list[str]]:
         columns.append([top, bottom, *(figure(each.corrected if each else None) for each in found)])
     overall = [row.overall for row in rows]
     columns.append(["", OVERALL, *(figure(each.corrected if each else None) for each in overall)])
+    if any(each is not None and each.uniform is not None for each in overall):
+        uniform = [figure(each.uniform if each else None) for each in overall]
+        columns.append(["uniform", "weights", *uniform])
     columns.append(["", "95 % interval", *(interval(each) for each in overall)])
     columns.append(["", "coverage", *(share(each.coverage if each else None) for each in overall)])
     return columns

@@ -2,8 +2,10 @@
 
 A subtask's accuracy is the mean over its marked units (`lens_ray.stats.units`); its corrected
 score is (accuracy - BL) / (UB - BL) with BL and UB the means of its own units' chance and upper,
-never clipped. An ability's figures weigh its subtasks as the suite fixed it; the overall figures
-are plain means over the abilities.
+never clipped. An ability's figures weigh its subtasks as the suite fixed it (by their samples,
+unless it says otherwise); ``uniform`` is its corrected score with equal weights, for a benchmark
+does not measure an ability better because it has more rows. The overall figures are plain means
+over the abilities.
 """
 
 from __future__ import annotations
@@ -45,6 +47,7 @@ class AbilityScore:
         res: Rank-entropy score, lower is steadier.
         pool: Label of the pool of ``dvs`` and ``res``.
         reason: Why a figure is None.
+        uniform: The plain mean of the subtasks' corrected scores, whatever their weights.
     """
 
     ability: str
@@ -58,6 +61,7 @@ class AbilityScore:
     res: float | None
     pool: str | None
     reason: str | None
+    uniform: float | None = None
 
 
 def subtask_scores(
@@ -159,8 +163,9 @@ def _ability(
     if unsteady:
         missing = "dvs and res" if res is None else "dvs"
         unsteady = f"{missing}: {misfit or unsteady}"
+    uniform = _mean(list(by_subtask.values()))
     return AbilityScore(
-        name, n, coverage, float(accuracy), corrected, low, high, dvs, res, label, unsteady
+        name, n, coverage, float(accuracy), corrected, low, high, dvs, res, label, unsteady, uniform
     )
 
 
@@ -210,8 +215,12 @@ def _overall(
     unsteady = [score.ability for score in scores if score.dvs is None or score.res is None]
     missing = "dvs and res" if res is None else "dvs"
     why = f"{missing}: undefined for {', '.join(unsteady)}" if unsteady else None
-    accuracy = _mean([score.accuracy for score in scores])
-    return AbilityScore(OVERALL, n, coverage, accuracy, corrected, low, high, dvs, res, label, why)
+    accuracy, uniform = (
+        _mean([getattr(score, name) for score in scores]) for name in ("accuracy", "uniform")
+    )
+    return AbilityScore(
+        OVERALL, n, coverage, accuracy, corrected, low, high, dvs, res, label, why, uniform
+    )
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

@@ -12,7 +12,7 @@ from lens_ray.suites.suite import Suite
 from lens_ray.suites.templates import LETTERS
 
 #: Metrics that mark a group as one (`lens_ray.scoring.metrics.Metric.group`; a test compares them).
-_GROUPED = frozenset({"all_right"})
+_GROUPED = frozenset({"all_right", "conbench", "mmbench", "mme", "triples_right", "yes_no_pairs"})
 
 
 def problems_of(suite: Suite) -> list[str]:

@@ -50,8 +50,7 @@ def ask(row: Row, number: int, ability: str, options: Options) -> Iterable[Draft
     if triple and kind != "open":
         robust = "all_right"
     elif triple:
-        # The published rule (ANLS of 0.4) is the one that makes a free answer right or wrong.
-        robust = "conbench"
+        robust = "triples_right"
     question, choices, answer, more = _facts(cells, kind)
     group = f"conbench/{field}/{native}"
     part = slug(field) if triple else f"{slug(field)}_{form_name}"

@@ -37,6 +37,9 @@ def ask(row: Row, number: int, ability: str, options: Options) -> Iterable[Draft
     choices = _options(cells)
     question, hint = cells.text("question"), cells.maybe("hint")
     meta = {"category": category}
+    if any(cells.maybe(letter) == "nan" for letter in "ABCD"):
+        # The publisher's marking looks for this text of an absent option.
+        meta["missing_option"] = "nan"
     if hint is not None and hint != "nan":
         meta |= {_HINT: hint, PUBLISHED: question}
     circular = options.mmbench == "circular"

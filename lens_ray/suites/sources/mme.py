@@ -10,7 +10,7 @@ from lens_ray.suites.sample import Sample
 from lens_ray.suites.sources.base import Draft, Options, Row, Selection, Source
 from lens_ray.suites.sources.cells import Cells, slug
 from lens_ray.suites.sources.settle import complete, unique
-from lens_ray.suites.sources.wording import PHRASE, YES_OR_NO, as_published
+from lens_ray.suites.sources.wording import PHRASE, YES_OR_NO
 from lens_ray.suites.templates import PUBLISHED
 
 _DOMAINS = {"OCR": "text", "posters": "poster"}
@@ -73,8 +73,11 @@ def reference_prompt(sample: Sample) -> str:
 
 def kit_prompt(sample: Sample) -> str:
     """VLMEvalKit's wording: the question as it was published."""
-    raw = as_published(sample, _clean)
-    return raw if raw != sample.question else f"{raw}{YES_OR_NO}"
+    raw = sample.meta.get(PUBLISHED)
+    if raw is not None and _clean(raw) == sample.question:
+        return raw
+    # A reworded question gets MME's closing words.
+    return f"{sample.question}{YES_OR_NO}"
 
 
 SOURCE = Source(

@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 from lens_ray.suites.sample import Sample
 from lens_ray.suites.sources.base import Draft, Options, Row, Selection, Source
 from lens_ray.suites.sources.cells import Cells, slug
 from lens_ray.suites.sources.settle import unique
-from lens_ray.suites.sources.wording import letter_prompt
+from lens_ray.suites.sources.wording import LETTER, lettered
+from lens_ray.suites.templates import PUBLISHED
 
-#: Stands in questions and options for the next image of the list.
+#: Stands in questions and options for the next image of the list. A model may have the same text
+#: for its own image token, so that samples say which image is meant.
 _MARK = "<image>"
-#: What it is in `Sample.question` and `Sample.choices`: a mark may be a model's own image token.
-_NUMBERED = re.compile(r"\[image [1-9][0-9]*\]")
-#: Meta key: the texts had marks.
-_MARKED = "marked"
 
 
-def _numbered() -> Callable[[str], str]:
-    """What numbers the marks of one text after another."""
-    count = 0
-
-    def replace(match: re.Match[str]) -> str:
-        nonlocal count
-        count += 1
-        return f"[image {count}]"
-
-    return lambda text: re.sub(re.escape(_MARK), replace, text)
+def _numbered(texts: Sequence[str]) -> tuple[str, ...]:
+    """The texts with their marks numbered from the first text to the last."""
+    numbers = itertools.count(1)
+    return tuple(
+        re.sub(re.escape(_MARK), lambda _: f"[image {next(numbers)}]", text) for text in texts
+    )
 
 
 def ask(row: Row, number: int, ability: str, options: Options) -> Iterable[Draft]:
@@ -39,10 +35,10 @@ def ask(row: Row, number: int, ability: str, options: Options) -> Iterable[Draft
     published = cells.options("options", cells.texts("options"))
     question = cells.text("question")
     answer = cells.letter("answer", len(published))
-    number_marks = _numbered()
+    asked = _numbered((question, *published))
     meta = {"task": task}
-    if _MARK in question or any(_MARK in text for text in published):
-        meta[_MARKED] = "yes"
+    if asked != (question, *published):
+        meta[PUBLISHED] = json.dumps((question, *published))
     kind = cells.maybe("image_type")
     sample = Sample(
         sample_id=f"muirbench/{native}",
@@ -52,8 +48,8 @@ def ask(row: Row, number: int, ability: str, options: Options) -> Iterable[Draft
         format="multiple_choice",
         domain=slug(kind or "") or "mixed",
         images=(),
-        question=number_marks(question),
-        choices=tuple(number_marks(text) for text in published),
+        question=asked[0],
+        choices=asked[1:],
         answers=(answer,),
         metric="muirbench" if options.faithful else "exact",
         chance=1 / len(published),
@@ -73,15 +69,12 @@ def settle(drafts: Sequence[Draft], options: Options) -> Sequence[Draft]:
 
 def reference_prompt(sample: Sample) -> str:
     """lmms-eval's wording, marks included; VLMEvalKit's text is the same."""
-    text = letter_prompt(sample)
-    return _NUMBERED.sub(_MARK, text) if _in_order(sample) else text
-
-
-def _in_order(sample: Sample) -> bool:
-    """Whether bare marks still stand for the images in their order."""
-    text = "\n".join((sample.question, *sample.choices))
-    found = _NUMBERED.findall(text)
-    return _MARKED in sample.meta and found == [f"[image {n + 1}]" for n in range(len(found))]
+    asked = (sample.question, *sample.choices)
+    if PUBLISHED in sample.meta:
+        published = tuple(json.loads(sample.meta[PUBLISHED]))
+        # Turned options keep their numbers: bare marks stand for the images in their order.
+        asked = published if _numbered(published) == asked else asked
+    return f"{asked[0]}\n{lettered(asked[1:])}\n{LETTER}"
 
 
 SOURCE = Source(

@@ -52,7 +52,7 @@ def ask(row: Row, number: int, ability: str, options: Options) -> Iterable[Draft
         cluster_id=f"ocrbench/{number}",
         max_new_tokens=128,
         # The rule of HME100k differs from the others'.
-        meta={"dataset": cells.text("dataset"), "question_type": kind},
+        meta={"dataset": cells.maybe("dataset") or "", "question_type": kind},
     )
     yield Draft(sample, number, ("image",))
 

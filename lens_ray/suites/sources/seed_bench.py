@@ -51,7 +51,7 @@ def ask(row: Row, number: int, ability: str, options: Options) -> Iterable[Draft
 
 
 def settle(drafts: Sequence[Draft], options: Options) -> Sequence[Draft]:
-    """All of them, or the first half of each ability's, which the reference cuts the full set to."""
+    """All of them, or each ability's first half, to which the reference cuts the full set."""
     drafts = unique(drafts, "question_id")
     if options.first_half and "seed_bench" not in options.lite:
         return first_half(drafts)

@@ -22,11 +22,12 @@ INSTRUCTIONS = (
 def faithful_upper(gold: str) -> float:
     """The most that a reply can earn under the published rule.
 
-    The reply is lower-cased and stripped, the gold is not, so every capital and every blank at an
-    end costs one edit of ``1 - (1 + edits) / (1 + length)``. Where that leaves nothing (a page of
-    capitals only) the publication's 1 stands, and nobody can earn it.
+    The reply is lower-cased and the gold is not, so every capital costs one edit of
+    ``1 - (1 + edits) / (1 + length)``. Where that leaves nothing (a page of capitals only) the
+    publication's 1 stands, and nobody can earn it.
     """
-    edits = sum(letter.lower() != letter for letter in gold) + len(gold) - len(gold.strip())
+    gold = gold.strip()
+    edits = sum(letter.lower() != letter for letter in gold)
     return 1 - (1 + edits) / (1 + len(gold)) if edits < len(gold) else 1.0
 
 
