@@ -21,6 +21,7 @@ from lens_ray import node_cache
 from lens_ray.errors import SuiteError
 from lens_ray.node_cache import alone, discard, keep, release
 from lens_ray.suites.clusters import join_clusters
+from lens_ray.suites.digest import source_digest
 from lens_ray.suites.drafts import make_drafts
 from lens_ray.suites.files import is_url, make_info, place, read_info, write_info, write_samples
 from lens_ray.suites.image_writer import ImageWriter, read_images
@@ -206,7 +207,7 @@ def _make(recipe: Recipe, source: Source, located: Located, folder: Path, say: S
     write_samples(samples, folder / "samples.parquet")
     info = make_info(source.name, samples, writer.hashes, source.licence, table.revision())
     facts = {
-        "digest": info.digest, "licence": source.licence, "revision": info.revision,
+        "digest": source_digest(samples), "licence": source.licence, "revision": info.revision,
         "data_set": located.data_set, "rows": rows, "samples": info.samples,
     }  # fmt: skip
     (folder / _FACTS).write_text(json.dumps(facts), encoding="utf-8")

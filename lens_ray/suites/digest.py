@@ -30,3 +30,14 @@ def suite_digest(
     if weighting != "samples":
         digest.update(f"weighting {weighting}\n".encode())
     return digest.hexdigest()
+
+
+def source_digest(samples: Iterable[Sample]) -> str:
+    """SHA-256 (hex) over the ids and contents of a source's samples.
+
+    What a suite adds, splits and clusters joined over sources, does not count.
+    """
+    digest = hashlib.sha256()
+    for sample in sorted(samples, key=lambda sample: sample.sample_id):
+        digest.update(f"{sample.content_digest()} {json.dumps(sample.sample_id)}\n".encode())
+    return digest.hexdigest()

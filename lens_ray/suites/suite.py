@@ -36,8 +36,8 @@ class SuiteInfo:
         images: How many different images there are.
         schema_version: Version of the files' layout.
         weighting: How subtasks are weighted: ``samples`` (by their counts) or ``uniform``.
-        sources: What each source of a built suite was made of: ``digest`` (of its samples by
-            themselves, their splits left out), ``licence``, ``revision``, ``data_set``, ``rows``
+        sources: What each source of a built suite was made of: ``digest`` (see
+            `lens_ray.suites.digest.source_digest`), ``licence``, ``revision``, ``data_set``, ``rows``
             (read) and ``samples``.
         recipe: What a built suite was asked to be: preset, options, abilities.
     """

@@ -53,11 +53,11 @@ MMSTAR: Mapping[str, tuple[int, str]] = {
 }  # fmt: skip
 #: Field to images.
 CONBENCH: Mapping[str, tuple[int, str]] = {
-    "count": (50, "counting"), "ocr": (50, "ocr"), "position": (50, "grounding"),
-    "attribute_reason": (60, "attribute"), "attribute_recognition": (60, "attribute"),
-    "landmark": (60, "entity"), "celebrity": (60, "entity"), "poster": (60, "structured_data"),
-    "scene": (150, "attribute"), "artwork": (150, "attribute"), "cross_instance_reason":
-    (100, "attribute"), "figure": (150, "attribute"),
+    "count": (25, "counting"), "ocr": (25, "ocr"), "position": (25, "grounding"),
+    "attribute_reason": (25, "attribute"), "attribute_recognition": (25, "attribute"),
+    "landmark": (25, "entity"), "celebrity": (25, "entity"), "poster": (25, "structured_data"),
+    "scene": (200, "attribute"), "artwork": (200, "attribute"),
+    "cross_instance_reason": (200, "attribute"), "figure": (200, "attribute"),
 }  # fmt: skip
 #: Base questions of rotations lie below this index.
 TURN = 10**6
