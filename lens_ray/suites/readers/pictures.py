@@ -21,8 +21,8 @@ from lens_ray.suites.images import MAX_PIXELS, STORED_FORMATS, encode_png, image
 if TYPE_CHECKING:
     from PIL.Image import Image as PillowImage
 
-#: Decoders that may look at a stranger's bytes; MPO is how phones' JPEG files come out of Pillow.
-READ_FORMATS: tuple[str, ...] = (*STORED_FORMATS, "GIF", "BMP", "MPO")
+#: Decoders that may look at a stranger's bytes.
+READ_FORMATS: tuple[str, ...] = (*STORED_FORMATS, "GIF", "BMP")
 #: An encoded image may not be larger (bytes).
 MAX_ENCODED = 128 * 2**20
 _ORIENTATION = 0x0112

@@ -14,6 +14,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import IO
 
 from lens_ray.errors import SuiteError
 from lens_ray.suites.readers.columnar import identity_of
@@ -23,8 +24,9 @@ from lens_ray.suites.sources.base import Kind, Row
 
 #: A longer cell is no reference to another row (VLMEvalKit's rule).
 REFERENCE = 64
-#: A cell may not be longer (characters): a lost quote would else read the rest of a file as one.
-MAX_CELL = 256 * 2**20
+#: Neither a cell (characters) nor a line (bytes) may be longer: a lost quote would else read the
+#: rest of a file as one, and Python's reader takes four bytes a character of a cell.
+MAX_CELL, MAX_LINE = 64 * 2**20, 128 * 2**20
 _OPTION = re.compile(r"[A-Z]")
 _MARK = "﻿"
 #: Columns without which a table is none of VLMEvalKit's.
@@ -66,54 +68,61 @@ class Records:
             yield values
 
     def _raw(self) -> Iterator[list[str]]:
-        row = -1  # of the header
+        row = -1  # the header
         before = csv.field_size_limit(MAX_CELL)
         try:
-            with self.file.open(encoding="utf-8", newline="") as stream:
+            with self.file.open("rb") as stream:
                 lines = _Lines(stream)
-                reader = csv.reader(lines, delimiter=self._delimiter, strict=True)
-                for values in reader:
+                for values in csv.reader(lines, delimiter=self._delimiter, strict=True):
                     if not values:
                         continue  # an empty line
                     if lines.is_mixed():
-                        raise SuiteError(
-                            f"{place_of(self.file, max(row, 0))}: ends its line with "
-                            f"{lines.last!r}, the rows before with {lines.first!r} "
-                            "(mixed line ends); save it with one kind"
+                        raise ValueError(
+                            f"ends its line with {lines.last!r}, the rows before with "
+                            f"{lines.first!r} (mixed line ends); save it with one kind"
                         )
                     yield values
                     row += 1
         except FileNotFoundError as error:
             raise SuiteError(f"{self.file}: there is no such file") from error
+        except OSError as error:
+            raise SuiteError(f"{self.file}: cannot be read ({error.strerror})") from error
         except UnicodeDecodeError as error:
             raise SuiteError(
-                f"{place_of(self.file, row + 1)}: is not UTF-8 ({error.reason}); save it as UTF-8"
+                f"{self._at(row)}: is not UTF-8 ({error.reason}); save it as UTF-8"
             ) from error
         except csv.Error as error:
             raise SuiteError(
-                f"{place_of(self.file, row + 1)}: cannot be read ({error}); "
-                "is a quote or the end of the file missing?"
+                f"{self._at(row)}: cannot be read ({error}); is a quote missing, or the file's end?"
             ) from error
+        except ValueError as error:
+            raise SuiteError(f"{self._at(row)}: {error}") from error
         finally:
             csv.field_size_limit(before)
+
+    def _at(self, row: int) -> str:
+        return place_of(self.file, row) if row >= 0 else f"{self.file}, its header"
 
 
 class _Lines:
     """Lines of a file, with how they end."""
 
-    def __init__(self, stream: Iterator[str]) -> None:
+    def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
         self.first = ""
         self.last = ""
 
     def __iter__(self) -> Iterator[str]:
-        for line in self._stream:
-            self.last = line[-2:] if line.endswith("\r\n") else line[-1:]
-            yield line
+        while line := self._stream.readline(MAX_LINE + 1):
+            if len(line) > MAX_LINE:
+                raise ValueError(f"has a line of more than {MAX_LINE} bytes")
+            text = line.decode()
+            self.last = text[-2:] if text.endswith("\r\n") else text[-1:]
+            yield text
 
     def is_mixed(self) -> bool:
         """Whether the record that just ended ends otherwise than the first one."""
-        if self.last not in ("\n", "\r\n", "\r"):
+        if self.last not in ("\n", "\r\n"):
             return False  # the end of the file
         self.first = self.first or self.last
         return self.last != self.first
