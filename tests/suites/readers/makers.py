@@ -33,7 +33,9 @@ def bomb(width: int = 50_000, height: int = 50_000) -> bytes:
     """A PNG of a few bytes whose header promises very many pixels."""
 
     def chunk(name: bytes, body: bytes) -> bytes:
-        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+        return (
+            struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+        )
 
     head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     return (
@@ -42,7 +44,9 @@ def bomb(width: int = 50_000, height: int = 50_000) -> bytes:
     )  # fmt: skip
 
 
-def parquet(file: Path, rows: Sequence[dict[str, object]], schema: pa.Schema, group: int = 2) -> Path:
+def parquet(
+    file: Path, rows: Sequence[dict[str, object]], schema: pa.Schema, group: int = 2
+) -> Path:
     file.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.Table.from_pylist(list(rows), schema=schema), file, row_group_size=group)
     return file

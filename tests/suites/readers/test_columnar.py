@@ -45,8 +45,7 @@ def test_rows_and_pictures_over_shards(tmp_path: Path, kind: str) -> None:
         files = [parquet(tmp_path / f"{n}.parquet", s, SCHEMA) for n, s in enumerate(shards)]
     else:
         files = [
-            arrow(tmp_path / f"{n}.arrow", s, stream=kind == "stream")
-            for n, s in enumerate(shards)
+            arrow(tmp_path / f"{n}.arrow", s, stream=kind == "stream") for n, s in enumerate(shards)
         ]
     table = ColumnarTable(files)
     assert table.columns == tuple(SCHEMA.names)
@@ -83,7 +82,9 @@ def test_a_missing_column_and_a_wrong_type(tmp_path: Path) -> None:
         list(table.rows({"image": "integer"}))
     with pytest.raises(SuiteError, match=r"column 'id': holds int64, not images"):
         list(table.pictures({0: ("id",)}))
-    with pytest.raises(SuiteError, match=r"a.parquet, row 1, column 'category': holds 'c1' \(str\)"):
+    with pytest.raises(
+        SuiteError, match=r"a.parquet, row 1, column 'category': holds 'c1' \(str\)"
+    ):
         list(table.rows({"category": "integer"}))
 
 
@@ -99,7 +100,9 @@ def test_damaged_files_are_named(tmp_path: Path, ending: str, damage: str) -> No
     data = file.read_bytes()
     garbled = data[:200] + bytes(byte ^ 0x5A for byte in data[200:900]) + data[900:]
     file.write_bytes(
-        {"cut": data[: len(data) // 2], "empty": b"", "text": b"hello" * 99, "middle": garbled}[damage]
+        {"cut": data[: len(data) // 2], "empty": b"", "text": b"hello" * 99, "middle": garbled}[
+            damage
+        ]
     )
     with pytest.raises(SuiteError) as caught:
         table = ColumnarTable([file])

@@ -99,5 +99,7 @@ def test_wrong_values_are_named(value: object, kind: Kind, message: str) -> None
 
 
 def test_a_missing_column_is_named_with_the_nearest() -> None:
-    with pytest.raises(SuiteError, match="f: column 'category' is missing; the nearest is 'categry'"):
+    with pytest.raises(
+        SuiteError, match="f: column 'category' is missing; the nearest is 'categry'"
+    ):
         check_columns(("categry", "image"), ["category"], "f")
