@@ -52,11 +52,13 @@ def build_recipe(name: str, asked: Asked) -> Suite:
     revisions = dict(_pairs("--revision", "SOURCE=COMMIT", asked.revisions))
     for one in revisions:
         find_source(one)
+    options = preset.options.changed(dict(_pairs("--set", "OPTION=VALUE", asked.options)))
+    held = {ability for source in sources for ability in source.taken(options)}
     recipe = Recipe(
         name,
         sources,
-        preset.options.changed(dict(_pairs("--set", "OPTION=VALUE", asked.options))),
-        tuple(_listed(asked.abilities)) or preset.abilities,
+        options,
+        tuple(_listed(asked.abilities)) or tuple(one for one in preset.abilities if one in held),
         revisions,
         preset.name,
     )

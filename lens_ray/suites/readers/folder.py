@@ -43,7 +43,7 @@ def data_set_folder(root: Path, ids: Sequence[str]) -> Path | None:
         if cached.is_dir():
             return _snapshot(cached)
     names = {name.rpartition("/")[2].lower() for name in ids}
-    if root.name.lower() in names or (root / "README.md").is_file():
+    if root.name.lower() in names:
         return root
     return next((one for one in _folders(root) if one.name.lower() in names), None)
 

@@ -7,7 +7,7 @@ import csv
 import io
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -52,7 +52,7 @@ def parquet(
     return file
 
 
-def tsv(file: Path, rows: Sequence[Sequence[object]], end: str = "\n") -> Path:
+def tsv(file: Path, rows: Iterable[Sequence[object]], end: str = "\n") -> Path:
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream, delimiter="\t", quoting=csv.QUOTE_ALL, lineterminator=end)
