@@ -1,0 +1,124 @@
+"""Yes or no in a model's text: `find_yes_no`."""
+
+from __future__ import annotations
+
+import re
+
+from lens_ray.scoring import languages as words
+from lens_ray.scoring.letters import Found
+
+_TRIM = " \t\r\n.()[]{}:;\"'$,!<>?。、✓✔✗❌-"
+_WHOLE = {"y": "yes", "n": "no", "si": "yes", "correct": "yes", "right": "yes", "wrong": "no"}
+_BOTH = re.compile(
+    r"\b(?:yes\s{0,2}(?:or|/)\s{0,2}no|true\s{0,2}(?:or|/)\s{0,2}false"
+    r"|(?:yes|true)\s{1,2}and\s{1,2}(?:no|false)|neither\s{1,2}\w{2,5}\s{1,2}nor\s{1,2}\w{2,5})\b"
+    r"|是否|是不是|有没有|对不对|是或否|はいかいいえ",
+    re.IGNORECASE,
+)
+_IDIOM = re.compile(
+    r"\bno\s(?:doubt|wonder|idea|one|problem|matter|longer|more\sthan|less\sthan|evidence\seither)\b"
+    r"|\bNo\.\s?[0-9]|\btrue\s(?:colou?rs?|north|story)\b",
+    re.IGNORECASE,
+)
+_REFUSAL = re.compile(words.REFUSALS, re.IGNORECASE)
+_NOT = r"((?:not|n't|never|nicht|pas)\s{1,3}(?:really\s|quite\s|entirely\s)?)?"
+_WORD = rf"(?:({words.YES})|({words.NO})){words.RIGHT}"
+_CJK = rf"({words.CJK_YES})|({words.CJK_NO})"
+_DECLARED = re.compile(
+    rf"(?:\b(?:{words.TEXT_NOUNS}|verdict)\s{{0,4}}(?:\b(?:{words.COPULAS})\b\s{{0,3}}[:=]?|[:=])"
+    rf"|\\boxed\s{{0,4}}\{{)[\s\"'(\[{{]{{0,6}}(?:\b(?:{words.ADVERBS}|a)\s{{1,2}})?{_NOT}"
+    rf"[\s\"'(\[{{]{{0,3}}{_WORD}"
+    rf"|(?:答案|答え|正解|回答|정답|답)(?:应该|應該)?(?:是|为|為|は|은|는)?[\s:、,]{{0,3}}(?:{_CJK})",
+    re.IGNORECASE,
+)
+_LEADING = re.compile(rf"[\s\"'(\[{{✓✔✗❌>#-]{{0,6}}(?:{_WORD}|{_CJK})", re.IGNORECASE)
+_VERDICT_LEADS = re.compile(
+    r"[\s\"'(\[{]{0,6}(?:(correct|right|indeed|that's\sright)|(incorrect|wrong|untrue|not\sreally))"
+    r"(?=[\s]{0,2}(?:[.,:;!]|$))",
+    re.IGNORECASE,
+)
+_BARE = re.compile(
+    rf"{words.LEFT}{_NOT}(?:"
+    rf"(yes|true|oui|sí)|(no|false|nein)){words.RIGHT}",
+    re.IGNORECASE,
+)
+_VERDICT = re.compile(
+    r"(?:\b(?:is|are|was|be)|'s|\b(is|are|was)n't)\s{1,3}(?:(not)\s{1,3})?"
+    r"(?:(?:indeed|actually|therefore|clearly|completely|factually)\s{1,3})?(?:a\s)?(?:"
+    r"(correct|accurate|right(?=\s{0,2}[.,!]|\s{0,2}$)|(?:the\s)?case\sthat)"
+    r"|(incorrect|wrong|untrue|inaccurate))\b",
+    re.IGNORECASE,
+)
+_NEGATED_WORD = re.compile(
+    r"(?:\bnot|n't|\bnever)\s{1,3}(?:really\s|quite\s|entirely\s|necessarily\s)?$", re.IGNORECASE
+)
+_UNASKED = re.compile(r"(?:\bwhether|\bneither|\bnor|\bif|\beither|\bsay(?:ing)?)\s{1,3}$", re.I)
+_CORRECTED = re.compile(
+    r"(?:\b(?:wait|actually|correction|sorry|hmm+|scratch\sthat|i\smean|rather|make\sthat|oops|doch"
+    r"|on\ssecond\sthoughts?|pardon|perdón|en\sfait)[\s,.:;!—–-]{1,4})"
+    rf"(?:(?:{words.PRONOUNS})\s{{1,2}}){{0,4}}"
+    rf"(?:({words.YES})|({words.NO})){words.RIGHT}(?=\s{{0,2}}(?:[.,;:!]|$))",
+    re.IGNORECASE,
+)
+
+
+def find_yes_no(text: str) -> Found | None:
+    """What a text answers to a question of yes or no.
+
+    Args:
+        text: Text that went through `lens_ray.scoring.plain.plain`.
+
+    Returns:
+        ``yes`` or ``no`` with how it was found, or None where it says neither or both.
+    """
+    whole = text.strip(_TRIM).lower()
+    if whole in _SAYS:
+        return Found(_SAYS[whole], "word", explicit=True)
+    if len(text) > len(whole) + 3 or " " in whole or not whole.isascii():
+        text = _IDIOM.sub(" ", _REFUSAL.sub(" ", _BOTH.sub(" ", text)))
+    last = None
+    for last in _DECLARED.finditer(text):  # noqa: B007
+        pass
+    if last is not None:
+        negated, yes, no, cjk_yes, cjk_no = last.groups()
+        said = bool(yes or cjk_yes) != bool(negated)
+        return Found(_corrected(text, last.end(), said), "explicit", explicit=True)
+    if first := _LEADING.match(text):
+        yes, no, cjk_yes, cjk_no = first.groups()
+        said = bool(yes or cjk_yes)
+        return Found(_corrected(text, first.end(), said), "leading_word", explicit=True)
+    if first := _VERDICT_LEADS.match(text):
+        return Found(_corrected(text, first.end(), bool(first[1])), "leading_word", explicit=True)
+    return _bare(text)
+
+
+def _corrected(text: str, place: int, said: bool) -> str:
+    """What was said at last: ``Yes. Wait, no`` is a no."""
+    for match in _CORRECTED.finditer(text, max(0, place - 1)):
+        said = bool(match[1])
+    return "yes" if said else "no"
+
+
+def _bare(text: str) -> Found | None:
+    """The last word or verdict of the text."""
+    said, place = None, -1
+    for match in _BARE.finditer(text):
+        if _UNASKED.search(text[max(0, match.start() - 16) : match.start()]):
+            continue
+        negated = match[1] or _NEGATED_WORD.search(text[max(0, match.start() - 24) : match.start()])
+        said, place = bool(match[2]) != bool(negated), match.start()
+    for match in _VERDICT.finditer(text):
+        if match.start() > place:
+            said = bool(match[3]) != bool(match[1] or match[2])
+            place = match.start()
+    return None if said is None else Found("yes" if said else "no", "bare_word")
+
+
+_SAYS = {
+    **_WHOLE,
+    **{word.replace("\\s", " "): "yes" for word in words.YES.split("|")},
+    **{word: "no" for word in words.NO.split("|")},
+    **dict.fromkeys(("incorrect", "untrue", "not true", "not correct"), "no"),
+    **dict.fromkeys(("是", "是的", "对", "對", "对的", "正确", "有", "はい", "예", "네", "not false"), "yes"),
+    **dict.fromkeys(("不是", "不", "不对", "否", "错误", "错", "没有", "いいえ", "아니요", "아니오"), "no"),
+}
