@@ -34,6 +34,8 @@ _CJK_COPULA = re.compile(r"(?:です|でした|である|だ|입니다|이에요
 _CJK_CHAR = re.compile(rf"[{words.CJK}]")
 #: A declared open answer is at most this long.
 _TAIL = 500
+#: ``Svar: 7``: shorter ASCII texts declare nothing.
+_SHORTEST = 7
 
 _BETWEEN = re.compile(r"\b(?:between|zwischen|entre|tra|fra)\s{1,2}$", re.IGNORECASE)
 #: What joins two numbers so that neither is the answer: a range, or a doubt.
@@ -81,7 +83,7 @@ def find_number(text: str, *, cut: bool) -> Found | None:
     Returns:
         The number with how it was found; None where there is none, or a range or doubt of two.
     """
-    if _POINT_GROUPS.search(text):
+    if "." in text and _POINT_GROUPS.search(text):
         text = _POINTED.sub(r"\1\2", text)
     said = last_declared(text)
     if said is not None:
@@ -189,6 +191,8 @@ def _trimmed(tail: str) -> str:
 
 def last_declared(text: str) -> tuple[str, int] | None:
     """What the text last declares to be its answer, to the end of the line, and where."""
+    if len(text) < _SHORTEST and text.isascii():
+        return None
     cue = boxed = None
     for cue in _DECLARED.finditer(text):  # noqa: B007
         pass

@@ -24,6 +24,8 @@ _REFUSAL = re.compile(words.REFUSALS, re.IGNORECASE)
 _REACH = 20_000
 #: A refusal comes early; what follows it is talk.
 _REFUSAL_REACH = 400
+#: ``I refuse``: shorter ASCII texts need no look (short answers are most of all answers).
+_SHORTEST_REFUSAL = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +74,20 @@ def extract(
         return Extraction(found.answer, found.method, OK)
     if finish_reason == "content_filter":
         return Extraction(None, "none", REFUSED, "the provider's content filter stopped the answer")
-    if refusal := _REFUSAL.search(clean[:_REFUSAL_REACH]):
+    if (refusal := _refuses(clean)) is not None:
         return Extraction(None, "none", REFUSED, f"the answer says {refusal[0]!r}")
     if cut:
         return Extraction(None, "none", TRUNCATED, "the token limit came before a declared answer")
     if found is not None:
         return Extraction(found.answer, found.method, OK)
     return Extraction(None, "none", UNPARSED, _why(clean, sample_format, numeric))
+
+
+def _refuses(text: str) -> re.Match[str] | None:
+    """The refusal with which a text begins, or None."""
+    if len(text) < _SHORTEST_REFUSAL and text.isascii():
+        return None
+    return _REFUSAL.search(text[:_REFUSAL_REACH])
 
 
 def _find(

@@ -62,7 +62,7 @@ CJK_OPTIONS = r"选项|選項|選択肢|보기|선택지"
 AFTER = (
     r"\s{1,3}(?:is|must\s{1,3}be|seems|appears\sto\sbe)\s{1,3}(?:the\s{1,3})?(?:most\s{1,3})?"
     r"(?:only\s{1,3})?(?:correct|right|best|answer|accurate|appropriate|true\b|my\sanswer)"
-    r"|\s{1,3}as\s(?:the|my)\s(?:final\s|correct\s)?(?:answer|choice)|\s{1,3}it\sis\b"
+    r"|\s{1,3}as\s(?:the|my)\s(?:final\s|correct\s)?(?:answer|choice)|[ ](?-i:it)\sis(?=\s{0,2}(?:[.!,;]|$))"
     r"|\s{1,3}(?:matches|fits|describes\sit)\sbest"
     r"|\s?(?:选项)?(?:是|为|才是)?(?:最)?(?:正确|正確|对的|對的)|\s?[がはを](?:正解|正し|答え|選び|選択)"
     r"|\s?(?:번)?(?:이|가)\s?(?:정답|맞|답)|\s?(?:번)?[을를]\s?(?:선택|고르)"
@@ -115,15 +115,17 @@ PRONOUNS = (
 REASONS = r"because|since|as|weil|denn|parce|porque|perché|ya\sque|because\sof"
 
 #: Nouns with a letter that is a name and no choice.
-NAMED_THINGS = (
-    r"vitamins?|hepatitis|influenza|type|plan|grade|class|section|figures?|fig\.?|points?|lines?"
-    r"|teams?|groups?|blocks?|rows?|columns?|gates?|exits?|rooms?|buildings?|terminals?|platforms?"
-    r"|zones?|levels?|size|lanes?|bus(?:es)?|appendix|exhibits?|charts?|panels?|images?|pictures?"
-    r"|photos?|box(?:es)?|parts?|steps?|persons?|players?|cars?|wings?|areas?|sectors?|drives?"
-    r"|keys?|note|degrees?|labell?ed|marked|labels?|called|named|letters?|signs?|buttons?|roads?"
-    r"|routes?|tables?|cup|vitamina|vitamine|vertex|node|nodes|angle|side|region|object|schedule"
-    r"|Punkt|Bild|Abbildung|Gruppe|Linie|figura|punto|图|点|線|線路|区|路线|维生素|ビタミン|비타민"
-)
+NAMED_THINGS = """
+vitamin vitamins hepatitis influenza type plan grade class section figure figures fig fig. point
+points line lines team teams group groups block blocks row rows column columns gate gates exit exits
+room rooms building buildings terminal terminals platform platforms zone zones level levels size
+lane lanes bus buses appendix exhibit chart charts panel panels image images picture pictures photo
+photos box boxes part parts step steps person persons player players car cars wing wings area areas
+sector sectors drive drives key keys note degree degrees labelled labeled marked label labels called
+named sign signs button buttons road roads route routes table tables cup vertex node nodes angle
+side region object schedule vitamina vitamine punkt bild abbildung gruppe linie figura punto
+"""
+CJK_NAMED_THINGS = ("°", "º", "图", "点", "線", "线", "路", "区", "维生素", "ビタミン", "비타민")
 NAMED_AFTER = (
     r"\s(?:major|minor|flat|sharp|vitamins?|players?|batter(?:y|ies)|trains?|grades?|cells?"
     r"|sections?|street|avenue|lines?|team|level|level|size)\b|[+#°&]|-\w|\.[A-Za-z]\b|大调|小调|级"

@@ -70,9 +70,7 @@ _DENIES_NEXT = re.compile(
 _DENIES_LAST = re.compile(
     rf"[\"')\].]{{0,3}}(?:\s{{0,2}}\([^()\n]{{1,60}}\))?(?:{words.DENIES_LAST})", re.IGNORECASE
 )
-_NAMED_THING = re.compile(
-    rf"(?:\b(?:{words.NAMED_THINGS})\s{{0,3}}[\"'(]?|[°º])$", re.IGNORECASE
-)
+_NAMED = frozenset(words.NAMED_THINGS.split())
 _NAMED_AFTER = re.compile(words.NAMED_AFTER, re.IGNORECASE)
 #: After these an ``A`` is a letter and no article, and ``b`` a letter and no slip.
 _CLOSED = re.compile(
@@ -159,7 +157,7 @@ def _chosen(
     text: str, mentions: list[_Mention], choices: Sequence[str], *, cut: bool
 ) -> Found | None:
     """The letter that the mentions settle on; None where they settle on none."""
-    corrects = {match.end() for match in _CORRECTS.finditer(text)}
+    corrects = {match.end() for match in _CORRECTS.finditer(text)} if len(mentions) > 1 else set()
     said, place = _declared(text, mentions, corrects, cut=cut)
     if said is not None:
         later = find_option(text, choices, cut=cut, declared_after=place)
@@ -175,7 +173,8 @@ def _chosen(
         if cut:
             return Found(first, "leading_letter", explicit=True)
         return Found(first, "bare_letter")
-    ends = {match.end() for match in _NAMES.finditer(text)}
+    # ``option B``
+    ends = {match.end() for match in _NAMES.finditer(text)} if mentions[-1].start > 6 else set()
     named = [each for each in mentions if each.start in ends and (each.upper or each.closed) and not each.denied]
     return _settle(text, named, corrects, "named_option") or _settle(
         text, sure, corrects, "bare_letter"
@@ -207,30 +206,45 @@ def _mentions(text: str, letters: str) -> Iterator[_Mention]:
     """The valid letters of a text, those joined to one statement together."""
     place = 0
     while (match := _LETTER.search(text, place)) is not None:
-        start, end = match.span()
-        found, place, last = {match[0].upper()}, end, match[0]
+        start, place = match.span()
+        found, last = {match[0].upper()}, match[0]
         while (link := _LINK.match(text, place)) is not None and _joins(text, link, last):
             place = link.end(1)
             last = link[1]
             found.add(last.upper())
-        end = place
         valid = found & set(letters)
-        if not valid:
-            continue
-        each = _Mention(valid, start, end, match[0].isupper(), _closed(text, end, last, found))
-        if _NAMED_AFTER.match(text, end):
-            continue
-        before = text[max(0, start - 40) : start]
-        if _NAMED_THING.search(before) and not _AFTER.match(text, end):
-            each.upper = each.closed = each.closed and bool(_DECLARES.search(before))
-            if not each.upper:
-                continue
-        asked = text[end : end + 2].lstrip(")\"'").startswith("?") and len(text) > end + 2
-        each.denied = bool(
-            asked or _DENIES_NEXT.search(before) or _DENIES_LAST.match(text, end)
-        )
-        each.declared = match[0].isupper() and bool(_AFTER.match(text, end))
-        yield each
+        if valid:
+            each = _Mention(valid, start, place, match[0].isupper(), _closed(text, place, last, found))
+            if _judge(text, each):
+                yield each
+
+
+def _judge(text: str, each: _Mention) -> bool:
+    """Note what stands around a mention; False where it is a name and no choice."""
+    before = text[max(0, each.start - 40) : each.start]
+    at_end = each.end == len(text)
+    each.declared = each.upper and not at_end and _AFTER.match(text, each.end) is not None
+    if not at_end and _NAMED_AFTER.match(text, each.end):
+        return False
+    if _is_named(before) and not each.declared:
+        each.upper = each.closed = each.closed and bool(_DECLARES.search(before))
+        if not each.upper:
+            return False
+    each.denied = each.start > 2 and _DENIES_NEXT.search(before) is not None
+    if not at_end and not each.denied:
+        asked = text[each.end : each.end + 3].lstrip(")\"'").startswith("?")
+        asked = asked and len(text) > each.end + 3
+        each.denied = asked or _DENIES_LAST.match(text, each.end) is not None
+    return True
+
+
+def _is_named(before: str) -> bool:
+    """Whether the word before a letter makes it a name: ``vitamin C``, ``20 degrees C``."""
+    before = before.rstrip(" \"'(")
+    if before.endswith(words.CJK_NAMED_THINGS):
+        return True
+    word = before[before.rfind(" ") + 1 :].lower()
+    return word in _NAMED
 
 
 def _joins(text: str, link: re.Match[str], last: str) -> bool:

@@ -40,6 +40,8 @@ _ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth")
 _CORRECTS = re.compile(r"\b(?:wait|actually|correction|sorry|rather|scratch that|i mean)\b", re.I)
 #: A declared option text is at most this long, and a denial at most this far before it.
 _TAIL, _BEFORE = 300, 40
+#: ``Answer: red``: shorter ASCII texts declare no option's text.
+_SHORTEST = 10
 
 
 def without_options(text: str, choices: Sequence[str]) -> tuple[str, int | None]:
@@ -127,6 +129,8 @@ def find_option(
     Returns:
         The option's index, and whether the text declares it or is nothing else.
     """
+    if declared_after is not None and len(text) < _SHORTEST and text.isascii():
+        return None
     cue = None
     for cue in _DECLARES.finditer(text, declared_after or 0):  # noqa: B007
         pass

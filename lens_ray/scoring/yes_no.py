@@ -9,17 +9,17 @@ from lens_ray.scoring.letters import Found
 
 _TRIM = " \t\r\n.()[]{}:;\"'$,!<>?。、✓✔✗❌-"
 _WHOLE = {"y": "yes", "n": "no", "si": "yes", "correct": "yes", "right": "yes", "wrong": "no"}
-_BOTH = re.compile(
+#: Words of yes and no that answer nothing: the question once more, both at once, idioms.
+_NOTHING = re.compile(
     r"\b(?:yes\s{0,2}(?:or|/)\s{0,2}no|true\s{0,2}(?:or|/)\s{0,2}false"
-    r"|(?:yes|true)\s{1,2}and\s{1,2}(?:no|false)|neither\s{1,2}\w{2,5}\s{1,2}nor\s{1,2}\w{2,5})\b"
+    r"|(?:yes|true)\s{1,2}and\s{1,2}(?:no|false)|neither\s{1,2}\w{2,5}\s{1,2}nor\s{1,2}\w{2,5}"
+    r"|no\s(?:doubt|wonder|idea|one|problem|matter|longer|more\sthan|less\sthan)|(?-i:No)\.\s?[0-9]"
+    r"|true\s(?:colou?rs?|north|story))\b"
     r"|是否|是不是|有没有|对不对|是或否|はいかいいえ",
     re.IGNORECASE,
 )
-_IDIOM = re.compile(
-    r"\bno\s(?:doubt|wonder|idea|one|problem|matter|longer|more\sthan|less\sthan|evidence\seither)\b"
-    r"|\bNo\.\s?[0-9]|\btrue\s(?:colou?rs?|north|story)\b",
-    re.IGNORECASE,
-)
+#: Shorter ASCII texts hold neither a refusal nor a verdict.
+_SHORT = 7
 _REFUSAL = re.compile(words.REFUSALS, re.IGNORECASE)
 _NOT = r"((?:not|n't|never|nicht|pas)\s{1,3}(?:really\s|quite\s|entirely\s)?)?"
 _WORD = rf"(?:({words.YES})|({words.NO})){words.RIGHT}"
@@ -74,8 +74,9 @@ def find_yes_no(text: str) -> Found | None:
     whole = text.strip(_TRIM).lower()
     if whole in _SAYS:
         return Found(_SAYS[whole], "word", explicit=True)
-    if len(text) > len(whole) + 3 or " " in whole or not whole.isascii():
-        text = _IDIOM.sub(" ", _REFUSAL.sub(" ", _BOTH.sub(" ", text)))
+    text = _NOTHING.sub(" ", text)
+    if len(text) > _SHORT or not text.isascii():
+        text = _REFUSAL.sub(" ", text)
     last = None
     for last in _DECLARED.finditer(text):  # noqa: B007
         pass
@@ -107,7 +108,7 @@ def _bare(text: str) -> Found | None:
             continue
         negated = match[1] or _NEGATED_WORD.search(text[max(0, match.start() - 24) : match.start()])
         said, place = bool(match[2]) != bool(negated), match.start()
-    for match in _VERDICT.finditer(text):
+    for match in _VERDICT.finditer(text) if len(text) > _SHORT else ():
         if match.start() > place:
             said = bool(match[3]) != bool(match[1] or match[2])
             place = match.start()
