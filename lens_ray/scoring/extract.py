@@ -24,8 +24,9 @@ _REFUSAL = re.compile(words.REFUSALS, re.IGNORECASE)
 _REACH = 20_000
 #: A refusal comes early; what follows it is talk.
 _REFUSAL_REACH = 400
-#: ``I refuse``: shorter ASCII texts need no look (short answers are most of all answers).
-_SHORTEST_REFUSAL = 8
+#: Every refusal in ASCII holds one of these; a short answer is looked through for them first.
+_REFUSAL_HINTS = ("i ", "i'", "ich ", "ne ", "no ", "non ", "as an")
+_SHORT = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +86,10 @@ def extract(
 
 def _refuses(text: str) -> re.Match[str] | None:
     """The refusal with which a text begins, or None."""
-    if len(text) < _SHORTEST_REFUSAL and text.isascii():
-        return None
+    if len(text) < _SHORT and text.isascii():
+        lowered = text.lower()
+        if not any(hint in lowered for hint in _REFUSAL_HINTS):
+            return None
     return _REFUSAL.search(text[:_REFUSAL_REACH])
 
 

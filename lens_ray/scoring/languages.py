@@ -79,6 +79,13 @@ DENIES_NEXT = (
     r"|\bnicht|\bkeine?|\bweder|\bnoch|\bstatt|\bpas|\bni|\bno\ses|\bno|\bnon\sè|\bnão\sé|\bне"
     r"|(?<!是)不(?:是|选|選|会是|可能是|能选)?|并非|並非|而非|排除(?:了)?|没有选"
 )
+#: The words of the fragments above in ASCII: where none of them stands, nothing is denied.
+DENIALS = """
+not never cannot couldnot wouldnot shouldnot neither nor than of except for unlike without out
+eliminate eliminated eliminates eliminating exclude excluded excludes excluding reject rejects
+rejected rejecting discard discarded discards discarding dismiss dismissed nicht kein keine weder
+noch statt pas ni es no e
+"""
 #: What denies the letter before it.
 DENIES_LAST = (
     r"\s{1,3}(?:is|was|are|were|seems?|looks?|appears?)\s{1,3}"
