@@ -49,6 +49,17 @@ _VERDICT = re.compile(
     r"|(incorrect|wrong|untrue|inaccurate))\b",
     re.IGNORECASE,
 )
+#: Verdicts on a statement in other languages; ``not`` before a yes turns it.
+_FOREIGN_VERDICT = re.compile(
+    r"是(?:完全)?(?P<no>错误|錯誤|不正确|不正確|错|錯|假|不对|不對)的"
+    r"|是(?:完全)?(?P<yes>正确|正確|真|对|對)的"
+    r"|(?P<ja_no>正しくあり|正しくな|間違って|間違いです|誤りです|틀렸|틀립|사실이\s아|맞지\s않|옳지\s않)"
+    r"|(?P<ja_yes>正しいです|正しいと|正解です|맞습니다|맞아요|사실입니다|옳습니다)"
+    r"|\b(?:ist|est|es|è|é)\s(?P<eu_no>falsch|unwahr|inkorrekt|faux|fausse|fals[ao]|incorrect[ao])\b"
+    r"|\b(?:(?P<ne>n'|no\s|non\s|não\s))?(?:ist|est|es|è|é)\s(?P<not>nicht\s|pas\s)?"
+    r"(?P<eu_yes>richtig|wahr|korrekt|vraie?|verdader[ao]|ciert[ao]|ver[ao]|corrett[ao])\b",
+    re.IGNORECASE,
+)
 _NEGATED_WORD = re.compile(
     r"(?:\bnot|n't|\bnever)\s{1,3}(?:really\s|quite\s|entirely\s|necessarily\s)?$", re.IGNORECASE
 )
@@ -112,6 +123,10 @@ def _bare(text: str) -> Found | None:
         if match.start() > place:
             said = bool(match[3]) != bool(match[1] or match[2])
             place = match.start()
+    for match in _FOREIGN_VERDICT.finditer(text) if len(text) > _SHORT or not text.isascii() else ():
+        if match.start() > place:
+            yes = match["yes"] or match["ja_yes"] or match["eu_yes"]
+            said = bool(yes) != bool(match["ne"] or match["not"])
     return None if said is None else Found("yes" if said else "no", "bare_word")
 
 
