@@ -21,7 +21,9 @@ _DECLARED = re.compile(
     re.IGNORECASE,
 )
 _BOXED = re.compile(r"\\(?:boxed|fbox)\s{0,4}\{([^{}]{1,200})\}")
-_REASON = re.compile(r",?\s(?:because|since\sit|weil|parce\sque|porque|perché)\b|,?因为", re.IGNORECASE)
+_REASON = re.compile(
+    r",?\s(?:because|since\sit|weil|parce\sque|porque|perché)\b|,?因为", re.IGNORECASE
+)
 #: A sentence that follows the answer; ``St. Louis`` and ``J. Smith`` are none.
 _SENTENCE = re.compile(
     r"(?<![\s.][A-Z])(?<!\b(?:St|Dr|Mr|Ms|Mt|No|Jr|Sr|vs))(?<!\b(?:Mrs|Ave|Inc|Ltd))(?<!Prof)[.!?]\s{1,3}"
@@ -54,7 +56,7 @@ _ASIDE = re.compile(
 )
 _TOTAL = re.compile(
     r"\b(?:total|sum|in\s(?:total|all)|altogether|insgesamt|au\stotal|en\stotal)\b"
-    r"(?:\s(?:number|count|of|is|are|there|to|comes))*[\s:=,]{0,4}(?:is|are|of|there\sare)?\s{0,2}$",
+    r"(?:\s(?:number|count|of|is|are|there|to|comes)){0,4}[\s:=,]{0,4}(?:is|are|of|there\sare)?\s{0,2}$",
     re.IGNORECASE,
 )
 _NONE = frozenset(
@@ -186,7 +188,7 @@ def _trimmed(tail: str) -> str:
     answer = tail.strip().rstrip(".").strip(_TRIM)
     if _CJK_CHAR.search(answer):
         answer = _CJK_COPULA.sub("", answer).strip(_TRIM)
-    return answer.rstrip(".").strip(_TRIM) if answer[-2:-1] != "." else answer
+    return answer
 
 
 def last_declared(text: str) -> tuple[str, int] | None:

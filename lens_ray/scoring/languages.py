@@ -45,7 +45,7 @@ OPTIONS = (
 CHOOSES = (
     r"choose|chose|pick|select|go\s{1,3}with|going\s{1,3}with|opt\s{1,3}for|settle\son|vote\sfor"
     r"|i'd\s{1,3}say|i\swould\ssay|i\s(?:think|believe|guess)(?:\sit's|\sit\sis|\sthat\sit\sis)?"
-    r"|my\sguess\sis|(?:but\s)?(?:it|that)(?:'s|\s{1,3}is)"
+    r"|ha(?:d|ve)\sto\s(?:guess|choose|pick)[,:]\s|(?:best\s)?guess[,:]\s|my\sguess\sis|(?:but\s)?(?:it|that)(?:'s|\s{1,3}is)"
     r"|(?:ich\s)?(?:wähle|nehme)|richtig\s(?:ist|wäre)|korrekt\sist|(?:je\s)?choisis|c'est"
     r"|elijo|escojo|selecciono|es\sla|scelgo|escolho|выбираю|ik\skies"
 )
@@ -62,7 +62,8 @@ CJK_OPTIONS = r"选项|選項|選択肢|보기|선택지"
 AFTER = (
     r"\s{1,3}(?:is|must\s{1,3}be|seems|appears\sto\sbe)\s{1,3}(?:the\s{1,3})?(?:most\s{1,3})?"
     r"(?:only\s{1,3})?(?:correct|right|best|answer|accurate|appropriate|true\b|my\sanswer)"
-    r"|\s{1,3}as\s(?:the|my)\s(?:final\s|correct\s)?(?:answer|choice)|[ ](?-i:it)\sis(?=\s{0,2}(?:[.!,;]|$))"
+    r"|\s{1,3}as\s(?:the|my)\s(?:final\s|correct\s)?(?:answer|choice)"
+    r"|[ ](?-i:it)\sis(?=\s{0,2}(?:[.!,;]|$))"
     r"|\s{1,3}(?:matches|fits|describes\sit)\sbest"
     r"|\s?(?:选项)?(?:是|为|才是)?(?:最)?(?:正确|正確|对的|對的)|\s?[がはを](?:正解|正し|答え|選び|選択)"
     r"|\s?(?:번)?(?:이|가)\s?(?:정답|맞|답)|\s?(?:번)?[을를]\s?(?:선택|고르)"
@@ -106,7 +107,7 @@ DENIES_LAST = (
 CORRECTIONS = (
     r"wait|no|nope|actually|correction|sorry|hmm+|scratch\sthat|i\smean|i\smeant|make\sthat|rather"
     r"|on\ssecond\sthoughts?|or\srather|oops|nein|doch|quatsch|pardon|perdón|en\sfait|sondern|sino"
-    r"|mais|but|不对|不對|等等|更正|而是|应该是|應該是|いや|訂正|아니"
+    r"|不对|不對|等等|更正|而是|应该是|應該是|いや|訂正|아니"
 )
 #: What draws a conclusion.
 CONCLUSIONS = (
@@ -123,6 +124,7 @@ REASONS = r"because|since|as|weil|denn|parce|porque|perché|ya\sque|because\sof"
 
 #: Nouns with a letter that is a name and no choice.
 NAMED_THINGS = """
+mr. mrs. ms. dr. mr mrs ms dr
 vitamin vitamins hepatitis influenza type plan grade class section figure figures fig fig. point
 points line lines team teams group groups block blocks row rows column columns gate gates exit exits
 room rooms building buildings terminal terminals platform platforms zone zones level levels size

@@ -61,7 +61,9 @@ _LINK = re.compile(
     re.IGNORECASE,
 )
 _WEAK_LINK = re.compile(r"[^A-Za-z]*(?:and|und|et|y|e)?[^A-Za-z]*", re.IGNORECASE)
-_SINGULAR = re.compile(r"[\"')\]]{0,2}\s{1,3}(?:is|was|has|shows|seems|looks|does|being|ist|est|es)\b")
+_SINGULAR = re.compile(
+    r"[\"')\]]{0,2}\s{1,3}(?:is|was|has|shows|seems|looks|does|being|ist|est|es)\b"
+)
 _DENIES_NEXT = re.compile(
     rf"(?:{words.DENIES_NEXT})\s{{0,3}}(?:(?:the\s)?(?:correct\s)?(?:{words.OPTIONS}|options|both"
     rf"|选项)\s{{0,3}})?[\"'(\[]{{0,3}}$",
@@ -83,10 +85,11 @@ _CLOSED = re.compile(
 )
 _VERB = re.compile(
     r"\s{1,3}(?:is|was|seems|looks|fits|matches|shows|has|does|would|must|should|will|it|as|instead"
-    r"|rather|over|ist|est|es|è)\b"
+    r"|rather|over|if|when|ist|est|es|è)\b"
 )
 _OTHERWISE = re.compile(r"\b(?:otherwise|else|if\snot|sonst|sinon|si\sno)\b", re.IGNORECASE)
 _IF = re.compile(r"\b(?:if|falls|wenn|if\sit)\b[^.!?\n]{0,200}$", re.IGNORECASE)
+_IF_NEXT = re.compile(r"[\"')\]]{0,2},?\s(?:only\s)?(?:if|when|falls|wenn|si)\b", re.IGNORECASE)
 _WHOLE = " \t\r\n.()[]{}:;\"'$,!<>。、-_#\\「」|"
 _LEADS = re.compile(r"[\s(\[{\"'$>#*•-]{0,8}$")
 _LEAD_CLOSES = re.compile(r"\s{0,2}[.):;,\]}。、]|[\"'$]|[ \t]{0,4}(?:\n|$)|\s[-–—(]|(?=[{])")
@@ -178,10 +181,16 @@ def _chosen(
         return Found(first, "bare_letter")
     # ``option B``
     ends = {match.end() for match in _NAMES.finditer(text)} if mentions[-1].start > 6 else set()
-    named = [each for each in mentions if each.start in ends and (each.upper or each.closed) and not each.denied]
-    return (named and _settle(text, named, corrects, "named_option")) or _settle(
-        text, sure, corrects, "bare_letter"
-    ) or (None if sure or named else _NOTHING)
+    named = [
+        each
+        for each in mentions
+        if each.start in ends and (each.upper or each.closed) and not each.denied
+    ]
+    return (
+        (named and _settle(text, named, corrects, "named_option"))
+        or _settle(text, sure, corrects, "bare_letter")
+        or (None if sure or named else _NOTHING)
+    )
 
 
 def _declared(
@@ -197,9 +206,13 @@ def _declared(
         if cue is not None:
             sure = each.closed or bool(cue[1]) or (each.upper and not each.letters & {"A", "I"})
             ends = each.end == len(text) and cut and bool(each.letters & {"A", "I"})
-            declares = sure and not ends and not _conditional(text, cue.start(), each.end)
+            declares = sure and not ends
+            if declares and _conditional(text, cue.start(), each.end):
+                each.letters = set()
         else:
-            declares = each.declared or (said is not None and each.start in corrects and each.closed)
+            declares = each.declared or (
+                said is not None and each.start in corrects and each.closed
+            )
         if declares:
             said, place = each, each.end
     return said, place
@@ -217,7 +230,9 @@ def _mentions(text: str, letters: str) -> Iterator[_Mention]:
             found.add(last.upper())
         valid = found & set(letters)
         if valid:
-            each = _Mention(valid, start, place, match[0].isupper(), _closed(text, place, last, found))
+            each = _Mention(
+                valid, start, place, match[0].isupper(), _closed(text, place, last, found)
+            )
             if _judge(text, each):
                 yield each
 
@@ -289,9 +304,14 @@ def _certain(text: str, each: _Mention, *, cut: bool) -> bool:
 def _leading(text: str, mentions: list[_Mention]) -> str | None:
     """The letter with which the text opens: ``B. a car``, ``(b)``, ``B`` on a line."""
     first = mentions[0]
-    if first.denied or first.one is None or not _LEADS.match(text[: min(first.start, 12)]):
+    if (
+        first.start > 8
+        or first.denied
+        or first.one is None
+        or not _LEADS.match(text[: first.start])
+    ):
         return None
-    if first.start > 8 or not _LEAD_CLOSES.match(text, first.end):
+    if not _LEAD_CLOSES.match(text, first.end):
         return None
     return first.one
 
@@ -306,9 +326,7 @@ def _lines(text: str, sure: list[_Mention]) -> bool:
     return len(opened) > 1
 
 
-def _settle(
-    text: str, mentions: list[_Mention], corrects: set[int], method: str
-) -> Found | None:
+def _settle(text: str, mentions: list[_Mention], corrects: set[int], method: str) -> Found | None:
     """The one letter of some mentions, or the last where the text settles on it."""
     if not mentions:
         return None
@@ -331,5 +349,7 @@ def _settle(
 
 def _conditional(text: str, start: int, end: int) -> bool:
     """Whether a declaration holds under a condition only: ``if red, the answer is A, else B``."""
-    before = text[max(0, start - 200) : start]
-    return bool(_IF.search(before) and _OTHERWISE.search(text[end : end + 200]))
+    after = text[end : end + 200]
+    if not _OTHERWISE.search(after):
+        return False
+    return bool(_IF.search(text[max(0, start - 200) : start]) or _IF_NEXT.match(after))

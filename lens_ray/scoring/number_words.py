@@ -23,7 +23,18 @@ _FRENCH = ("zéro", "", "deux", "trois", "quatre", "cinq", "", "sept", "huit", "
 _SPANISH = ("cero", "", "dos", "tres", "cuatro", "cinco", "seis", "siete", "ocho", "nueve", "diez",
             "", "doce", "trece", "catorce", "quince")  # fmt: skip
 _SCALES = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9, "dozen": 12}
-_KOREAN = {"한": 1, "두": 2, "세": 3, "네": 4, "다섯": 5, "여섯": 6, "일곱": 7, "여덟": 8, "아홉": 9, "열": 10}
+_KOREAN = {
+    "한": 1,
+    "두": 2,
+    "세": 3,
+    "네": 4,
+    "다섯": 5,
+    "여섯": 6,
+    "일곱": 7,
+    "여덟": 8,
+    "아홉": 9,
+    "열": 10,
+}
 
 _UNITS: dict[str, int] = {
     **{word: index for index, word in enumerate(WORDS[:20])},
@@ -60,6 +71,10 @@ _THING = re.compile(
     re.IGNORECASE,
 )
 _OF = re.compile(r"\s{1,2}(?:of\b|another|by\sone|side\b|who\b|that\b)", re.IGNORECASE)
+#: A worded part, ``two thirds``, is no whole number.
+_PART = re.compile(
+    r"[\s-](?:hal(?:f|ves)|thirds?|quarters?|fourths?|fifths?|tenths?)\b", re.IGNORECASE
+)
 
 _CHINESE = re.compile(
     r"(?<![第唯统單单])([零〇一二两兩三四五六七八九十百千万萬亿億]{1,30})"
@@ -151,6 +166,8 @@ def _read(run: list[re.Match[str]], text: str) -> Iterator[Worded]:
             total += max(current, Decimal(1)) * _SCALES[word]
             current = Decimal(0)
     value, first = total + current, run[0][1].lower()
+    if _PART.match(text, end):
+        return
     if len(run) == 1 and first == "one" and (_THING.search(before) or _OF.match(text, end)):
         return
     if half := _HALF.search(before):

@@ -9,16 +9,20 @@ from lens_ray.scoring import languages as words
 from lens_ray.scoring.numbers import find_numbers, whole_number
 from lens_ray.scoring.plain import normalise
 
-_ITEM = re.compile(r"(?:^[ \t>*•-]{0,6}|(?<=[\s,;:]))\(?([A-Z])[).:、．]{1,2}[ \t]{0,3}(?=\S)", re.M)
-_GOOD = re.compile(r"✓|✔|✅|\b(?:correct|right|true|yes|matches|fits)\b|正确|正解|정답", re.IGNORECASE)
+_ITEM = re.compile(
+    r"(?:^[ \t>*•-]{0,6}|(?<=[\s,;:]))\(?([A-Z])[).:、．]{1,2}[ \t]{0,3}(?=\S)", re.M
+)
+_GOOD = re.compile(
+    r"✓|✔|✅|\b(?:correct|right|true|yes|matches|fits)\b|正确|正解|정답", re.IGNORECASE
+)
 _BAD = re.compile(
     r"✗|❌|✘|\b(?:incorrect|wrong|false|no|not|untrue|never|doesn't|isn't|cannot|can't)\b|错|不|間違",
     re.IGNORECASE,
 )
 _SENTENCE = re.compile(r"[.;。](?=\s|$)|\n")
 _DENIED = re.compile(
-    r"(?:\bnot|n t|\bnever|\bneither|\bnor|\brather than|\binstead of|\bother than|\bthan|\bno|\bnicht"
-    r"|\bkeine?|\bstatt|\bpas|\bwithout|\bunlike|\bruled out|\beliminate|不是|而非|没有)"
+    r"(?:\bnot|n t|\bnever|\bneither|\bnor|\brather than|\binstead of|\bother than|\bthan|\bno"
+    r"|\bnicht|\bkeine?|\bstatt|\bpas|\bwithout|\bunlike|\bruled out|\beliminate|不是|而非|没有)"
     r"(?:\s(?:be|really|exactly|directly|located|positioned|placed|a|an|the|to|in|on|at|of|de|un|une"
     r"|ein|eine|der|die|das|una)){0,4}\s$"
 )
@@ -192,7 +196,7 @@ def _affirmed(haystack: str, needle: str) -> bool:
 
 
 def _first_or_last(text: str, choices: Sequence[str], found: list[int]) -> int | None:
-    """Of several options, that with which the text opens as a sentence: ``Yes, there is no dog``."""
+    """Of several options, that with which the text opens: ``Yes, there is no dog``."""
     first = normalise(re.split(r"[.,;:!\n。，]", text.strip(), maxsplit=1)[0])
     if _CORRECTS.search(text):
         return None

@@ -48,6 +48,8 @@ _PLAIN_TABLE = _TABLE | {
     for start, first in ((0x24B6, "A"), (0x24D0, "a"))
     for index in range(26)
 }
+
+
 def plain(text: str) -> str:
     """The text with escapes, tags, emphasis and typographic variants taken away.
 
@@ -74,9 +76,7 @@ def plain(text: str) -> str:
 
 def _latex(text: str) -> str:
     text = _FRACTION.sub(r"\1/\2", text)
-    return _LATEX_SIGN.sub(
-        lambda m: m[1] or m[2] or (_LATEX_WORDS[m[4]] if m[4] else " "), text
-    )
+    return _LATEX_SIGN.sub(lambda m: m[1] or m[2] or (_LATEX_WORDS[m[4]] if m[4] else " "), text)
 
 
 def normalise(text: str) -> str:

@@ -17,7 +17,9 @@ _THOUGHT = re.compile(
     re.IGNORECASE,
 )
 _FINAL = "<|channel|>final<|message|>"
-_ANSWER_OPENS = re.compile(r"<(?:final[_ ]?)?answer>|<\|begin_of_box\|>|<\|begin_of_solution\|>", re.I)
+_ANSWER_OPENS = re.compile(
+    r"<(?:final[_ ]?)?answer>|<\|begin_of_box\|>|<\|begin_of_solution\|>", re.I
+)
 _ANSWER_ENDS = re.compile(r"</(?:final[_ ]?)?answer>|<\|end_of_box\|>|<\|end_of_solution\|>", re.I)
 
 #: Keys of an answer in JSON, the most telling first.

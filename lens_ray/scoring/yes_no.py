@@ -18,12 +18,12 @@ _NOTHING = re.compile(
     r"|是否|是不是|有没有|对不对|是或否|はいかいいえ",
     re.IGNORECASE,
 )
-#: Shorter ASCII texts hold neither a refusal nor a verdict.
+#: ASCII texts up to this hold no refusal, declaration or verdict.
 _SHORT = 7
 _REFUSAL = re.compile(words.REFUSALS, re.IGNORECASE)
-_NOT = r"((?:not|n't|never|nicht|pas)\s{1,3}(?:really\s|quite\s|entirely\s)?)?"
-_WORD = rf"(?:({words.YES})|({words.NO})){words.RIGHT}"
-_CJK = rf"({words.CJK_YES})|({words.CJK_NO})"
+_NOT = r"(?P<not>(?:not|n't|never|nicht|pas)\s{1,3}(?:really\s|quite\s|entirely\s)?)?"
+_WORD = rf"(?:(?P<yes>{words.YES})|(?:{words.NO})){words.RIGHT}"
+_CJK = rf"(?P<cjk_yes>{words.CJK_YES})|(?:{words.CJK_NO})"
 _DECLARED = re.compile(
     rf"(?:\b(?:{words.TEXT_NOUNS}|verdict)\s{{0,4}}(?:\b(?:{words.COPULAS})\b\s{{0,3}}[:=]?|[:=])"
     rf"|\\boxed\s{{0,4}}\{{)[\s\"'(\[{{]{{0,6}}(?:\b(?:{words.ADVERBS}|a)\s{{1,2}})?{_NOT}"
@@ -85,19 +85,16 @@ def find_yes_no(text: str) -> Found | None:
     whole = text.strip(_TRIM).lower()
     if whole in _SAYS:
         return Found(_SAYS[whole], "word", explicit=True)
-    text = _NOTHING.sub(" ", text)
-    if len(text) > _SHORT or not text.isascii():
-        text = _REFUSAL.sub(" ", text)
-    last = None
-    for last in _DECLARED.finditer(text):  # noqa: B007
-        pass
-    if last is not None:
-        negated, yes, no, cjk_yes, cjk_no = last.groups()
-        said = bool(yes or cjk_yes) != bool(negated)
-        return Found(_corrected(text, last.end(), said), "explicit", explicit=True)
+    if len(text) > _SHORT or not text.isascii() or "/" in text or "." in text:
+        text = _REFUSAL.sub(" ", _NOTHING.sub(" ", text))
+        last = None
+        for last in _DECLARED.finditer(text):  # noqa: B007
+            pass
+        if last is not None:
+            said = bool(last["yes"] or last["cjk_yes"]) != bool(last["not"])
+            return Found(_corrected(text, last.end(), said), "explicit", explicit=True)
     if first := _LEADING.match(text):
-        yes, no, cjk_yes, cjk_no = first.groups()
-        said = bool(yes or cjk_yes)
+        said = bool(first["yes"] or first["cjk_yes"])
         return Found(_corrected(text, first.end(), said), "leading_word", explicit=True)
     if first := _VERDICT_LEADS.match(text):
         return Found(_corrected(text, first.end(), bool(first[1])), "leading_word", explicit=True)
@@ -123,7 +120,9 @@ def _bare(text: str) -> Found | None:
         if match.start() > place:
             said = bool(match[3]) != bool(match[1] or match[2])
             place = match.start()
-    for match in _FOREIGN_VERDICT.finditer(text) if len(text) > _SHORT or not text.isascii() else ():
+    for match in (
+        _FOREIGN_VERDICT.finditer(text) if len(text) > _SHORT or not text.isascii() else ()
+    ):
         if match.start() > place:
             yes = match["yes"] or match["ja_yes"] or match["eu_yes"]
             said = bool(yes) != bool(match["ne"] or match["not"])
@@ -135,6 +134,10 @@ _SAYS = {
     **{word.replace("\\s", " "): "yes" for word in words.YES.split("|")},
     **{word: "no" for word in words.NO.split("|")},
     **dict.fromkeys(("incorrect", "untrue", "not true", "not correct"), "no"),
-    **dict.fromkeys(("是", "是的", "对", "對", "对的", "正确", "有", "はい", "예", "네", "not false"), "yes"),
-    **dict.fromkeys(("不是", "不", "不对", "否", "错误", "错", "没有", "いいえ", "아니요", "아니오"), "no"),
+    **dict.fromkeys(
+        ("是", "是的", "对", "對", "对的", "正确", "有", "はい", "예", "네", "not false"), "yes"
+    ),
+    **dict.fromkeys(
+        ("不是", "不", "不对", "否", "错误", "错", "没有", "いいえ", "아니요", "아니오"), "no"
+    ),
 }

@@ -2,7 +2,7 @@
 
 Two lists, reported apart. ``blind_answers.jsonl`` was written from the task descriptions alone by
 someone who had not seen the extractor; ``hard_answers.jsonl`` by who then changed it. A third of
-all is blind.
+all was blind when they were made.
 
 To extend ``hard_answers.jsonl`` add one JSON object on a line of its own, before you look at what
 the extractor makes of it:
@@ -16,16 +16,21 @@ the extractor makes of it:
   plain decimal number, or the answer's words; null where the text settles on nothing;
 * ``status``: ``ok``, ``unparsed``, ``refused`` or ``truncated``; and ``why``: one line.
 
-An entry on which two careful readers would disagree belongs in neither list. Never add to
+An entry on which two careful readers would disagree belongs in neither list but, with the reason,
+in ``disputed_answers.jsonl``, which no test reads. Never add to
 ``blind_answers.jsonl`` after reading `lens_ray.scoring`.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
+import re
 from collections import Counter
+from collections.abc import Iterator
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
+from re import _parser  # type: ignore[attr-defined]
 from typing import Any
 
 import pytest
@@ -114,12 +119,15 @@ def test_the_lists_are_long_enough_and_well_formed() -> None:
 
 
 PIECES = [
-    "A", "B", " and ", " or ", "C.", "(D)", "a ", "not ", "the answer is ", "answer:", "option ", "A. red",
-    "\n", "B. blue\n", "答案是", "不是", "正解は", "정답은 ", "wait, ", "no, ", "so ", "<think>", "</think>",
-    '{"answer": "', '"}', "\\boxed{", "}", "red", "green car", "is wrong", "vitamin ", "either ", "?",
-    "I can't see", "5", "-", "1.234,5", "1/2", "二十", "twenty ", "hundred ", "million", "½", "0/0", "E",
+    "A", "B", " and ", " or ", "C.", "(D)", "a ", "not ", "the answer is ", "answer:", "option ",
+    "A. red", "\n", "B. blue\n", "答案是", "不是", "正解は", "정답은 ", "wait, ", "no, ", "so ",
+    "<think>", "</think>", '{"answer": "', '"}', "\\boxed{", "}", "red", "green car", "is wrong", "vitamin ",
+    "either ", "?", "I can't see", "5", "-", "1.234,5", "1/2", "二十", "twenty ", "hundred ",
+    "million", "½", "0/0", "E",
 ]  # fmt: skip
-TEXTS = st.one_of(st.text(max_size=200), st.lists(st.sampled_from(PIECES), max_size=30).map("".join))
+TEXTS = st.one_of(
+    st.text(max_size=200), st.lists(st.sampled_from(PIECES), max_size=30).map("".join)
+)
 
 
 @given(text=TEXTS, count=st.integers(2, 4), finish=st.sampled_from(["stop", "length"]))
@@ -174,10 +182,46 @@ def test_json_does_not_change_a_declared_answer(
     assert extract(text, "multiple_choice", COLOURS, "stop").answer == letter
 
 
-NESTED = ["{" * 5000, '{"a":' * 5000, "[" * 5000, '{"answer": ' * 3000, "<think>" * 3000, "1/" * 5000]
+NESTED = [
+    "{" * 5000,
+    '{"a":' * 5000,
+    "[" * 5000,
+    '{"answer": ' * 3000,
+    "<think>" * 3000,
+    "1/" * 5000,
+]
 
 
 @pytest.mark.parametrize("text", NESTED)
 @pytest.mark.parametrize("kind", ["multiple_choice", "true_false", "open"])
 def test_deep_nesting_is_no_error(text: str, kind: str) -> None:
     assert extract(text, kind, COLOURS, "stop", numeric=kind == "open").status in ("ok", "unparsed")
+
+
+MODULES = ("declared", "extract", "letters", "number_words", "numbers", "options", "plain",
+           "structure", "yes_no")  # fmt: skip
+
+
+def repeats(tree: Any, inside: bool = False) -> Iterator[tuple[Any, bool]]:
+    """The repetitions without a bound in a parsed pattern, each with whether it is in another."""
+    for operator, argument in tree:
+        endless = str(operator).endswith("_REPEAT") and str(argument[1]) == "MAXREPEAT"
+        if endless:
+            yield argument[2], inside
+        for part in argument if isinstance(argument, tuple | list) else (argument,):
+            for branch in part if isinstance(part, list) else (part,):
+                if isinstance(branch, _parser.SubPattern):
+                    yield from repeats(branch, inside or endless)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_no_pattern_can_backtrack_for_long(name: str) -> None:
+    """Linear by construction: what repeats without a bound is one character or of fixed width."""
+    module = importlib.import_module(f"lens_ray.scoring.{name}")
+    patterns = [value for value in vars(module).values() if isinstance(value, re.Pattern)]
+    assert patterns or name == "extract"
+    for pattern in patterns:
+        for body, nested in repeats(_parser.parse(pattern.pattern, pattern.flags)):
+            low, high = body.getwidth()
+            assert not nested, pattern.pattern
+            assert low == high > 0, pattern.pattern
