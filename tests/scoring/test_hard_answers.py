@@ -119,10 +119,11 @@ def test_the_lists_are_long_enough_and_well_formed() -> None:
 
 
 PIECES = [
-    "A", "B", " and ", " or ", "C.", "(D)", "a ", "not ", "the answer is ", "answer:", "option ",
-    "A. red", "\n", "B. blue\n", "答案是", "不是", "正解は", "정답은 ", "wait, ", "no, ",
-    "so ", "<think>", "</think>", '{"answer": "', '"}', "\\boxed{", "}", "red", "green car",
-    "is wrong", "vitamin ", "either ", "?", "I can't see", "5", "-", "1.234,5", "1/2", "二十", "twenty ",
+    "A", "B", " and ", " or ", "C.", "(D)", "a ", "not ", "the answer is ",
+    "answer:", "option ", "A. red", "\n", "B. blue\n", "答案是", "不是", "正解は",
+    "정답은 ", "wait, ", "no, ", "so ", "<think>", "</think>", '{"answer": "',
+    '"}', "\\boxed{", "}", "red", "green car", "is wrong", "vitamin ",
+    "either ", "?", "I can't see", "5", "-", "1.234,5", "1/2", "二十", "twenty ",
     "hundred ", "million", "½", "0/0", "E",
 ]  # fmt: skip
 TEXTS = st.one_of(
