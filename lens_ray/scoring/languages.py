@@ -15,8 +15,8 @@ CJK = r"\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
 #: What an answer is called, in languages that part words by spaces.
 NOUNS = (
     r"answer|choice|option|solution"
-    r"|antwort|lösung|réponse|respuesta|risposta|resposta|antwoord|ответ|odpowiedź|svar(?:et)?"
-    r"|cevap|jawaban(?:nya)?|đáp\sán|الإجابة|الجواب"
+    r"|antwort|lösung|réponse|respuesta|risposta|resposta|antwoord|ответ|odpowiedź|svaret|svar"
+    r"|cevap|jawabannya|jawaban|đáp\sán|الإجابة|الجواب"
 )
 #: Nouns that declare an open answer: an option or a choice is one among others.
 TEXT_NOUNS = NOUNS.replace("|choice|option|solution", "").replace("|lösung", "")

@@ -32,6 +32,11 @@ _DECLARES = re.compile(
     rf"|\\(?:boxed|fbox)\s{{0,4}}\{{|({words.CJK_CUES})){_FILLER}{_AT_LETTER}",
     re.IGNORECASE,
 )
+_WORD = re.compile(r"[a-z]+")
+#: The words of the cues above: an ASCII text without any of them declares no letter.
+_CUE_WORDS = frozenset(
+    _WORD.findall(rf"{words.NOUNS} {words.CHOOSES} boxed fbox".replace("\\s", " ").lower())
+)
 _CORRECTS = re.compile(
     rf"(?:(?:\b|(?<=[{words.CJK}]))(?:{words.CORRECTIONS})(?:\b|(?<=[{words.CJK}]))"
     rf"[\s,.:;!?…—–-]{{0,5}}){{1,4}}(?:(?:{words.PRONOUNS})(?:\b|(?<=[{words.CJK}]))"
@@ -73,7 +78,6 @@ _DENIES_LAST = re.compile(
     rf"[\"')\].]{{0,3}}(?:\s{{0,2}}\([^()\n]{{1,60}}\))?(?:{words.DENIES_LAST})", re.IGNORECASE
 )
 _STUTTER = re.compile(r"\s{0,4}[A-Z](?: [A-Z])\s{0,4}")
-_WORD = re.compile(r"[a-z]+")
 _DENIALS = frozenset(words.DENIALS.split())
 _NAMED = frozenset(words.NAMED_THINGS.split())
 _NAMED_AFTER = re.compile(words.NAMED_AFTER, re.IGNORECASE)
@@ -197,7 +201,9 @@ def _declared(
     text: str, mentions: list[_Mention], corrects: set[int], *, cut: bool
 ) -> tuple[_Mention | None, int]:
     """The last mention that the text declares to be its answer, and where it ends."""
-    cues = {match.end(): match for match in _DECLARES.finditer(text)}
+    cues: dict[int, re.Match[str]] = {}
+    if not (text.isascii() and _CUE_WORDS.isdisjoint(_WORD.findall(text.lower()))):
+        cues = {match.end(): match for match in _DECLARES.finditer(text)}
     said, place = None, 0
     for each in mentions:
         cue = cues.get(each.start)
