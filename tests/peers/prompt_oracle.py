@@ -90,7 +90,7 @@ class _Rest:
 def _kit(source: str) -> Callable[[Row], str]:
     pandas: Any = importlib.import_module("pandas")
     # Asked last, so that what is there is taken.
-    sys.meta_path.append(_Rest())  # type: ignore[arg-type]
+    sys.meta_path.append(_Rest())
     for package in ("vlmeval.utils", "vlmeval.dataset.utils"):
         sys.modules[package] = importlib.import_module("oracle")._Stub(package)
     base: Any = importlib.import_module("vlmeval.dataset.image_base")

@@ -61,7 +61,7 @@ def test_what_is_grouped_is_marked_as_a_group(
         assert find_metric(sample.metric).group == rule
 
 
-@given(st.text(st.characters(blacklist_categories=("Cs",), max_codepoint=0x250), min_size=1))
+@given(st.text(st.characters(exclude_categories=["Cs"], max_codepoint=0x250), min_size=1))
 def test_the_upper_bound_of_a_page_is_what_its_lower_case_earns(gold: str) -> None:
     if not gold.strip():
         return
