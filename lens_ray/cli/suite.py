@@ -193,8 +193,15 @@ def _refuse_recipe_options(suite: str, *given: object) -> None:
 
 
 def _existing(ref: str, out: str | None) -> Suite:
-    from lens_ray.suites import load_suite
+    from difflib import get_close_matches
 
+    from lens_ray.errors import SuiteError
+    from lens_ray.suites import load_suite
+    from lens_ray.suites.abilitylens import PRESETS
+
+    near = get_close_matches(ref, PRESETS, 1, 0.8)
+    if near and not Path(ref).exists():
+        raise SuiteError(f"suite {ref!r} is not known; the nearest is {near[0]!r}")
     found = load_suite(ref)
     return found if out is None else _copied(found, out)
 

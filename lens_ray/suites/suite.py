@@ -37,8 +37,8 @@ class SuiteInfo:
         schema_version: Version of the files' layout.
         weighting: How subtasks are weighted: ``samples`` (by their counts) or ``uniform``.
         sources: What each source of a built suite was made of: ``digest`` (see
-            `lens_ray.suites.digest.source_digest`), ``licence``, ``revision``, ``data_set``, ``rows``
-            (read) and ``samples``.
+            `lens_ray.suites.digest.source_digest`), ``licence``, ``revision``, ``data_set``,
+            ``rows`` (read) and ``samples``.
         recipe: What a built suite was asked to be: preset, options, abilities.
     """
 

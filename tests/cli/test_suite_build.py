@@ -51,7 +51,7 @@ def test_a_recipe_with_every_option(cli: Cli, data: Path, tmp_path: Path) -> Non
         (["abilitylens", "--set", "mme=each", "--set", "mme=pairs"], "--set mme: is given more"),
         (["abilitylens", "--ability", "smell"], "ability 'smell': none of these sources has it"),
         (["abilitylens", "--revision", "mmee=1"], "source 'mmee' is not known"),
-        (["abilitylenz"], "suite 'abilitylenz' is not known and no folder"),
+        (["abilitylenz"], "suite 'abilitylenz' is not known; the nearest is 'abilitylens'"),
         (["mini:quick", "--from", "hub"], "--from is for recipes (abilitylens, abilitylens-paper"),
         (["mini:quick", "--set", "mme=each"], "--set is for recipes"),
     ],

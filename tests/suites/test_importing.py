@@ -211,9 +211,9 @@ def test_what_is_no_table(folder: Path) -> None:
         imported(write(folder / "t.csv", CSV), wrong)
     with pytest.raises(SuiteError, match="has no column 'Frge'; the nearest is"):
         imported(folder / "t.csv", Import("p", "counting", columns={"question": "Frge"}))
+    plain = write(folder / "t.csv", "question,answer,image\nq,3,img/0.png\n")
     with pytest.raises(SuiteError, match="give --ability NAME"):
-        text = "question,answer,image\nq,3,img/0.png\n"
-        imported(write(folder / "t.csv", text), Import("p"))
+        imported(plain, Import("p"))
 
 
 @pytest.mark.slow

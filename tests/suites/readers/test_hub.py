@@ -11,7 +11,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-
 import pytest
 from huggingface_hub import constants
 from huggingface_hub.utils import _http
@@ -168,10 +167,10 @@ def test_offline(hub: Hub, monkeypatch: pytest.MonkeyPatch, variable: str) -> No
     assert is_offline()
     assert brought("new/b", "a/b")[:2] == online[:2]
     assert brought("a/b", revision=MAIN)[:2] == online[:2]
-    with pytest.raises(SuiteError, match="offline, and .* has no copy of revision v1 of a/b"):
+    with pytest.raises(SuiteError, match=r"offline, and .* has no copy of revision v1 of a/b"):
         brought("a/b", revision="v1")
     with pytest.raises(
-        SuiteError, match="offline, and .* has no copy of c/d; unset HF_HUB_OFFLINE"
+        SuiteError, match=r"offline, and .* has no copy of c/d; unset HF_HUB_OFFLINE"
     ):
         brought("c/d")
     assert hub.asked == []

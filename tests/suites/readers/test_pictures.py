@@ -18,7 +18,7 @@ from tests.suites.readers.makers import bomb, png
 
 def saved(image: Image.Image, form: str, **more: object) -> bytes:
     sink = io.BytesIO()
-    image.save(sink, form, **more)  # type: ignore[arg-type]
+    image.save(sink, form, **more)
     return sink.getvalue()
 
 
@@ -58,7 +58,7 @@ def test_other_images_become_png() -> None:
     colour = Image.fromarray(pixels(1))
     clear = colour.convert("RGBA")
     clear.putalpha(90)
-    deep = Image.fromarray((np.arange(35, dtype=np.uint16).reshape(5, 7) * 1800))
+    deep = Image.fromarray(np.arange(35, dtype=np.uint16).reshape(5, 7) * 1800)
     frames = saved(colour, "GIF", save_all=True, append_images=[Image.fromarray(pixels(2))])
     for data in (
         saved(clear, "PNG"), saved(colour.convert("CMYK"), "JPEG"), saved(deep, "PNG"), frames,

@@ -72,7 +72,7 @@ def test_zip_slip_and_links_in_archives(tmp_path: Path) -> None:
         link = tarfile.TarInfo("a.png")
         link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
         archive.addfile(link)
-    with pytest.raises(SuiteError, match="'a.png' is a link or a device"):
+    with pytest.raises(SuiteError, match=r"'a.png' is a link or a device"):
         open_shelf(tmp_path / "l.tar")
 
 

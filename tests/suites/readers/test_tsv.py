@@ -67,7 +67,7 @@ def test_images_on_disk(tmp_path: Path) -> None:
     with pytest.raises(SuiteError, match="row 3, column 'image_path': the image name"):
         list(made.pictures({2: ("image",)}))
     alone = TsvTable(tmp_path / "t.tsv")
-    with pytest.raises(SuiteError, match="names the image 'x.png', and the table holds no bytes"):
+    with pytest.raises(SuiteError, match=r"names the image 'x.png', and the table holds no bytes"):
         list(alone.pictures({0: ("image",)}))
 
 
@@ -146,7 +146,7 @@ def test_a_lost_quote_does_not_eat_the_memory(
 ) -> None:
     monkeypatch.setattr(module, "MAX_CELL", 1000)
     before = csv.field_size_limit()
-    with pytest.raises(SuiteError, match="row 1: cannot be read .*field larger than"):
+    with pytest.raises(SuiteError, match=r"row 1: cannot be read .*field larger than"):
         table(tmp_path, line(1, "x" * 2000))
     assert csv.field_size_limit() == before
 
@@ -176,7 +176,7 @@ def test_renamed_rows_that_cannot_be(tmp_path: Path) -> None:
     kinds: dict[str, Kind] = {"question": "string"}
     with pytest.raises(SuiteError, match="row 1: answer 'Q2' is no option's letter"):
         list(as_published("ai2d", file).rows(kinds))
-    with pytest.raises(SuiteError, match="row 1: category .* the nearest is 'sceneunderstanding'"):
+    with pytest.raises(SuiteError, match=r"row 1: category .* the nearest is 'sceneunderstanding'"):
         list(as_published("seed_bench", file).rows(kinds))
     with pytest.raises(SuiteError, match="mirb has no table of VLMEvalKit"):
         as_published("mirb", file)
