@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from lens_ray.errors import SuiteError
+from lens_ray.suites.digest import source_digest
 from lens_ray.suites.sample import SPLITS, Sample
 from lens_ray.suites.splits import SHARES
 from lens_ray.suites.suite import Suite
@@ -13,6 +14,8 @@ from lens_ray.suites.templates import LETTERS
 
 #: Metrics that mark a group as one (`lens_ray.scoring.metrics.Metric.group`; a test compares them).
 _GROUPED = frozenset({"all_right", "conbench", "mmbench", "mme", "triples_right", "yes_no_pairs"})
+#: Members of a group of a metric, where it is always the same.
+_SIZES = {"conbench": 3, "mme": 2, "triples_right": 3, "yes_no_pairs": 2}
 
 
 def problems_of(suite: Suite) -> list[str]:
@@ -23,6 +26,8 @@ def problems_of(suite: Suite) -> list[str]:
     problems += _duplicates(suite)
     problems += _split_problems(suite)
     problems += _group_problems(suite)
+    problems += _ability_problems(suite)
+    problems += _source_problems(suite)
     used = {image for sample in suite.samples for image in sample.images}
     for image in suite.image_hashes():
         if image not in used:
@@ -104,3 +109,59 @@ def _group_problems(suite: Suite) -> Iterator[str]:
             yield f"group {name}: has one member"
         if len({member.subtask for member in members}) > 1:
             yield f"group {name}: goes over more than one subtask"
+        wanted = _SIZES.get(members[0].metric)
+        if wanted is not None and 1 < len(members) != wanted:
+            yield f"group {name}: has {len(members)} of {wanted} questions"
+        if _counts_rotations(suite):
+            yield from _rotation_problems(name, members)
+
+
+def _counts_rotations(suite: Suite) -> bool:
+    """Whether a suite says that its groups are whole; the publication takes them as they come."""
+    options = suite.info.recipe.get("options")
+    return not (isinstance(options, Mapping) and options.get("complete_groups") is False)
+
+
+def _rotation_problems(name: str, members: list[Sample]) -> Iterator[str]:
+    """A set has one rotation for each option, and one right option text."""
+    if not any(str(member.variant).startswith("rotation-") for member in members):
+        return
+    widths = {len(member.choices) for member in members}
+    if len(widths) > 1 or len({frozenset(member.choices) for member in members}) > 1:
+        yield f"group {name}: its rotations have different options"
+    elif len(members) != widths.pop():
+        yield f"group {name}: has {len(members)} of {len(members[0].choices)} rotations"
+    elif len({_right_text(member) for member in members}) > 1:
+        yield f"group {name}: its rotations have different answers"
+
+
+def _right_text(sample: Sample) -> str:
+    place = LETTERS.find(sample.answers[0]) if sample.answers else -1
+    return sample.choices[place] if 0 <= place < len(sample.choices) else ""
+
+
+def _ability_problems(suite: Suite) -> Iterator[str]:
+    """The abilities share no question."""
+    first: dict[tuple[object, ...], Sample] = {}
+    for sample in suite.samples:
+        asked = (sample.images, sample.question, sample.choices)
+        other = first.setdefault(asked, sample)
+        if other.ability != sample.ability:
+            yield (
+                f"{sample.sample_id}: is in {sample.ability}, and its question in "
+                f"{other.ability} too ({other.sample_id})"
+            )
+
+
+def _source_problems(suite: Suite) -> Iterator[str]:
+    """Each source's samples are those that it was built of."""
+    members: dict[str, list[Sample]] = defaultdict(list)
+    for sample in suite.samples:
+        members[sample.source].append(sample)
+    for name, facts in suite.info.sources.items():
+        found = source_digest(members[name])
+        if found != facts.get("digest"):
+            yield (
+                f"source {name}: its samples have digest {found[:12]}, "
+                f"suite.json says {str(facts.get('digest'))[:12]}"
+            )

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from lens_ray.scoring.metrics import METRICS
 from lens_ray.suites.sample import Sample
 
 LETTERS = "ABCDEFGH"
+#: The metrics that read a text as a publisher does.
+READERS: dict[str, Callable[[Sample, str], tuple[str | None, float]]] = {
+    name: metric.whole
+    for name, metric in METRICS.items()
+    if metric.whole is not None and ".published." in metric.whole.__module__
+}
 
 
 def sample(
