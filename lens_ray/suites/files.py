@@ -160,8 +160,8 @@ def write(
     with tempfile.TemporaryDirectory() as scratch:
         with ImageWriter(Path(scratch, "images.parquet")) as writer:
             for key in sorted(images):
-                height, width, _ = images[key].shape
-                writer.add(key, encode_png(images[key]), width, height)
+                pixels = images[key]  # a pack's photos are decoded at each look
+                writer.add(key, encode_png(pixels), pixels.shape[1], pixels.shape[0])
         write_samples(samples, Path(scratch, "samples.parquet"))
         write_info(info, Path(scratch, "suite.json"))
         place(Path(scratch), location, info.digest)

@@ -57,7 +57,10 @@ def _last_box(text: str) -> Box | None:
 
 
 def _gold(sample: Sample, gold: str) -> Box:
-    values = [float(part) for part in gold.split(",")]
+    try:
+        values = [float(part) for part in gold.split(",")]
+    except ValueError:
+        values = []
     if len(values) != 4:
         raise UserError(f"sample {sample.sample_id}: its answer {gold!r} is no box of four numbers")
     return values[0], values[1], values[2], values[3]

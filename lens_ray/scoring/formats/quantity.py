@@ -17,6 +17,9 @@ from lens_ray.scoring.numbers import Number, find_numbers
 from lens_ray.scoring.plain import plain
 from lens_ray.suites.sample import Sample
 
+#: Quantities are looked for in this many characters at the end.
+_REACH = 20_000
+
 
 @dataclass(frozen=True, slots=True)
 class _Given:
@@ -59,7 +62,7 @@ def _asked(sample: Sample) -> Unit | None:
 
 
 def _quantities(text: str) -> list[_Given]:
-    clean = plain(text)
+    clean = plain(text)[-_REACH:]
     found = []
     for number in find_numbers(clean):
         unit = KNOWN["%"] if number.percent else unit_at(clean, number.end)

@@ -262,6 +262,15 @@ def test_obeying_and_being_right_are_two_things() -> None:
         marked("obeys", "x", "x", rule="shout")
 
 
+@pytest.mark.parametrize(
+    ("metric", "gold"),
+    [("quantity", "many"), ("box_iou", "B"), ("box_hit", "1, 2"), ("json_fields", "1")],
+)
+def test_an_accepted_answer_that_is_none_is_named(metric: str, gold: str) -> None:
+    with pytest.raises(UserError, match=r"sample t/0: .* is no "):
+        marked(metric, '{"a": 1, "b": 2, "c": 3, "d": 4}', gold)
+
+
 @pytest.mark.parametrize("metric", sorted(WHOLE))
 @pytest.mark.parametrize(
     "text",
@@ -273,5 +282,6 @@ def test_any_text_is_marked(metric: str, text: str) -> None:
         "unit": "bar", "labels": "a\nb", "fields": '{"a": {"type": "number"}}', "rule": "list_of",
         "value": "3",
     }  # fmt: skip
+    text = text if len(text) < 1000 else text * 10  # a megabyte is read in linear time
     gold = '{"a": 1}' if metric.startswith("json") else "1, 2, 3, 4"
     assert 0.0 <= marked(metric, text, gold, **meta)[1] <= 1.0
