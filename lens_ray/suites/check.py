@@ -7,13 +7,15 @@ from collections.abc import Iterator, Mapping
 
 from lens_ray.errors import SuiteError
 from lens_ray.suites.digest import source_digest
-from lens_ray.suites.sample import SPLITS, Sample
+from lens_ray.suites.sample import BASE, SPLITS, Sample
 from lens_ray.suites.splits import SHARES
 from lens_ray.suites.suite import Suite
 from lens_ray.suites.templates import LETTERS
 
 #: Metrics that mark a group as one (`lens_ray.scoring.metrics.Metric.group`; a test compares them).
 _GROUPED = frozenset({"all_right", "conbench", "mmbench", "mme", "triples_right", "yes_no_pairs"})
+#: Published rules that an option of the build may give each sample for itself.
+_ALONE = frozenset({"conbench", "mmbench", "mme"})
 #: Members of a group of a metric, where it is always the same.
 _SIZES = {"conbench": 3, "mme": 2, "triples_right": 3, "yes_no_pairs": 2}
 
@@ -69,6 +71,8 @@ def _sample_problems(sample: Sample) -> Iterator[str]:
 def _duplicates(suite: Suite) -> Iterator[str]:
     first: dict[str, str] = {}
     for sample in suite.samples:
+        if BASE in sample.meta:  # a control may leave nothing to tell two questions apart
+            continue
         digest = sample.content_digest()
         if digest in first:
             yield f"{sample.sample_id}: it asks the same as {first[digest]}"
@@ -86,7 +90,7 @@ def _split_problems(suite: Suite) -> Iterator[str]:
                 yield f"{tie} {name}: lies in more than one split ({', '.join(sorted(held))})"
     image_split: dict[str, str] = {}
     for sample in suite.samples:
-        for image in sample.images:
+        for image in () if BASE in sample.meta else sample.images:
             if image_split.setdefault(image, sample.split) != sample.split:
                 yield f"{sample.sample_id}: its image is in the split {image_split[image]} too"
     sizes = Counter(sample.split for sample in suite.samples)
@@ -102,7 +106,7 @@ def _group_problems(suite: Suite) -> Iterator[str]:
     for sample in suite.samples:
         if sample.group_id is not None:
             groups[sample.group_id].append(sample)
-        elif sample.metric in _GROUPED:
+        elif sample.metric in _GROUPED - _ALONE:
             yield f"{sample.sample_id}: metric {sample.metric} needs a group_id"
     for name, members in groups.items():
         if len(members) < 2:

@@ -18,6 +18,8 @@ ABILITIES: tuple[str, ...] = (
 )
 FORMATS: tuple[str, ...] = ("true_false", "multiple_choice", "open")
 SPLITS: tuple[str, ...] = ("anchor", "search", "sealed")
+#: Key of `Sample.meta`: the sample that a control's sample is a variant of.
+BASE = "base"
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from typing import Any
 
 from lens_ray.errors import SuiteError
 from lens_ray.suites.controls.blind import BLIND, GREY
-from lens_ray.suites.controls.frame import BASE, Control, Pictures, whole_groups
+from lens_ray.suites.controls.frame import Control, Pictures, whole_groups
 from lens_ray.suites.controls.jpeg import JPEG
 from lens_ray.suites.controls.rephrase import REPHRASE
 from lens_ray.suites.controls.resize import RESIZE
@@ -30,7 +30,7 @@ from lens_ray.suites.controls.rotate import ROTATE
 from lens_ray.suites.controls.shuffle import SHUFFLE
 from lens_ray.suites.files import make_info
 from lens_ray.suites.load import folder_name, suites_home
-from lens_ray.suites.sample import Sample
+from lens_ray.suites.sample import BASE, Sample
 from lens_ray.suites.suite import Suite, read_suite, write_suite
 
 __all__ = [

@@ -11,11 +11,8 @@ from typing import Any
 
 from lens_ray.errors import SuiteError
 from lens_ray.suites.images import Pixels, decode_png, image_hash
-from lens_ray.suites.sample import Sample
+from lens_ray.suites.sample import BASE, Sample
 from lens_ray.suites.suite import Suite
-
-#: Key of `Sample.meta` that names the sample a variant was made of.
-BASE = "base"
 
 Value = int | float | str
 

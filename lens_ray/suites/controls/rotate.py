@@ -17,7 +17,7 @@ from lens_ray.errors import SuiteError
 from lens_ray.suites.controls.frame import Control, Option, Variant
 from lens_ray.suites.sample import Sample
 from lens_ray.suites.suite import Suite
-from lens_ray.suites.templates import LETTERS, TEMPLATES, render
+from lens_ray.suites.templates import LETTERS, TEMPLATES, options_are_in_question, render
 
 _REFERS = re.compile(
     r"\b(?:above|below|previous|preceding|following)\b"
@@ -70,7 +70,9 @@ def _variants(suite: Suite, settings: Mapping[str, Any], label: str) -> Iterator
 
 
 def _can(sample: Sample) -> bool:
-    return len(sample.choices) > 1 and not any(_REFERS.search(text) for text in sample.choices)
+    if len(sample.choices) < 2 or options_are_in_question(sample):
+        return False
+    return not any(_REFERS.search(text) for text in sample.choices)
 
 
 def _is_new(sample: Sample, changes: Mapping[str, Any], asked: set[str]) -> bool:
