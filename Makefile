@@ -6,12 +6,14 @@ STAMP := $(VENV)/.installed
 BENCHES := $(filter-out %_vllm %_scaling %_lmms,$(patsubst jobs/benchmarks/%.py,%,$(wildcard jobs/benchmarks/bench_*.py)))
 VLLM := .venv-vllm
 VLLM_STAMP := $(VLLM)/.installed
+PEERS := .venv-peers
+PEERS_STAMP := $(PEERS)/.installed
 LMMS := .venv-lmms
 LMMS_STAMP := $(LMMS)/.installed
 export OMP_NUM_THREADS := 1
 export RAY_USAGE_STATS_ENABLED := 0
 
-.PHONY: setup setup-vllm demo test test-chaos test-vllm test-gpu test-browser test-slow soak bench bench-vllm bench-lmms lint format clean
+.PHONY: setup setup-vllm demo test test-chaos test-vllm test-gpu test-browser test-slow test-peers soak bench bench-vllm bench-lmms lint format clean
 
 setup: $(STAMP)
 
@@ -56,6 +58,18 @@ test-browser: setup
 test-slow: setup
 	$(BIN)/python -m pytest -q -m slow --timeout 1800 tests
 
+# Marks and prompts against lmms-eval and VLMEvalKit, in an environment of their own; lmms-eval 0.3.0,
+# from whose time the reference is, lies beside the present release.
+test-peers: setup $(PEERS_STAMP)
+	$(BIN)/python -m pytest -q -m peers -rP tests/peers
+
+$(PEERS_STAMP): tests/peers/requirements.txt
+	test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --upgrade 'pip==26.3'
+	$(PEERS)/bin/python -m pip install --quiet --no-deps --requirement tests/peers/requirements.txt
+	$(PEERS)/bin/python -m pip install --quiet --no-deps --target $(PEERS)/reference --upgrade lmms_eval==0.3.0
+	touch $(PEERS_STAMP)
+
 soak: setup
 	$(BIN)/python -m tests.chaos.soak --faults 300
 
@@ -92,4 +106,4 @@ format: setup
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) $(VLLM) $(LMMS) build dist bench-out .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf $(VENV) $(VLLM) $(LMMS) $(PEERS) build dist bench-out .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

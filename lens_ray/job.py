@@ -10,17 +10,17 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, Field, ValidationError, field_validator
-from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from lens_ray.errors import JobError, UserError
 from lens_ray.job_secrets import is_secret_name, secret_in, variable_for
-from lens_ray.job_yaml import MAX_BYTES, Document, Place, YamlProblem, read_yaml
+from lens_ray.job_yaml import MAX_BYTES, Place, YamlProblem, read_yaml
 from lens_ray.job_yaml import Path as KeyPath
 from lens_ray.models.spec import (
     NAME_PATTERN,
@@ -29,6 +29,7 @@ from lens_ray.models.spec import (
     ModelSpec,
     RuntimeEnv,
 )
+from lens_ray.yaml_problems import Problem, described, first_line, nearest
 
 __all__ = ["JobSpec", "load_job"]
 
@@ -61,7 +62,7 @@ class JobSpec(ClosedModel):
         known = [model.name for model in self.models]
         for name in names:
             if name not in known:
-                raise UserError(f"job {self.name} has no model {name!r}; {_nearest(name, known)}")
+                raise UserError(f"job {self.name} has no model {name!r}; {nearest(name, known)}")
         return self.model_copy(
             update={"models": tuple(model for model in self.models if model.name in names)}
         )
@@ -114,8 +115,8 @@ def load_job(path: str | Path, *, store: str | None = None) -> JobSpec:
         try:
             return JobSpec.model_validate(values)
         except ValidationError as error:
-            problems = _described(error, values)
-    raise JobError(_first(name, problems, document))
+            problems = described(error, values, _known_keys)
+    raise JobError(first_line(name, problems, document))
 
 
 def _read(path: str | Path) -> bytes:
@@ -132,40 +133,6 @@ def _read(path: str | Path) -> bytes:
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         reason = getattr(error, "strerror", None) or str(error)
         raise JobError(f"{str(path)!r}: cannot be read ({reason}); give a job file") from error
-
-
-# A problem is a path of keys, whether the key (and not its value) is at fault, and what to say.
-Problem = tuple[KeyPath, bool, str]
-
-
-def _first(name: str, problems: Sequence[Problem], document: Document) -> str:
-    """The line to show: the first problem in the order of the file."""
-
-    def place(problem: Problem) -> Place:
-        path, at_key, _ = problem
-        known = document.keys if at_key else document.values
-        while path not in known:  # of a missing key, its mapping
-            path, known = path[:-1], document.values
-        return known[path]
-
-    def order(problem: Problem) -> tuple[int, int]:
-        return place(problem).line, place(problem).column
-
-    first = min(problems, key=order)
-    path, _, what = first
-    others = len({(problem[0], problem[1]) for problem in problems}) - 1
-    more = f" (and {others} more)" if others else ""
-    key = f"{_dotted(path)}: " if path else ""
-    what = what if len(what) <= 400 else f"{what[:397]}..."
-    return f"{name}:{place(first).line}:{place(first).column}: {key}{what}{more}"
-
-
-def _dotted(path: KeyPath) -> str:
-    text = ""
-    for part in path:
-        name = f"[{part}]" if isinstance(part, int) else f".{part[:80]}"
-        text += name if text else name.removeprefix(".")
-    return text
 
 
 # Secrets and the environment.
@@ -273,94 +240,13 @@ def _unknown_templates(models: Sequence[ModelSpec]) -> list[InitErrorDetails]:
             error = PydanticCustomError(
                 "unknown_template",
                 "no template is called {found}; {hint}",
-                {"found": repr(model.template), "hint": _nearest(model.template, TEMPLATES)},
+                {"found": repr(model.template), "hint": nearest(model.template, TEMPLATES)},
             )
             problems.append({"type": error, "loc": (index, "template"), "input": model.template})
     return problems
 
 
-def _near(found: str, known: Iterable[str]) -> list[str]:
-    return get_close_matches(found, list(known), 1, 0.5)
-
-
-def _nearest(found: str, known: Iterable[str]) -> str:
-    near = _near(found, known)
-    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(known))}"
-
-
-#: What to type instead, by pydantic's name of the mistake.
-_WANTED = {
-    "string_type": "write a text, in quotes where it looks like a number",
-    "string_pattern_mismatch": "use letters, digits and . _ @ + - only, at most 128",
-    "string_too_short": "write at least one character",
-    "int_type": "write a whole number",
-    "int_parsing": "write a whole number",
-    "int_from_float": "write a whole number",
-    "float_type": "write a number",
-    "float_parsing": "write a number",
-    "bool_type": "write true or false",
-    "bool_parsing": "write true or false",
-    "tuple_type": "write a list: [ONE, TWO]",
-    "list_type": "write a list: [ONE, TWO]",
-    "dict_type": "write a mapping of keys to values",
-    "model_type": "write a mapping of keys to values",
-}
-
-
-def _described(error: ValidationError, values: Mapping[str, object]) -> list[Problem]:
-    problems: dict[KeyPath, Problem] = {}
-    wrong: dict[KeyPath, list[ErrorDetails]] = {}
-    meant: set[KeyPath] = set()
-    for detail in error.errors(include_url=False):
-        path = _standing(detail["loc"], values)
-        if detail["type"] == "extra_forbidden":
-            known = _known_keys(path[:-1], values)
-            meant.update((*path[:-1], key) for key in _near(str(path[-1]), known))
-            what = f"unknown key; {_nearest(str(path[-1]), known)}"
-            problems[path] = (path, True, what)
-        elif detail["type"] == "missing":
-            path = (*path, detail["loc"][-1])
-            problems[path] = (path, False, f"the key is missing; write {path[-1]}: ...")
-        else:
-            wrong.setdefault(path, []).append(detail)
-    # A misspelt key is one mistake, not a missing key besides.
-    kept = [problem for path, problem in problems.items() if path not in meant or problem[1]]
-    return kept + [(path, False, _say(details)) for path, details in wrong.items()]
-
-
-def _standing(location: Sequence[str | int], values: Any) -> KeyPath:
-    """The part of a location that stands in the file (a union adds the name of its member)."""
-    path: list[str | int] = []
-    for part in location:
-        if isinstance(values, str):  # text can be indexed too
-            break
-        try:
-            values = values[part]
-        except (KeyError, IndexError, TypeError):
-            break
-        path.append(part)
-    return tuple(path)
-
-
-def _say(details: Sequence[ErrorDetails]) -> str:
-    """What is wrong with one value; each member of a union has said its own."""
-    first = details[0]
-    subject, should, _ = first["msg"].partition(" should ")
-    if not should or " " in subject:  # said by one of our own validators
-        return first["msg"]
-    found = "nothing" if first["input"] is None else repr(first["input"])
-    found = found if len(found) <= 60 else found[:57] + "..."
-    wanted = dict.fromkeys(_wanted(detail) for detail in details)
-    return f"{found} was found; {' or '.join(wanted)}".replace(" or write ", " or ")
-
-
-def _wanted(detail: ErrorDetails) -> str:
-    if detail["type"] == "literal_error":
-        return f"write {detail['ctx']['expected']}"
-    return _WANTED.get(detail["type"], f"it should {detail['msg'].partition(' should ')[2]}")
-
-
-def _known_keys(path: Sequence[str | int], values: Mapping[str, object]) -> list[str]:
+def _known_keys(path: KeyPath, values: Mapping[str, object]) -> list[str]:
     """The keys that the mapping at a path may have."""
     model: type[BaseModel] = JobSpec
     if path[-1:] == ("generation",):

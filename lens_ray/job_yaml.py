@@ -107,6 +107,8 @@ def read_yaml(data: bytes) -> Document:
         place = _placed(error.problem_mark or error.context_mark)
         said = " ".join(part for part in (error.context, error.problem) if part)
         hint = "; indent with spaces" if "'\\t'" in said else ""
+        if "but got '?'" in said:  # within {...}, PyYAML takes it for the mark of a key
+            hint = "; put the text in quotes"
         raise YamlProblem(f"not valid YAML: {said}{hint}", place) from error
     if root is None:
         raise YamlProblem("the file is empty; start with name:, suite:, store: and models:", _START)

@@ -11,7 +11,9 @@ from typing import cast
 import typer
 
 from lens_ray.cli import (
+    control,
     doctor,
+    import_,
     jobs,
     logs,
     plan,
@@ -48,6 +50,7 @@ app.command("plan")(plan.plan)
 app.command("scores")(scores.scores)
 app.command("query")(query.query)
 app.command("rescore")(rescore.rescore)
+app.command("import")(import_.import_)
 app.command("report")(report.report)
 app.command("timeline")(timeline.timeline)
 app.command("doctor")(doctor.doctor)
@@ -55,6 +58,7 @@ app.command("submit")(submit.submit)
 app.command("jobs")(jobs.jobs)
 app.command("logs")(logs.logs)
 app.command("stop")(stop.stop)
+suite.app.command("control")(control.control)
 app.add_typer(suite.app, name="suite")
 app.add_typer(store.app, name="store")
 

@@ -29,6 +29,13 @@ def without_secrets(value: str | None) -> str | None:
     return value
 
 
+def without_secrets_each(values: list[str] | None) -> list[str] | None:
+    """`without_secrets` for options that may be repeated."""
+    for value in values or ():
+        refuse_secret("the command line", value)
+    return values
+
+
 Store = Annotated[
     str,
     typer.Option(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -41,6 +41,7 @@ def scores(
         print_json(table.to_pylist())
     else:
         print_leaderboard(table)
+        _print_further(opened.facts([run.run_id for run in runs]), runs)
 
 
 def chosen(runs: Sequence[RunHeader], models: Sequence[str], suite: str | None) -> list[RunHeader]:
@@ -57,6 +58,64 @@ def chosen(runs: Sequence[RunHeader], models: Sequence[str], suite: str | None) 
         _require(name, known, "--suite")
         runs = [run for run in runs if run.suite == name and run.suite_digest.startswith(digest)]
     return [run for run in runs if not models or run.model in models]
+
+
+#: Title and columns of each further table (`lens_ray.stats.further.TABLES`).
+_FURTHER = {
+    "decision": (
+        "inspection: recall where false alarms are held down",
+        (
+            "subtask",
+            "positive",
+            "max_false_alarms",
+            "recall",
+            "false_alarms",
+            "threshold",
+            "positives",
+            "negatives",
+            "without_confidence",
+        ),
+    ),
+    "twins": (
+        "seeing and reasoning: a question that needs thought beside its twin that needs eyes",
+        ("subtask", "seen_by", "pairs", "seen", "right_if_seen", "right_if_unseen", "verdict"),
+    ),
+}
+
+
+def _print_further(facts: Mapping[str, Mapping[str, object]], runs: Sequence[RunHeader]) -> None:
+    """The tables that packs ask for besides scores, and why figures in them are missing."""
+    from lens_ray.cli.output import one_line, print_table
+
+    for name, (title, columns) in _FURTHER.items():
+        found = [
+            (run.model, record)
+            for run in runs
+            for record in _records(facts.get(run.run_id, {}).get(name))
+        ]
+        if not found:
+            continue
+        reasons = [f"- {model}, {r['subtask']}: {r['reason']}" for model, r in found
+                   if r.get("reason")]  # fmt: skip
+        print(f"\n{title}")
+        rows = [(model, *(_cell(record, key) for key in columns)) for model, record in found]
+        print_table(("model", *columns), rows)
+        for line in reasons:
+            print(one_line(line))
+
+
+def _cell(record: Mapping[str, object], key: str) -> object:
+    """A figure, with its interval where it has one."""
+    value, low, high = (record.get(name) for name in (key, f"{key}_low", f"{key}_high"))
+    if not isinstance(value, float) or not isinstance(low, float) or not isinstance(high, float):
+        return value
+    return f"{value:.3f} [{low:.3f}, {high:.3f}]"
+
+
+def _records(table: object) -> list[dict[str, object]]:
+    """The rows of a table as a commit keeps it; what another version kept is passed over."""
+    rows = table if isinstance(table, list) else []
+    return [row for row in rows if isinstance(row, dict) and "subtask" in row]
 
 
 def _only(table: pa.Table, abilities: Sequence[str]) -> pa.Table:

@@ -7,7 +7,14 @@ from collections.abc import Mapping, Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lens_ray.stats import SCORED_COLUMNS, AbilityScore, ability_scores, pool_for, scores_table
+from lens_ray.stats import (
+    SCORED_COLUMNS,
+    AbilityScore,
+    ability_scores,
+    further,
+    pool_for,
+    scores_table,
+)
 from lens_ray.stats.expectation import expected_counts, group_sizes
 from lens_ray.store import RunLog
 from lens_ray.suites.sample import Sample
@@ -50,6 +57,9 @@ def commit_run(
     header = log.header
     table = scores_table(scores, run_id=header.run_id, model=header.model, suite=header.suite)
     left_out = [sample.sample_id for sample in suite.samples if sample.sample_id not in chosen]
+    facts = {name: fact for name, fact in facts.items() if name not in further.TABLES}
+    if further.asks(expected):
+        facts |= further.further_facts(log.rows(further.COLUMNS), expected)
     log.commit(table, expected=len(expected), left_out=left_out, facts=facts)
 
 

@@ -138,7 +138,8 @@ def expected_costs(samples: Sequence[Sample], spec: ModelSpec) -> Mapping[str, f
 
 def _cost(sample: Sample, spec: ModelSpec) -> float:
     answer = max((len(text) for text in sample.answers), default=0)
-    expected = 1 + answer if sample.format == "open" else _SHORT_ANSWER
+    short = sample.format in ("true_false", "multiple_choice")
+    expected = _SHORT_ANSWER if short else 1 + answer
     tokens_out = min(expected, generation_of(spec, sample).max_new_tokens)
     characters = len(sample.question) + sum(map(len, sample.choices))
     prompt = _IMAGE_TOKENS * len(sample.images) + characters / _CHARACTERS

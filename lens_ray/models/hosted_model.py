@@ -34,8 +34,10 @@ from lens_ray.models.spec import TransformersOptions
 from lens_ray.models.token_watch import DistributionTap, SeededSampling, TokenWatch
 
 #: What a single request can be at fault for; anything else is a bug or a broken device.
+#: StopIteration too: a processor that misses an image raises it, and no future can carry it.
 _REQUEST_FAULTS = (
-    ImageError, ValueError, TypeError, IndexError, RuntimeError, OverflowError, TemplateError
+    ImageError, ValueError, TypeError, LookupError, RuntimeError, OverflowError, TemplateError,
+    StopIteration,
 )  # fmt: skip
 _NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 

@@ -12,6 +12,9 @@ from typing import Any
 from lens_ray.errors import CheckpointError
 from lens_ray.models.protocol import Completion, Request
 
+#: Where benchmarks put an image into a question.
+PLACE = "<image>"
+
 
 def failure(request: Request, cause: str) -> Completion:
     """The completion of a request that could not be answered."""
@@ -49,7 +52,9 @@ def prompt_texts(processor: Any, requests: Sequence[Request]) -> tuple[list[str]
     Such a template's prompts must be tokenized without special tokens, or they get it twice.
     """
     texts = processor.apply_chat_template(
-        [_conversation(request) for request in requests], tokenize=False, add_generation_prompt=True
+        [_conversation(request, image_marks(processor)) for request in requests],
+        tokenize=False,
+        add_generation_prompt=True,
     )
     first = processor.tokenizer.bos_token
     return texts, bool(first) and all(text.startswith(first) for text in texts)
@@ -74,9 +79,33 @@ def model_inputs(
     return inputs
 
 
-def _conversation(request: Request) -> list[dict[str, Any]]:
-    parts: list[dict[str, str]] = [{"type": "image"} for _ in request.images]
-    return [{"role": "user", "content": [*parts, {"type": "text", "text": request.text}]}]
+def image_marks(processor: Any) -> tuple[str, ...]:
+    """Texts that the processor would take for an image, the longest first."""
+    tokenizer = processor.tokenizer
+    named = [getattr(processor, "image_token", None), getattr(tokenizer, "image_token", None)]
+    ids = [one for one in getattr(processor, "image_token_ids", ()) if isinstance(one, int)]
+    texts = {PLACE, *named, *(tokenizer.convert_ids_to_tokens(ids) if ids else ())}
+    # A mark of blanks or of one letter is no mark that a question could hold by design.
+    return tuple(sorted((text for text in texts if text and len(text.strip()) > 1), key=len)[::-1])
+
+
+def _conversation(request: Request, marks: Sequence[str]) -> list[dict[str, Any]]:
+    """The user's turn. Questions are untrusted: no text of theirs is an image.
+
+    Where a question has as many ``<image>`` as images (MuirBench), these stand in their places, as
+    in lmms-eval; else they come first, and marks in the text are taken apart.
+    """
+    pieces = request.text.split(PLACE)
+    inline = len(pieces) == len(request.images) + 1 > 1
+    parts: list[dict[str, str]] = [] if inline else [{"type": "image"} for _ in request.images]
+    for number, piece in enumerate(pieces if inline else [request.text]):
+        if number:
+            parts.append({"type": "image"})
+        for mark in marks:
+            piece = piece.replace(mark, f"{mark[0]} {mark[1:]}")
+        if piece or not inline:
+            parts.append({"type": "text", "text": piece})
+    return [{"role": "user", "content": parts}]
 
 
 def stop_at(text: str, stop: Iterable[str]) -> int | None:

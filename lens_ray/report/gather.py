@@ -145,7 +145,18 @@ def _run(store: Store, row: LeaderboardRow, header: RunHeader) -> Run:
 
 
 def _text(value: object) -> str:
+    if isinstance(value, list) and value and all(isinstance(row, dict) for row in value):
+        return "; ".join(_said(row) for row in value)
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _said(row: Mapping[str, object]) -> str:
+    """A row of a table that a commit keeps, in one line."""
+    known = {key: value for key, value in row.items() if value is not None}
+    return ", ".join(
+        f"{key.replace('_', ' ')} {f'{value:.3f}' if isinstance(value, float) else value}"
+        for key, value in known.items()
+    )
 
 
 def _overrides(generation: Mapping[str, object]) -> str:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from lens_ray.stats import AbilityScore
 
 OVERALL = "overall"
+#: Marks an ability that stands apart from the six, and what the mark means.
+APART = "*"
+APART_NOTE = f"{APART} beyond the six abilities: stands apart and does not count in {OVERALL}"
 #: What stands in the place of a figure that is null.
 NONE = "–"
 _GAP = "  "
@@ -86,6 +89,15 @@ def in_order(abilities: Iterable[str]) -> list[str]:
     return [*(name for name in ABILITIES if name in found), *sorted(found - set(ABILITIES))]
 
 
+def apart(abilities: Iterable[str]) -> list[str]:
+    """Of the abilities of a suite, those beyond the six, which do not count in `OVERALL`."""
+    from lens_ray.stats.scores import in_overall
+
+    found = in_order(abilities)
+    counted = in_overall(found)
+    return [name for name in found if name not in counted]
+
+
 def _place(row: LeaderboardRow) -> tuple[str, float, str, str]:
     best = row.overall.corrected if row.overall else None
     return row.suite, float("inf") if best is None else -best, row.model, row.run_id
@@ -144,6 +156,9 @@ def _some(labels: Sequence[str], all_of_them: int) -> str:
 def render_text(rows: Sequence[LeaderboardRow], width: int | None = None) -> str:
     """The leaderboard as plain text: models x abilities, corrected scores, overall with interval.
 
+    Beside the overall score stands the one with equal weights of an ability's subtasks; runs
+    stored by an older version have none.
+
     Args:
         rows: From `leaderboard`.
         width: Columns of the terminal. A wider table goes on below, with the names again; None
@@ -163,6 +178,8 @@ def render_text(rows: Sequence[LeaderboardRow], width: int | None = None) -> str
         blocks = _blocks(_columns(members), width)
         if len(by_suite) > 1:
             blocks[0] = f"{visible_line(suite)}\n{blocks[0]}"
+        if apart(name for row in members for name in row.abilities):
+            blocks.append(APART_NOTE)
         reasons = null_reasons(members, scores_only=True)
         if reasons:
             blocks.append("\n".join(f"{NONE} {line}" for line in reasons))
@@ -173,15 +190,24 @@ def render_text(rows: Sequence[LeaderboardRow], width: int | None = None) -> str
 def _columns(rows: Sequence[LeaderboardRow]) -> list[list[str]]:
     """The columns as cells; two of them head a column (``structured`` over ``data``)."""
     columns = [["", "model", *(visible_line(row.label) for row in rows)]]
-    for ability in in_order(name for row in rows for name in row.abilities):
-        found = [row.abilities.get(ability) for row in rows]
-        top, _, bottom = visible_line(ability).rpartition("_")
-        columns.append([top, bottom, *(figure(each.corrected if each else None) for each in found)])
+    abilities = in_order(name for row in rows for name in row.abilities)
+    others = apart(abilities)
+    columns += [_column(rows, ability) for ability in abilities if ability not in others]
     overall = [row.overall for row in rows]
     columns.append(["", OVERALL, *(figure(each.corrected if each else None) for each in overall)])
+    if any(each is not None and each.uniform is not None for each in overall):
+        uniform = [figure(each.uniform if each else None) for each in overall]
+        columns.append(["uniform", "weights", *uniform])
     columns.append(["", "95 % interval", *(interval(each) for each in overall)])
     columns.append(["", "coverage", *(share(each.coverage if each else None) for each in overall)])
-    return columns
+    return columns + [_column(rows, ability, APART) for ability in others]
+
+
+def _column(rows: Sequence[LeaderboardRow], ability: str, mark: str = "") -> list[str]:
+    found = [row.abilities.get(ability) for row in rows]
+    top, _, bottom = visible_line(ability).rpartition("_")
+    cells = (figure(each.corrected if each else None) for each in found)
+    return [top, f"{bottom}{mark}", *cells]
 
 
 def _blocks(columns: Sequence[list[str]], width: int | None) -> list[str]:

@@ -12,7 +12,17 @@ from lens_ray.report import figures
 from lens_ray.report.gather import Run, SuitePage, series_name
 from lens_ray.report.safe import visible_line
 from lens_ray.report.svg import swatch
-from lens_ray.report.tables import NONE, OVERALL, figure, interval, null_reasons, share
+from lens_ray.report.tables import (
+    APART,
+    APART_NOTE,
+    NONE,
+    OVERALL,
+    apart,
+    figure,
+    interval,
+    null_reasons,
+    share,
+)
 
 if TYPE_CHECKING:
     from lens_ray.stats import AbilityScore
@@ -50,6 +60,7 @@ def suite_view(page: SuitePage, name: str) -> dict[str, Any]:
         name: Prefix of the ids in it, unique in the page.
     """
     floor = figures.axis_floor(page.rows)
+    others = apart(page.abilities)
     shown = _first_shown(page)
     # Those drawn at first take the first slots, so that no two of them share a colour.
     order = [*shown, *(place for place in range(len(page.runs)) if place not in shown)]
@@ -58,7 +69,8 @@ def suite_view(page: SuitePage, name: str) -> dict[str, Any]:
         "id": name,
         "name": visible_line(page.name),
         "digest": page.digest,
-        "abilities": [_words(ability) for ability in page.abilities],
+        "abilities": [_heading(ability, others) for ability in page.abilities],
+        "apart": APART_NOTE if others else "",
         "runs": [_run_view(run, page.abilities, floor) for run in page.runs],
         "reasons": [
             *null_reasons(page.rows),
@@ -160,6 +172,10 @@ def _sheet_line(score: AbilityScore) -> dict[str, str]:
         "pool": visible_line(score.pool or NONE),
         "reason": visible_line(score.reason or ""),
     }
+
+
+def _heading(ability: str, others: Sequence[str]) -> str:
+    return f"{_words(ability)} {APART}" if ability in others else _words(ability)
 
 
 def _words(ability: str) -> str:

@@ -2,6 +2,7 @@
 
 * `lens_ray.scoring.extract`   the answer in a text, and how it was found
 * `lens_ray.scoring.metrics`   `METRICS` and `score`
+* `lens_ray.scoring.published` the marking rules of public benchmarks, one file each
 * `lens_ray.scoring.row`       `make_row`: sample + completion + context
 * `lens_ray.scoring.rescore`   `remark`: stored answers marked again
 """

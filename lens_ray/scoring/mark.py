@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lens_ray.scoring.extract import OK, REFUSED, TRUNCATED, UNPARSED, extract
-from lens_ray.scoring.metrics import find_metric, score
+from lens_ray.scoring.metrics import Metric, checked, find_metric, score
 from lens_ray.suites.sample import Sample
 
 #: Statuses of answers: the model's own doing, so they have a score.
@@ -48,6 +48,20 @@ def mark(sample: Sample, text: str, finish_reason: str) -> Mark:
         UserError: The sample's metric is unknown or gives no score.
     """
     metric = find_metric(sample.metric)
+    if metric.whole is not None:
+        return _as_published(metric, sample, text, finish_reason)
     found = extract(text, sample.format, sample.choices, finish_reason, numeric=metric.numeric)
     earned = score(sample.metric, found.answer, sample.answers) if found.status == OK else 0.0
     return Mark(found.status, found.cause, found.answer, found.method, earned)
+
+
+def _as_published(metric: Metric, sample: Sample, text: str, finish_reason: str) -> Mark:
+    """The mark of a metric that reads the text by itself; a filtered text is nobody's answer."""
+    assert metric.whole is not None
+    if finish_reason == "content_filter":
+        cause = "the provider's content filter stopped the answer"
+        return Mark(REFUSED, cause, None, "none", 0.0)
+    answer, earned = metric.whole(sample, text)
+    if answer is None:
+        return Mark(UNPARSED, f"{metric.name} finds no answer in it", None, "none", 0.0)
+    return Mark(OK, None, answer, metric.name, checked(metric.name, earned))

@@ -8,14 +8,33 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from importlib.metadata import entry_points
+from typing import Literal
 
 from lens_ray.errors import UserError
+from lens_ray.scoring.distance import levenshtein as levenshtein
+from lens_ray.scoring.formats import WHOLE
 from lens_ray.scoring.numbers import Number, find_numbers, whole_number
 from lens_ray.scoring.plain import normalise, plain, squeeze
+from lens_ray.scoring.published import (
+    ai2d,
+    chartqa,
+    conbench,
+    mirb,
+    mmbench,
+    mme,
+    mmstar,
+    muirbench,
+    ocrbench,
+    seed_bench,
+    synthdog,
+)
+from lens_ray.suites.sample import Sample
 
 GROUP = "lens_ray.metrics"
 #: `relaxed_numeric` accepts this relative error, bounds included (ChartQA).
 TOLERANCE = Decimal("0.05")
+#: `anls` gives 0 from this normalised edit distance on.
+ANLS_THRESHOLD = 0.5
 #: `edit_similarity` gives 0 to answers longer than this and ten times the accepted one.
 _RAMBLING = 1000
 
@@ -28,13 +47,19 @@ class Metric:
         name: Its name in suites and rows.
         mark: The score, 0 to 1, of an answer against one accepted answer.
         numeric: Whether a number is to be extracted from an open answer.
-        grouped: Whether samples of one group count as one, by their worst score.
+        group: How samples of one group count as one: ``all`` by their worst score (all rotations
+            right), ``mean_and_all`` by the middle of their mean and their worst (MME's acc and
+            acc+); None where each counts for itself.
+        whole: Where it is given, it reads and marks the raw text of a sample by itself, as its
+            publisher does: the answer found (None where there is none) and the score. Neither
+            `lens_ray.scoring.extract` nor ``mark`` is asked then.
     """
 
     name: str
     mark: Callable[[str, str], float]
     numeric: bool = False
-    grouped: bool = False
+    group: Literal["all", "mean_and_all"] | None = None
+    whole: Callable[[Sample, str], tuple[str | None, float]] | None = None
 
 
 class _Registry(Mapping[str, Metric]):
@@ -110,6 +135,10 @@ def _relaxed_numeric(answer: str, gold: str) -> float:
     )
 
 
+def _anls(answer: str, gold: str) -> float:
+    return conbench.similarity(answer, gold, ANLS_THRESHOLD)
+
+
 def _edit_similarity(answer: str, gold: str) -> float:
     left, right = squeeze(answer), squeeze(gold)
     longest = max(len(left), len(right))
@@ -120,28 +149,21 @@ def _edit_similarity(answer: str, gold: str) -> float:
     return 1.0 - levenshtein(left, right) / longest
 
 
-def levenshtein(left: str, right: str) -> int:
-    """The edit distance of two texts, by Myers' bit vectors (one step a character of ``left``)."""
-    if not right:
-        return len(left)
-    places: dict[str, int] = {}
-    for index, letter in enumerate(right):
-        places[letter] = places.get(letter, 0) | 1 << index
-    full, last = (1 << len(right)) - 1, 1 << (len(right) - 1)
-    up, down, distance = full, 0, len(right)
-    for letter in left:
-        match = places.get(letter, 0)
-        vertical = match | down
-        diagonal = (((match & up) + up) ^ up) | match
-        plus = down | ~(diagonal | up) & full
-        minus = up & diagonal
-        distance += bool(plus & last) - bool(minus & last)
-        plus = (plus << 1 | 1) & full
-        minus = minus << 1 & full
-        up = minus | ~(vertical | plus) & full
-        down = plus & vertical
-    return distance
-
+#: Each reads the raw text as its benchmark's publisher does (`lens_ray.scoring.published`).
+_PUBLISHED = (
+    Metric("mme", _exact, group="mean_and_all", whole=mme.read),
+    Metric("seed_bench", _exact, whole=seed_bench.read),
+    Metric("mirb", _exact, whole=mirb.read),
+    Metric("mmstar", _exact, whole=mmstar.read),
+    Metric("mmstar_ranked", _exact, whole=mmstar.read_ranked),
+    Metric("muirbench", _exact, whole=muirbench.read),
+    Metric("ocrbench", _exact, whole=ocrbench.read),
+    Metric("synthdog", _exact, whole=synthdog.read),
+    Metric("mmbench", _exact, group="all", whole=mmbench.read),
+    Metric("chartqa", _exact, whole=chartqa.read),
+    Metric("ai2d", _exact, whole=ai2d.read),
+    Metric("conbench", _exact, group="all", whole=conbench.read),
+)
 
 #: Every metric by name: the built-in ones and those of the entry points ``lens_ray.metrics``.
 METRICS: Mapping[str, Metric] = _Registry(
@@ -150,7 +172,14 @@ METRICS: Mapping[str, Metric] = _Registry(
         Metric("numeric", _numeric, numeric=True),
         Metric("relaxed_numeric", _relaxed_numeric, numeric=True),
         Metric("edit_similarity", _edit_similarity),
-        Metric("all_right", _exact, grouped=True),
+        Metric("all_right", _exact, group="all"),
+        Metric("anls", _anls),
+        Metric("yes_no_pairs", _exact, group="mean_and_all"),
+        Metric("triples_right", conbench.open_mark, group="all"),
+        Metric("contains", _exact, whole=ocrbench.contains),
+        Metric("nted", _exact, whole=synthdog.nted),
+        *_PUBLISHED,
+        *(Metric(name, _exact, whole=whole) for name, whole in WHOLE.items()),
     )
 )
 
@@ -186,7 +215,15 @@ def score(metric: str, answer: str | None, answers: Sequence[str]) -> float:
     mark = find_metric(metric).mark
     if answer is None:
         return 0.0
-    best = max(float(mark(answer, gold)) for gold in answers)
-    if math.isnan(best) or not 0.0 <= best <= 1.0:
-        raise UserError(f"metric {metric!r} gave {best!r}: a score lies between 0 and 1")
-    return best
+    return checked(metric, max(float(mark(answer, gold)) for gold in answers))
+
+
+def checked(metric: str, earned: float) -> float:
+    """A score that a metric gave.
+
+    Raises:
+        UserError: It is none.
+    """
+    if math.isnan(earned) or not 0.0 <= earned <= 1.0:
+        raise UserError(f"metric {metric!r} gave {earned!r}: a score lies between 0 and 1")
+    return earned

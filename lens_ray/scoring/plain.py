@@ -14,7 +14,16 @@ _COMPOSE_LIMIT = 2000
 
 _ANSI = re.compile(r"\x1b(?:\[[0-9;?]{0,32}[ -/]{0,4}[@-~]|[@-Z\\-_])")
 _TAG = re.compile(r"</?[A-Za-z][^<>]{0,200}>")
-_LATEX = re.compile(r"\\(?:text|textbf|mathrm|mathbf)\s{0,4}\{([^{}]{0,200})\}")
+_LATEX = re.compile(
+    r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mathit|mathsf|bf|emph|operatorname)"
+    r"\s{0,4}\{([^{}]{0,200})\}"
+)
+_FRACTION = re.compile(r"\\[dt]?frac\s{0,2}\{?([0-9]{1,9})\}?\s{0,2}\{?([0-9]{1,9})\}?")
+_LATEX_SIGN = re.compile(r"\\([%$#&_])|\{(,)\}|\\([,;! ()\[\]])|\\(times|cdot|approx|quad|pm)\b")
+_LATEX_WORDS = {"times": "×", "cdot": "·", "approx": "≈", "quad": " ", "pm": "±"}
+#: Stars and underscores of Markdown; ``2*3`` and ``a_b`` keep theirs.
+_STARS = re.compile(r"(?<![0-9])\*|\*(?![0-9])")
+_UNDERSCORES = re.compile(r"(?<![A-Za-z0-9_])_{1,3}(?=[^\s_])|(?<=[^\s_])_{1,3}(?![A-Za-z0-9_])")
 _SPACES = re.compile(r"\s+")
 _THOUSANDS = re.compile(r"(?<=[0-9]),(?=[0-9]{3}(?![0-9]))")
 # A point between digits and a sign before a number carry meaning; other punctuation does not.
@@ -33,7 +42,12 @@ _CONTROLS: dict[int, int | str | None] = {
     code: " " for code in (*range(0x20), *range(0x7F, 0xA0)) if code not in (0x09, 0x0A, 0x85)
 }
 _TABLE = _FORMS | _CONTROLS
-_EMPHASIS: dict[int, int | str | None] = {ord("*"): None, ord("`"): None}
+#: Circled letters are letters to `plain`.
+_PLAIN_TABLE = _TABLE | {
+    start + index: chr(ord(first) + index)
+    for start, first in ((0x24B6, "A"), (0x24D0, "a"))
+    for index in range(26)
+}
 
 
 def plain(text: str) -> str:
@@ -45,9 +59,24 @@ def plain(text: str) -> str:
     Returns:
         Text in which answer patterns are searched; line breaks are kept.
     """
-    text = _ANSI.sub("", text).translate(_TABLE)
-    text = _TAG.sub("", text)
-    return _LATEX.sub(r"\1", text.translate(_EMPHASIS))
+    if "\x1b" in text:
+        text = _ANSI.sub("", text)
+    if not (text.isascii() and text.isprintable()):
+        text = text.translate(_PLAIN_TABLE)
+    if "<" in text:
+        text = _TAG.sub("", text)
+    if "*" in text:
+        text = _STARS.sub("", text)
+    if "_" in text:
+        text = _UNDERSCORES.sub("", text)
+    if "`" in text:
+        text = text.replace("`", "")
+    return _LATEX.sub(r"\1", _latex(text)) if "\\" in text else text
+
+
+def _latex(text: str) -> str:
+    text = _FRACTION.sub(r"\1/\2", text)
+    return _LATEX_SIGN.sub(lambda m: m[1] or m[2] or (_LATEX_WORDS[m[4]] if m[4] else " "), text)
 
 
 def normalise(text: str) -> str:

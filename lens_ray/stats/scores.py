@@ -2,8 +2,11 @@
 
 A subtask's accuracy is the mean over its marked units (`lens_ray.stats.units`); its corrected
 score is (accuracy - BL) / (UB - BL) with BL and UB the means of its own units' chance and upper,
-never clipped. An ability's figures weigh its subtasks as the suite fixed it; the overall figures
-are plain means over the abilities.
+never clipped. An ability's figures weigh its subtasks as the suite fixed it (by their samples,
+unless it says otherwise); ``uniform`` is its corrected score with equal weights, for a benchmark
+does not measure an ability better because it has more rows. The overall figures are plain means
+over those of the six abilities that the suite has. Abilities beyond the six are scored in the same
+way and stand apart; where a suite has none of the six, over all it has.
 """
 
 from __future__ import annotations
@@ -45,6 +48,7 @@ class AbilityScore:
         res: Rank-entropy score, lower is steadier.
         pool: Label of the pool of ``dvs`` and ``res``.
         reason: Why a figure is None.
+        uniform: The plain mean of the subtasks' corrected scores, whatever their weights.
     """
 
     ability: str
@@ -58,6 +62,7 @@ class AbilityScore:
     res: float | None
     pool: str | None
     reason: str | None
+    uniform: float | None = None
 
 
 def subtask_scores(
@@ -120,7 +125,16 @@ def ability_scores(
         _ability(strata, name, shares[name], expected[name], fitting, misfit, coverage_threshold)
         for name in names
     ]
-    return [*scores, _overall(strata, scores, shares, sum(expected.values()), fitting)]
+    counted = in_overall(weights)
+    main = [score for score in scores if score.ability in counted]
+    asked = sum(expected[score.ability] for score in main)
+    return [*scores, _overall(strata, main, shares, asked, fitting)]
+
+
+def in_overall(abilities: Iterable[str]) -> frozenset[str]:
+    """Of the abilities of a suite, those whose mean is the overall score; see the page's top."""
+    names = frozenset(abilities) - {OVERALL}
+    return names & frozenset(ABILITIES) or names
 
 
 def scores_table(
@@ -159,8 +173,9 @@ def _ability(
     if unsteady:
         missing = "dvs and res" if res is None else "dvs"
         unsteady = f"{missing}: {misfit or unsteady}"
+    uniform = _mean(list(by_subtask.values()))
     return AbilityScore(
-        name, n, coverage, float(accuracy), corrected, low, high, dvs, res, label, unsteady
+        name, n, coverage, float(accuracy), corrected, low, high, dvs, res, label, unsteady, uniform
     )
 
 
@@ -195,6 +210,9 @@ def _overall(
     coverage = n / expected if expected else None
     label = pool.label if pool else None
     without = [score.ability for score in scores if score.corrected is None]
+    if not scores:
+        reason = "none of the suite's abilities that count for it was asked"
+        return AbilityScore(OVERALL, n, coverage, *(None,) * 6, label, reason)
     if without:
         reason = f"no score for {', '.join(without)}"
         return AbilityScore(OVERALL, n, coverage, *(None,) * 6, label, reason)
@@ -210,8 +228,12 @@ def _overall(
     unsteady = [score.ability for score in scores if score.dvs is None or score.res is None]
     missing = "dvs and res" if res is None else "dvs"
     why = f"{missing}: undefined for {', '.join(unsteady)}" if unsteady else None
-    accuracy = _mean([score.accuracy for score in scores])
-    return AbilityScore(OVERALL, n, coverage, accuracy, corrected, low, high, dvs, res, label, why)
+    accuracy, uniform = (
+        _mean([getattr(score, name) for score in scores]) for name in ("accuracy", "uniform")
+    )
+    return AbilityScore(
+        OVERALL, n, coverage, accuracy, corrected, low, high, dvs, res, label, why, uniform
+    )
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

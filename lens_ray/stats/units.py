@@ -1,4 +1,4 @@
-"""Rows become marked units: one a sample, or one a complete group of ``all_right`` samples.
+"""Rows become marked units: one a sample, or one a complete group that its metric marks as one.
 
 Everything here is a group-by over whole columns; no row is touched by Python.
 """
@@ -14,15 +14,17 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lens_ray.scoring.metrics import METRICS
 from lens_ray.store.schema import STATUSES, SUPERSEDABLE
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
-GROUPED_METRIC = "all_right"
 #: Rows with these statuses count; the others are nobody's answer.
 FINAL: tuple[str, ...] = tuple(status for status in STATUSES if status not in SUPERSEDABLE)
+
+_ALL, _MIDDLE = 1, 2
 
 #: Columns that are read.
 COLUMNS = (
@@ -59,8 +61,10 @@ class Units:
 def marked_units(rows: pa.Table, group_sizes: Mapping[str, int] | None = None) -> Units:
     """Turn the rows of one run into marked units.
 
-    A group of ``all_right`` rows is one unit: its score is the worst of its members, its chance
-    the product of theirs, its cluster that of its first member. A group of which a member has no
+    A group of rows whose metric says so (`lens_ray.scoring.metrics.Metric.group`) is one unit:
+    ``all`` makes its score the worst of its members and its chance the product of theirs,
+    ``mean_and_all`` the middle of that and of their means; its cluster is that of its first member.
+    A group of which a member has no
     final row, or of which ``group_sizes`` expects more members, is no unit and its rows do not
     count as covered.
 
@@ -87,11 +91,12 @@ def marked_units(rows: pa.Table, group_sizes: Mapping[str, int] | None = None) -
         for name in ("score", "chance", "upper")
     )
     cluster, clusters = _codes(rows["cluster_id"])
-    grouped = _numpy(
-        pc.and_(pc.equal(rows["metric"], GROUPED_METRIC), pc.is_valid(rows["group_id"]))
-    ).astype(bool)
+    rules = _rules(rows["metric"])
+    rules[~_numpy(pc.is_valid(rows["group_id"])).astype(bool)] = 0
+    grouped = rules > 0
     single = final & ~grouped
-    worst = _groups(rows, grouped, final, stratum, (score, chance, upper, cluster), group_sizes)
+    columns = (score, chance, upper, cluster)
+    worst = _groups(rows, grouped, final, stratum, columns, rules == _MIDDLE, group_sizes)
     stratum_of = np.concatenate([stratum[single], worst.stratum])
     covered = np.bincount(stratum[single], minlength=len(strata)) + np.bincount(
         worst.stratum, weights=worst.members, minlength=len(strata)
@@ -124,6 +129,7 @@ def _groups(
     final: Bools,
     stratum: Ints,
     columns: tuple[Floats, Floats, Floats, Ints],
+    middle: Bools,
     sizes: Mapping[str, int] | None,
 ) -> _Groups:
     """One entry a complete group."""
@@ -143,14 +149,32 @@ def _groups(
         wanted = np.array([sizes.get(name, 0) for name in names.dictionary.to_pylist()])
         complete &= members >= wanted[code[starts]]
     score, chance, upper, cluster = columns
+    halved = middle[where][starts]
+
+    def joint(values: Floats, rule: np.ufunc) -> Floats:
+        whole: Floats = rule.reduceat(values[where], starts)
+        mean = np.add.reduceat(values[where], starts) / members
+        return np.where(halved, (whole + mean) / 2, whole)[complete]
+
     return _Groups(
         stratum=stratum[where][starts][complete],
-        score=np.minimum.reduceat(score[where], starts)[complete],
-        chance=np.multiply.reduceat(chance[where], starts)[complete],
-        upper=np.minimum.reduceat(upper[where], starts)[complete],
+        score=joint(score, np.minimum),
+        chance=joint(chance, np.multiply),
+        upper=joint(upper, np.minimum),
         cluster=cluster[where][starts][complete],
         members=members[complete].astype(np.int64),
     )
+
+
+def _rules(metrics: Any) -> Ints:
+    """How each row's metric counts groups: 0 not at all, else `_ALL` or `_MIDDLE`."""
+    known = {None: 0, "all": _ALL, "mean_and_all": _MIDDLE}
+    encoded = pc.dictionary_encode(metrics.combine_chunks())
+    rule = [
+        known[METRICS[name].group] if name in METRICS else 0
+        for name in encoded.dictionary.to_pylist()
+    ]
+    return np.array(rule, dtype=np.int64)[_numpy(encoded.indices)] if rule else np.empty(0, int)
 
 
 def _strata(rows: pa.Table) -> tuple[tuple[tuple[str, str], ...], Ints]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 STATUSES: tuple[str, ...] = (
     "ok",
@@ -82,5 +82,6 @@ SCORES: pa.Schema = pa.schema(
         ("res", pa.float64()),
         ("pool", pa.string()),
         ("reason", pa.string()),
+        ("uniform", pa.float64()),
     ]
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
@@ -163,6 +163,19 @@ class Store:
             logs = self._known(run_ids)
             refresh_all(self._objects, logs)
             return read_scores(self._objects, [(log.header.run_id, log.fold) for log in logs])
+
+    def facts(self, run_ids: Sequence[str] | None = None) -> dict[str, Mapping[str, object]]:
+        """What each run's latest commit keeps besides its scores, by run id.
+
+        Raises:
+            StoreError: There is no such run.
+            StoreUnavailable: The store is out of reach or damaged.
+        """
+        with self._lock:
+            logs = self._known(run_ids)
+            refresh_all(self._objects, logs)
+            commits = [(log.header.run_id, log.fold.commit) for log in logs]
+            return {run_id: commit.facts for run_id, commit in commits if commit is not None}
 
     def query(self, sql: str) -> pa.Table:
         """The answer to one ``SELECT`` over the tables runs, rows, scores and suites.

@@ -2,8 +2,13 @@
 
 ``sample`` and ``suite`` are the nouns and the verbs on them; below, ``load`` finds a suite,
 ``files`` and ``archive`` read and write it, ``check`` proves it sound; ``splits`` says what may be
-used for what; ``templates`` puts the question; ``controls`` takes the image away; ``mini/`` draws
+used for what; ``templates`` puts the question; ``controls/`` changes one thing; ``mini/`` draws
 the built-in suite.
+
+Suites of other people's data: ``sources/`` knows the public benchmarks and ``abilitylens`` the
+recipes of them, ``readers/`` reads files, ``build`` makes a recipe's suite (``origins`` finds the
+files, ``drafts`` reads rows, ``picturing`` images), ``importing`` makes one of a table; ``facts``
+counts what a suite holds.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ import shutil
 import tempfile
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import MISSING, Field, asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +19,17 @@ import pyarrow.parquet as pq
 from lens_ray.errors import EnvironmentFailure, SuiteError
 from lens_ray.node_cache import is_full, no_room
 from lens_ray.suites.digest import suite_digest
+from lens_ray.suites.image_writer import ImageWriter
 from lens_ray.suites.images import Pixels, decode_png, encode_png, image_hash
 from lens_ray.suites.sample import Sample
 from lens_ray.suites.seen import SeenImages
 from lens_ray.suites.suite import Suite, SuiteInfo
 
 SCHEMA_VERSION = 1
+#: Keys of ``suite.json`` that older versions neither write nor read.
+_LATER = frozenset({"weighting", "sources", "recipe"})
 FILES: tuple[str, ...] = ("samples.parquet", "images.parquet", "suite.json")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:+-]{0,99}")
-_ROW_GROUP = 256
 #: Row groups of images kept in memory at once by one reader.
 _GROUPS_KEPT = 4
 
@@ -43,9 +45,6 @@ _SAMPLES = pa.schema(
         ("meta", pa.map_(pa.string(), pa.string())),
     ]
 )  # fmt: skip
-_IMAGES = pa.schema(
-    [("hash", pa.string()), ("png", pa.binary()), ("width", pa.int32()), ("height", pa.int32())]
-)
 
 
 def is_url(location: str) -> bool:
@@ -77,9 +76,15 @@ def unreachable(location: str, error: Exception) -> EnvironmentFailure:
 
 
 def make_info(
-    name: str, samples: Sequence[Sample], image_hashes: Iterable[str], licence: str, revision: str
+    name: str,
+    samples: Sequence[Sample],
+    image_hashes: Iterable[str],
+    licence: str,
+    revision: str,
+    *,
+    weighting: str = "samples",
 ) -> SuiteInfo:
-    """The facts of a suite: its counts, its weights (by counts) and its digest.
+    """The facts of a suite: its counts, its weights and its digest.
 
     Raises:
         SuiteError: The name cannot be one, there is no sample, or two share an id.
@@ -95,13 +100,21 @@ def make_info(
     for sample in samples:
         subtasks = counts.setdefault(sample.ability, {})
         subtasks[sample.subtask] = subtasks.get(sample.subtask, 0) + 1
-    weights = {
-        ability: {name: count / sum(subtasks.values()) for name, count in subtasks.items()}
-        for ability, subtasks in counts.items()
-    }
+    weights = {ability: _weights(subtasks, weighting) for ability, subtasks in counts.items()}
     hashes = sorted(image_hashes)
-    digest = suite_digest(samples, hashes)
-    return SuiteInfo(name, digest, licence, revision, counts, weights, len(hashes))
+    digest = suite_digest(samples, hashes, weighting)
+    return SuiteInfo(
+        name, digest, licence, revision, counts, weights, len(hashes), weighting=weighting
+    )
+
+
+def _weights(subtasks: Mapping[str, int], weighting: str) -> dict[str, float]:
+    if weighting == "uniform":
+        return {name: 1 / len(subtasks) for name in subtasks}
+    if weighting != "samples":
+        raise SuiteError(f"weighting {weighting!r} is not known; give samples or uniform")
+    total = sum(subtasks.values())
+    return {name: count / total for name, count in subtasks.items()}
 
 
 def _sample_table(samples: Sequence[Sample]) -> pa.Table:
@@ -114,19 +127,6 @@ def _sample_table(samples: Sequence[Sample]) -> pa.Table:
             values = [list(value) for value in values]
         columns[field] = values
     return pa.table(columns, schema=_SAMPLES)
-
-
-def _image_table(images: Mapping[str, Pixels]) -> pa.Table:
-    hashes = sorted(images)
-    return pa.table(
-        {
-            "hash": hashes,
-            "png": [encode_png(images[key]) for key in hashes],
-            "width": [images[key].shape[1] for key in hashes],
-            "height": [images[key].shape[0] for key in hashes],
-        },
-        schema=_IMAGES,
-    )
 
 
 def _check_images(name: str, samples: Sequence[Sample], images: Mapping[str, Pixels]) -> None:
@@ -158,29 +158,87 @@ def write(
     _check_images(name, samples, images)
     info = make_info(name, samples, images, licence, revision)
     with tempfile.TemporaryDirectory() as scratch:
-        pq.write_table(_sample_table(samples), f"{scratch}/samples.parquet", compression="zstd")
-        pq.write_table(
-            _image_table(images), f"{scratch}/images.parquet",
-            compression="none", row_group_size=_ROW_GROUP,
-        )  # fmt: skip
-        text = json.dumps(asdict(info), indent=1, ensure_ascii=True) + "\n"
-        Path(scratch, "suite.json").write_text(text, encoding="utf-8")
-        if is_url(location):
-            filesystem, root = filesystem_of(location)
-            try:
-                for file in FILES:  # suite.json comes last: without it there is no suite
-                    filesystem.put_file(f"{scratch}/{file}", f"{root}/{file}")
-            except Exception as error:  # clients of buckets raise classes of their own
-                raise unreachable(location, error) from error
-        else:
-            publish(Path(scratch), Path(location), info.digest)
+        with ImageWriter(Path(scratch, "images.parquet")) as writer:
+            for key in sorted(images):
+                pixels = images[key]  # a pack's photos are decoded at each look
+                writer.add(key, encode_png(pixels), pixels.shape[1], pixels.shape[0])
+        write_samples(samples, Path(scratch, "samples.parquet"))
+        write_info(info, Path(scratch, "suite.json"))
+        place(Path(scratch), location, info.digest)
     return Suite(name, info.digest, tuple(samples), info, location)
 
 
-def publish(scratch: Path, target: Path, digest: str) -> None:
+def copy_suite(suite: Suite, location: str) -> Suite:
+    """Copy a suite as it is, its images looked at, to a folder or URL.
+
+    Raises:
+        SuiteError: An image is damaged, or the folder holds something else.
+        EnvironmentFailure: The URL cannot be written, or the disk is full.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        with ImageWriter(Path(scratch, "images.parquet")) as writer:
+            for key, (width, height) in suite.image_sizes().items():
+                writer.add(key, suite.image_bytes(key), width, height)
+        write_samples(suite.samples, Path(scratch, "samples.parquet"))
+        write_info(suite.info, Path(scratch, "suite.json"))
+        place(Path(scratch), location, suite.digest)
+    return Suite(suite.name, suite.digest, suite.samples, suite.info, location)
+
+
+def write_samples(samples: Sequence[Sample], file: Path) -> None:
+    """Write ``samples.parquet``."""
+    # A stream of Python's own: its errors keep their number (a full disk has one).
+    with file.open("wb") as stream:
+        pq.write_table(_sample_table(samples), stream, compression="zstd")
+
+
+def write_info(info: SuiteInfo, file: Path) -> None:
+    """Write ``suite.json``; what is as in every suite of an older version is left out."""
+    facts = asdict(info)
+    for field in fields(info):
+        if field.name in _LATER and facts[field.name] == _default(field):
+            del facts[field.name]
+    file.write_text(json.dumps(facts, indent=1, ensure_ascii=True) + "\n", encoding="utf-8")
+
+
+def _default(field: Field[Any]) -> object:
+    return field.default if field.default is not MISSING else {}
+
+
+def place(scratch: Path, location: str, digest: str, *, move: bool = False) -> None:
+    """Put the files of a suite, made in a folder, to the folder or URL where it is to be.
+
+    Args:
+        scratch: Holds the three files.
+        location: Folder or URL.
+        digest: Of the suite.
+        move: Whether `scratch` may go; on the same disk nothing is copied then.
+
+    Raises:
+        SuiteError: The folder cannot be written, or holds something else.
+        EnvironmentFailure: The URL cannot be written, or the disk is full.
+    """
+    if not is_url(location):
+        publish(scratch, Path(location), digest, move=move)
+        return
+    filesystem, root = filesystem_of(location)
+    try:
+        for file in FILES:  # suite.json comes last: without it there is no suite
+            filesystem.put_file(f"{scratch}/{file}", f"{root}/{file}")
+    except Exception as error:  # clients of buckets raise classes of their own
+        raise unreachable(location, error) from error
+
+
+def publish(scratch: Path, target: Path, digest: str, *, move: bool = False) -> None:
     """Move the files of a suite to their folder by one rename.
 
     Where another process was faster with the same suite, its folder stays.
+
+    Args:
+        scratch: Holds the three files.
+        target: Folder that is to be; none, or an empty one.
+        digest: Of the suite.
+        move: Whether `scratch` itself may become the folder.
 
     Raises:
         SuiteError: The folder cannot be written, or holds something else.
@@ -189,6 +247,9 @@ def publish(scratch: Path, target: Path, digest: str) -> None:
     partial = None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
+        if move and scratch.stat().st_dev == target.parent.stat().st_dev:
+            os.rename(scratch, target)
+            return
         partial = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
         for file in FILES:
             shutil.copyfile(scratch / file, partial / file)
@@ -286,13 +347,15 @@ def read(location: str) -> Suite:
     info = read_info(location)
     samples = _read_samples(location)
     shelf = ImageShelf(location)
-    found = make_info(info.name, samples, shelf.sizes(), info.licence, info.revision)
+    found = make_info(
+        info.name, samples, shelf.sizes(), info.licence, info.revision, weighting=info.weighting
+    )
     if found.digest != info.digest:
         raise SuiteError(
             f"suite {location}: its content has digest {found.digest[:12]}, suite.json says "
             f"{str(info.digest)[:12]}; build the suite again"
         )
-    if found != info:
+    if found != replace(info, sources={}, recipe={}):
         raise SuiteError(f"suite {location}: suite.json has other counts or weights than its rows")
     for sample in samples:
         if not all(image in shelf.sizes() for image in sample.images):
@@ -311,13 +374,17 @@ class ImageShelf:
         self._sizes: dict[str, tuple[int, int]] = {}
         self._groups: OrderedDict[int, list[bytes]] = OrderedDict()
         try:
+            facts = self._file.read(columns=["hash", "width", "height"], use_threads=False)
+            hashes = facts.column("hash").to_pylist()
+            sizes = zip(
+                facts.column("width").to_pylist(), facts.column("height").to_pylist(), strict=True
+            )
+            self._sizes = dict(zip(hashes, sizes, strict=True))
+            row = 0
             for group in range(self._file.metadata.num_row_groups):
-                head = self._file.read_row_group(
-                    group, columns=["hash", "width", "height"], use_threads=False
-                )
-                for row, fact in enumerate(head.to_pylist()):
-                    self._rows[fact["hash"]] = (group, row)
-                    self._sizes[fact["hash"]] = (fact["width"], fact["height"])
+                for number in range(self._file.metadata.row_group(group).num_rows):
+                    self._rows[hashes[row]] = (group, number)
+                    row += 1
         except (pa.ArrowException, OSError, KeyError) as error:
             raise SuiteError(f"suite {location}: images.parquet is damaged") from error
 

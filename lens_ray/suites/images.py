@@ -1,4 +1,4 @@
-"""Images as a suite knows them: hashed by pixels, stored as PNG."""
+"""Images as a suite knows them: hashed by pixels, stored as PNG, JPEG or WebP."""
 
 from __future__ import annotations
 
@@ -15,13 +15,15 @@ Pixels = npt.NDArray[np.uint8]
 
 #: No image of a suite may decode to more pixels than this.
 MAX_PIXELS = 64_000_000
+#: What the images of a suite may be encoded as; no other decoder looks at them.
+STORED_FORMATS: tuple[str, ...] = ("PNG", "JPEG", "WEBP")
 
 
 def image_hash(pixels: Pixels) -> str:
     """SHA-256 (hex) of the shape and the raw RGB bytes; how a file encodes them does not count."""
     height, width, _ = pixels.shape
     digest = hashlib.sha256(f"{height}x{width}x3:".encode())
-    digest.update(np.ascontiguousarray(pixels).tobytes())
+    digest.update(np.ascontiguousarray(pixels).reshape(-1).data)
     return digest.hexdigest()
 
 
@@ -35,7 +37,7 @@ def encode_png(pixels: Pixels) -> bytes:
 
 
 def decode_png(data: bytes, name: str) -> Pixels:
-    """The RGB pixels of an encoded image.
+    """The RGB pixels of an encoded image, PNG or another of `STORED_FORMATS`.
 
     Raises:
         SuiteError: It cannot be decoded or has more than `MAX_PIXELS` pixels.
@@ -46,7 +48,7 @@ def decode_png(data: bytes, name: str) -> Pixels:
         # Pillow only prints that an image is far too large; here it is an error.
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            opened = Image.open(io.BytesIO(data))
+            opened = Image.open(io.BytesIO(data), formats=STORED_FORMATS)
         with opened as image:
             width, height = image.size
             if width * height > MAX_PIXELS:

@@ -11,6 +11,7 @@ from pathlib import Path
 from lens_ray import node_cache
 from lens_ray.errors import SuiteError
 from lens_ray.suites.files import is_url, publish, read_info
+from lens_ray.suites.packs import build as packs
 from lens_ray.suites.suite import Suite, SuiteInfo, read_suite, write_suite
 
 BUILTIN: tuple[str, ...] = ("mini:quick", "mini:full", "mini:confirm")
@@ -34,6 +35,8 @@ def find(ref: str, home: str | Path | None) -> Suite:
     if is_url(ref):
         return read_suite(ref)
     path = Path(ref)
+    if packs.pack_file(ref) is not None and not (path / "suite.json").is_file():
+        return packs.build_pack(ref, home=home)
     if ref.endswith(_ARCHIVES) and path.is_file():
         return _from_archive(path, home)
     if path.is_dir():
@@ -43,7 +46,8 @@ def find(ref: str, home: str | Path | None) -> Suite:
         return _installed(name, digest, home)
     if path.exists():
         raise SuiteError(f"suite {ref}: is a file; give the folder that holds suite.json")
-    known = [*BUILTIN, *(f"{info.name}@{info.digest[:12]}" for info in installed(home))]
+    shipped = [f"{packs.PREFIX}{name}" for name in packs.SHIPPED]
+    known = [*BUILTIN, *shipped, *(f"{info.name}@{info.digest[:12]}" for info in installed(home))]
     near = get_close_matches(ref, known, 1, 0.0)[0]
     raise SuiteError(f"suite {ref!r} is not known and no folder; the nearest is {near!r}")
 

@@ -18,6 +18,8 @@ ABILITIES: tuple[str, ...] = (
 )
 FORMATS: tuple[str, ...] = ("true_false", "multiple_choice", "open")
 SPLITS: tuple[str, ...] = ("anchor", "search", "sealed")
+#: Key of `Sample.meta`: the sample that a control's sample is a variant of.
+BASE = "base"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,4 +74,6 @@ class Sample:
             self.format, list(self.images), self.question, list(self.choices),
             list(self.answers), self.metric, self.max_new_tokens,
         ]  # fmt: skip
+        if self.format not in FORMATS or "closing" in self.meta:
+            facts.append(sorted(self.meta.items()))  # its wording and its tolerance stand there
         return hashlib.sha256(json.dumps(facts, ensure_ascii=True).encode()).hexdigest()

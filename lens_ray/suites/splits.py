@@ -12,8 +12,8 @@ from lens_ray.suites.sample import Sample
 SHARES: tuple[tuple[str, float], ...] = (("anchor", 0.2), ("search", 0.3), ("sealed", 0.5))
 
 
-def _components(samples: Sequence[Sample]) -> list[list[int]]:
-    """Indices joined by cluster, group or image, each set in order of first appearance."""
+def tied(samples: Sequence[Sample]) -> list[list[int]]:
+    """Sets of samples, by index, that share a cluster, a group or an image."""
     parent = list(range(len(samples)))
 
     def root(index: int) -> int:
@@ -44,7 +44,7 @@ def assign_splits(samples: Sequence[Sample], seed: int) -> tuple[Sample, ...]:
     is a hash of seed and cluster id, so it depends neither on the order nor on the platform.
     """
     strata: dict[str, list[list[int]]] = defaultdict(list)
-    for members in _components(samples):
+    for members in tied(samples):
         strata[min(samples[index].subtask for index in members)].append(members)
 
     def key(members: list[int]) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
@@ -35,6 +35,11 @@ class SuiteInfo:
         weights: Weight of each subtask within its ability; each ability's sum is 1.
         images: How many different images there are.
         schema_version: Version of the files' layout.
+        weighting: How subtasks are weighted: ``samples`` (by their counts) or ``uniform``.
+        sources: What each source of a built suite was made of: ``digest`` (see
+            `lens_ray.suites.digest.source_digest`), ``licence``, ``revision``, ``data_set``,
+            ``rows`` (read) and ``samples``.
+        recipe: What a built suite was asked to be: preset, options, abilities.
     """
 
     name: str
@@ -45,6 +50,9 @@ class SuiteInfo:
     weights: Mapping[str, Mapping[str, float]]
     images: int
     schema_version: int = 1
+    weighting: str = "samples"
+    sources: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    recipe: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def samples(self) -> int:

@@ -4,14 +4,30 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 
 from lens_ray.errors import SuiteError
 from lens_ray.suites.sample import Sample
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+# Keys of `Sample.meta` that say how a question was published.
+#: The text that the question was made of.
+PUBLISHED = "published"
+#: ``in_question`` where the options stand in the question; `Sample.choices` are bare letters then.
+OPTIONS = "options"
+#: ``in_question`` where the question says by itself how to answer.
+INSTRUCTION = "instruction"
+#: A closing line of the sample's own, for templates that close questions with one.
+CLOSING = "closing"
+IN_QUESTION = "in_question"
+
+
+def options_are_in_question(sample: Sample) -> bool:
+    """Whether the options stand in the question's text, so that they cannot be listed or turned."""
+    return sample.meta.get(OPTIONS) == IN_QUESTION
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,27 +38,65 @@ class Template:
         name: As in the job file.
         version: Goes up with every change of wording.
         instructions: Sample format to the closing line; formats not named get none.
+        sources: What renders the samples of a source (`Sample.source`) whose wording is its own.
+        rest: What renders the samples of other sources; None for the layout of this class.
     """
 
     name: str
     version: int
     instructions: Mapping[str, str]
+    sources: Mapping[str, Callable[[Sample], str]] = field(default_factory=dict)
+    rest: Callable[[Sample], str] | None = None
 
     def render(self, sample: Sample) -> str:
         """The user's turn for a sample, without image placeholders."""
+        if sample.source in self.sources:
+            return self.sources[sample.source](sample)
+        if self.rest is not None:
+            return self.rest(sample)
         lines = [sample.question]
         if len(sample.choices) > len(LETTERS):
             raise SuiteError(
                 f"sample {sample.sample_id}: {len(sample.choices)} choices; "
                 f"at most {len(LETTERS)} have a letter"
             )
-        lines += [
-            f"{letter}. {choice}" for letter, choice in zip(LETTERS, sample.choices, strict=False)
-        ]
+        if not options_are_in_question(sample):
+            lines += [
+                f"{letter}. {choice}"
+                for letter, choice in zip(LETTERS, sample.choices, strict=False)
+            ]
         instruction = self.instructions.get(sample.format)
-        if instruction:
+        if self.instructions:  # a pack's own closing line stands in the place of the template's
+            instruction = sample.meta.get(CLOSING, instruction)
+        if instruction and sample.meta.get(INSTRUCTION) != IN_QUESTION:
             lines.append(instruction)
         return "\n".join(lines)
+
+
+class _Wordings(Mapping[str, Callable[[Sample], str]]):
+    """The renderers that the sources have for a template, looked up when one is asked for."""
+
+    def __init__(self, template: str) -> None:
+        self._template = template
+
+    def __getitem__(self, source: str) -> Callable[[Sample], str]:
+        from lens_ray.suites.sources.registry import SOURCES
+
+        return SOURCES[source].prompts[self._template]
+
+    def __iter__(self) -> Iterator[str]:
+        from lens_ray.suites.sources.registry import SOURCES
+
+        return (name for name, source in SOURCES.items() if self._template in source.prompts)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+def _kit(sample: Sample) -> str:
+    from lens_ray.suites.sources.wording import kit_prompt
+
+    return kit_prompt(sample)
 
 
 TEMPLATES: Mapping[str, Template] = {
@@ -58,6 +112,21 @@ TEMPLATES: Mapping[str, Template] = {
             },
         ),
         Template("bare", 1, {}),
+        # What lmms-eval's task code, which AbilityLens uses, makes of the same row.
+        Template(
+            "abilitylens",
+            1,
+            {
+                "true_false": "Answer the question using a single word or phrase.",
+                "multiple_choice": (
+                    "Answer with the option's letter from the given choices directly."
+                ),
+                "open": "Answer the question using a single word or phrase.",
+            },
+            _Wordings("abilitylens"),
+        ),
+        # VLMEvalKit's default wording.
+        Template("vlmevalkit", 1, {}, _Wordings("vlmevalkit"), _kit),
     )
 }
 

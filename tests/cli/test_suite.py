@@ -53,7 +53,8 @@ def test_build_leaves_other_files_alone(cli: Cli, tiny_suite: Suite, tmp_path: P
 
 def test_check(cli: Cli, tiny_suite: Suite, tmp_path: Path) -> None:
     done = cli("suite", "check", tiny_suite.location)
-    assert (done.code, done.out) == (0, f"tiny@{tiny_suite.digest[:12]}: 8 samples, it is sound\n")
+    assert done.code == 0
+    assert done.out.splitlines()[-1] == f"tiny@{tiny_suite.digest[:12]}: 8 samples, it is sound"
     samples, images = suite_of(3, question=" ")
     write_suite("bad", samples, images, tmp_path / "bad", licence="x", revision="1")
     done = cli("suite", "check", tmp_path / "bad")

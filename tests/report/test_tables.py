@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pyarrow as pa
 import pytest
@@ -88,6 +88,17 @@ def test_text_to_the_letter() -> None:
         "– ocr, none: coverage 0.5000 is below 0.99\n"
         "– overall, none: no score for ocr"
     )
+
+
+def test_the_uniform_composite_stands_beside_the_default() -> None:
+    overall = replace(score("overall", 0.625), uniform=0.5)
+    text = render_text(leaderboard(table(("r", "m", [overall]), ("s", "old", [score("ocr", 0.5)]))))
+    assert text.splitlines()[:3] == [
+        " " * 23 + "uniform",
+        "model    ocr  overall  weights   95 % interval  coverage",
+        "m          –    0.625    0.500  [0.525, 0.725]     1.000",
+    ]
+    assert text.splitlines()[3].split() == ["old", "0.500", "–", "–", "–", "–"]
 
 
 def test_long_names_head_a_column_in_two_lines() -> None:

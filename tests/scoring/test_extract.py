@@ -111,6 +111,8 @@ BLOCKS = [
     "a", "A ", "B ", "<", "<a", "(", "answer is ", "answer: ", "1", "1,", "1,111,", "-", " ",
     "\n", "\\boxed{", "\\text{", "\x1b[", "\0", "\udc80", "I'm sorry ", "no ", "é̖́", "̖́",
     "the answer is the correct option ", "yes/", "١", "not ", "\ufdfa", "1.", ".",
+    "wait, it is ", "A and ", "(A) ", "A. red\n", '{"answer": ', "<think>", "B is not ", "no, ",
+    "between 1 and ", "twenty ", "二十", "1 111 ", "1.111.", "1/", "if A, ", "答案是",
 ]  # fmt: skip
 
 

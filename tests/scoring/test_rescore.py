@@ -4,14 +4,17 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from lens_ray.errors import SuiteError
 from lens_ray.models.protocol import Completion
+from lens_ray.models.resolve import builtin_root
 from lens_ray.scoring.rescore import remark
 from lens_ray.scoring.row import make_row, make_unanswered
 from lens_ray.store.schema import ROWS
 from lens_ray.suites.sample import Sample
+from lens_ray.suites.suite import load_suite
 from tests.scoring.test_row import CONTEXT, SAMPLE
 
 TEXTS = ["B", "A", "hm", "the answer is b", "I cannot see it", "", "\udc80 B"]
@@ -68,3 +71,12 @@ def test_an_empty_table_stays_empty() -> None:
     again, changes = remark(ROWS.empty_table(), FakeSuite([]))
     assert (again.num_rows, changes) == (0, [])
     assert again.schema == ROWS
+
+
+@pytest.mark.slow
+def test_the_shipped_rows_keep_their_marks() -> None:
+    rows = pq.read_table(builtin_root() / "rows" / "mini-full.parquet")
+    assert rows.num_rows == 72_144
+    again, changes = remark(rows, load_suite("mini:full"))
+    assert changes == []
+    assert again.equals(rows)

@@ -66,6 +66,21 @@ def test_weights_are_those_of_the_suite() -> None:
     assert scores[0].corrected == pytest.approx((by_name["x"] + 3 * by_name["y"]) / 4, abs=1e-15)
 
 
+def test_uniform_weights_stand_beside_the_suites() -> None:
+    # x: 1 of 2 right, y: 6 of 6, chance 0: by samples (1 + 6) / 8, uniform (0.5 + 1) / 2.
+    rows = [row(f"x{i}", "ocr", "x", i) for i in range(2)]
+    rows += [row(f"y{i}", "ocr", "y", 1) for i in range(6)] + [row("z", "entity", "z", 0)]
+    scores = scored(rows, weights={"ocr": {"x": 2, "y": 6}, "entity": {"z": 1}},
+                    expected={"ocr": 8, "entity": 1})  # fmt: skip
+    assert [(score.corrected, score.uniform) for score in scores] == [
+        (0.875, 0.75), (0.0, 0.0), (0.4375, 0.375),
+    ]  # fmt: skip
+    # A subtask of weight 0 is in neither, and what has no score has no uniform one.
+    weights = {"ocr": {"x": 1, "y": 0}, "entity": {"z": 1}}
+    scores = scored(rows, weights=weights, expected={"ocr": 8, "entity": 9})
+    assert [score.uniform for score in scores] == [0.5, None, None]
+
+
 def test_infra_errors_lower_coverage_and_nothing_else() -> None:
     rows = rows_of()
     whole = scored(rows)[0]
