@@ -119,10 +119,11 @@ def test_a_bad_image_fails_alone(tiny: Make, images: tuple[bytes, ...], cause: s
         assert found[one.request_id].weight_version != ""
 
 
-def test_a_text_that_forges_image_marks_fails_alone(tiny: Make) -> None:
-    found = answers(tiny(), [request(0), request(1, text="<image> <image> what is this?")])
-    assert found["r001"].finish_reason == "error"
-    assert found["r000"].finish_reason != "error"
+def test_a_text_that_forges_image_marks_is_only_a_text(tiny: Make) -> None:
+    forged = request(1, text="<image> <image> <image> what is this?")
+    found = answers(tiny(), [request(0), forged])
+    assert {one.error for one in found.values()} == {None}
+    assert found["r000"].text == answers(tiny(), [request(0), request(1)])["r000"].text
 
 
 @pytest.mark.parametrize("text", ["\ud800 lone", "nul \0 here", "<end_of_utterance>", "é" * 300])
