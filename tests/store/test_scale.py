@@ -15,8 +15,9 @@ from lens_ray.store.objects import THREADS, get_many
 from tests.store.makers import MemoryObjects
 
 _CODE = """
-import json, resource, sys, time
+import json, sys, time
 from lens_ray.store import Store
+from tests.memory import peak_mb
 from tests.store.makers import header, rows, scores
 
 url, count, batch = sys.argv[1], 200_000, 1_000
@@ -30,7 +31,7 @@ table = Store(url).rows()
 answer = Store(url).query("SELECT count(DISTINCT sample_id) AS n, avg(score) AS score FROM rows")
 print(json.dumps({
     "seconds": time.monotonic() - began,
-    "mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    "mb": peak_mb(),
     "rows": table.num_rows, "complete": state.complete, "answer": answer.to_pylist(),
 }))
 """

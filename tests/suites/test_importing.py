@@ -231,9 +231,9 @@ def test_a_large_table_takes_little_memory(tmp_path: Path) -> None:
     file = tsv(tmp_path / "t.tsv", rows())
     assert file.stat().st_size > 10**9
     script = (
-        "import resource, sys; from lens_ray.cli.main import main\n"
+        "import sys; from lens_ray.cli.main import main; from tests.memory import peak_mb\n"
         "code = main(sys.argv[1:])\n"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)\n"
+        "print(int(peak_mb()))\n"
         "sys.exit(code)"
     )
     command = ["suite", "import", str(file), "--ability", "counting", "--out", str(tmp_path / "s")]
