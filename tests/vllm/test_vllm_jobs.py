@@ -16,7 +16,7 @@ from tests.chaos.harness import descendants
 from tests.vllm.hosts import OPTIONS
 
 pytestmark = [pytest.mark.vllm, pytest.mark.filterwarnings("default"), pytest.mark.timeout(400)]
-LIMIT = 240
+LIMIT = 360
 PATH = "builtin:minivlm-b/step-6950"
 
 
@@ -46,7 +46,7 @@ def test_engine_and_replica_are_replaced(tmp_path: Path) -> None:
                 due.pop(0)
 
     # Slow enough that both kills find it at work.
-    options = {**OPTIONS, "max_num_seqs": 2}
+    options = {**OPTIONS, "max_num_seqs": 1}
     models = (
         ModelSpec(name="vllm", backend="vllm", path=PATH, replicas=1, options=options),
         ModelSpec(name="transformers", path=PATH, replicas=1),
