@@ -158,15 +158,20 @@ def import_results(
     key = _digest(["import", tool, model, digests, columns, source, partial_run])
     header = _header(key, tool, Path(path).name, suite, model, access)
     rows = list(_rows(header, expected, found.answers, Path(path).name))
-    facts = {
-        "imported_files": [file.path.name for file in files],
-        "imported_sha256": digests,
-        "rows_of_other_questions": found.other,
-        "rows_said_again": found.repeated,
-    }
+    facts = _facts(files, digests, found)
     place = store if isinstance(store, Store) else Store(store, create=True)
     new = _stored(place, header, suite, rows, facts)
     return _report(header, place, expected, rows, found, new)
+
+
+def _facts(files: Sequence[AnswerFile], digests: Sequence[str], found: _Found) -> dict[str, object]:
+    """For the run's commit."""
+    return {
+        "imported_files": [file.path.name for file in files],
+        "imported_sha256": list(digests),
+        "rows_of_other_questions": found.other,
+        "rows_said_again": found.repeated,
+    }
 
 
 def _header(key: str, tool: Tool, name: str, suite: Suite, model: str, access: Access) -> RunHeader:

@@ -72,7 +72,7 @@ def keep(
             if not sound(entry):
                 discard(entry)
                 _fill(entry, fill, need, beyond)
-    except BaseException as error:
+    except BaseException as error:  # also when interrupted, it is in use no longer
         release(entry)
         if isinstance(error, OSError):
             raise _unwritable(entry, error, need) from error

@@ -12,7 +12,7 @@ from lens_ray.cli.options import Dashboard, Json, StoreOverride
 from lens_ray.cli.output import note, print_json
 
 if TYPE_CHECKING:
-    from lens_ray.engine.job_server import Job, JobServer
+    from lens_ray.engine.job_server import Job, JobServer, Submitted
 
 
 def submit(
@@ -78,6 +78,11 @@ def submit(
     )
     server = JobServer(address)
     done = server.submit(ready)
+    raise typer.Exit(_report(server, done, str(ready.metadata["store"]), wait, as_json))
+
+
+def _report(server: JobServer, done: Submitted, store: str, wait: bool, as_json: bool) -> int:
+    """Say what was submitted and, where it is waited for, how it ended; returns the exit code."""
     if not as_json:
         _say(done.id, done.attached, done.attempt, server.address)
     ended = _until_end(server, done.id) if wait else None
@@ -90,14 +95,14 @@ def submit(
                 "attempt": done.attempt,
                 "attached": done.attached,
                 "address": server.address,
-                "store": ready.metadata["store"],
+                "store": store,
                 "status": status,
                 "exit_code": code if ended is not None else None,
             }
         )
     if ended is not None:
         note(f"lens-ray: {outcome(ended)}")
-    raise typer.Exit(code)
+    return code
 
 
 def _say(name: str, attached: bool, attempt: int, address: str) -> None:

@@ -27,7 +27,7 @@ def main(url: str) -> int:
     except LensError as error:
         print(" ".join(str(error).split()), flush=True)
         return error.exit_code
-    except Exception as error:
+    except Exception as error:  # a process of its own: the parent reads one line and a code
         print(f"{type(error).__name__}: {error}", flush=True)
         return 1
     return 0

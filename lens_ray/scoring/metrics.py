@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint
 from typing import Literal
 
 from lens_ray.errors import UserError
+from lens_ray.registry import Registry
 from lens_ray.scoring.distance import levenshtein as levenshtein
 from lens_ray.scoring.formats import WHOLE
 from lens_ray.scoring.numbers import Number, find_numbers, whole_number
@@ -62,40 +63,15 @@ class Metric:
     whole: Callable[[Sample, str], tuple[str | None, float]] | None = None
 
 
-class _Registry(Mapping[str, Metric]):
-    """The built-in metrics and, looked up at first need, those of entry points."""
-
-    def __init__(self, builtin: Sequence[Metric]) -> None:
-        self._known = {metric.name: metric for metric in builtin}
-        self._complete = False
-
-    def __getitem__(self, name: str) -> Metric:
-        if name not in self._known:
-            self._load()
-        return self._known[name]
-
-    def __iter__(self) -> Iterator[str]:
-        self._load()
-        return iter(self._known)
-
-    def __len__(self) -> int:
-        self._load()
-        return len(self._known)
-
-    def _load(self) -> None:
-        if self._complete:
-            return
-        for entry in entry_points(group=GROUP):
-            if entry.name in self._known:
-                raise UserError(
-                    f"metric {entry.name!r} of entry point {entry.value!r} exists already: "
-                    "rename it in the package that declares it"
-                )
-            loaded = entry.load()
-            self._known[entry.name] = (
-                loaded if isinstance(loaded, Metric) else Metric(entry.name, loaded)
-            )
-        self._complete = True
+def _load(entry: EntryPoint, known: Container[str]) -> Metric:
+    """A metric of another package: a `Metric`, or a function of answer and accepted answer."""
+    if entry.name in known:
+        raise UserError(
+            f"metric {entry.name!r} of entry point {entry.value!r} exists already: "
+            "rename it in the package that declares it"
+        )
+    found = entry.load()
+    return found if isinstance(found, Metric) else Metric(entry.name, found)
 
 
 def _exact(answer: str, gold: str) -> float:
@@ -165,23 +141,23 @@ _PUBLISHED = (
     Metric("conbench", _exact, group="all", whole=conbench.read),
 )
 
-#: Every metric by name: the built-in ones and those of the entry points ``lens_ray.metrics``.
-METRICS: Mapping[str, Metric] = _Registry(
-    (
-        Metric("exact", _exact),
-        Metric("numeric", _numeric, numeric=True),
-        Metric("relaxed_numeric", _relaxed_numeric, numeric=True),
-        Metric("edit_similarity", _edit_similarity),
-        Metric("all_right", _exact, group="all"),
-        Metric("anls", _anls),
-        Metric("yes_no_pairs", _exact, group="mean_and_all"),
-        Metric("triples_right", conbench.open_mark, group="all"),
-        Metric("contains", _exact, whole=ocrbench.contains),
-        Metric("nted", _exact, whole=synthdog.nted),
-        *_PUBLISHED,
-        *(Metric(name, _exact, whole=whole) for name, whole in WHOLE.items()),
-    )
+_BUILTIN = (
+    Metric("exact", _exact),
+    Metric("numeric", _numeric, numeric=True),
+    Metric("relaxed_numeric", _relaxed_numeric, numeric=True),
+    Metric("edit_similarity", _edit_similarity),
+    Metric("all_right", _exact, group="all"),
+    Metric("anls", _anls),
+    Metric("yes_no_pairs", _exact, group="mean_and_all"),
+    Metric("triples_right", conbench.open_mark, group="all"),
+    Metric("contains", _exact, whole=ocrbench.contains),
+    Metric("nted", _exact, whole=synthdog.nted),
+    *_PUBLISHED,
+    *(Metric(name, _exact, whole=whole) for name, whole in WHOLE.items()),
 )
+
+#: Every metric by name: the built-in ones and those of the entry points ``lens_ray.metrics``.
+METRICS: Mapping[str, Metric] = Registry({metric.name: metric for metric in _BUILTIN}, GROUP, _load)
 
 
 def find_metric(name: str) -> Metric:

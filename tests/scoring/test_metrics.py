@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lens_ray import registry as registry_module
 from lens_ray.errors import UserError
+from lens_ray.registry import Registry
 from lens_ray.scoring import metrics
 from lens_ray.scoring.metrics import METRICS, Metric, find_metric, levenshtein, score
 
@@ -82,8 +84,8 @@ class Entry:
 
 
 def registry(monkeypatch: pytest.MonkeyPatch, *entries: Entry) -> None:
-    monkeypatch.setattr(metrics, "entry_points", lambda group: list(entries))
-    fresh = metrics._Registry([METRICS["exact"]])
+    monkeypatch.setattr(registry_module, "entry_points", lambda group: list(entries))
+    fresh = Registry({"exact": METRICS["exact"]}, metrics.GROUP, metrics._load)
     monkeypatch.setattr(metrics, "METRICS", fresh)
 
 

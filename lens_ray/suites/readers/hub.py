@@ -68,7 +68,7 @@ def bring_split(
             if is_full(error):
                 raise no_room(_cache(), 0) from error
             raise _unreachable(name, error) from error
-        except Exception as error:
+        except Exception as error:  # the client lets those of its own HTTP library through
             if type(error).__module__.partition(".")[0] not in ("httpx", "httpx2", "httpcore2"):
                 raise
             raise _unreachable(name, error) from error

@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
+import lens_ray.registry
 from lens_ray.errors import SuiteError
+from lens_ray.registry import Registry
 from lens_ray.suites.abilitylens import PRESETS, find_preset
 from lens_ray.suites.sample import ABILITIES
 from lens_ray.suites.sources import registry
-from lens_ray.suites.sources.base import Options, Place
+from lens_ray.suites.sources.base import Options, Place, Source
 from lens_ray.suites.sources.registry import ELEVEN, SOURCES, find_source
 
 
@@ -137,10 +139,10 @@ def test_an_option_that_is_not_known(values: dict[str, Any], line: str) -> None:
 
 class TestEntryPoints:
     @staticmethod
-    def found(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> registry._Registry:
+    def found(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> Registry[Source]:
         entry = EntryPoint(name, value, registry.GROUP)
-        monkeypatch.setattr(registry, "entry_points", lambda group: [entry])
-        return registry._Registry([SOURCES["mme"]])
+        monkeypatch.setattr(lens_ray.registry, "entry_points", lambda group: [entry])
+        return Registry({"mme": SOURCES["mme"]}, registry.GROUP, registry._load)
 
     def test_a_source_of_another_package(self, monkeypatch: pytest.MonkeyPatch) -> None:
         sources = self.found(monkeypatch, "ai2d", "lens_ray.suites.sources.ai2d:SOURCE")
