@@ -196,6 +196,7 @@ def _units(
         cluster=np.array(cluster, dtype=np.int64),
         clusters=len(clusters),
         covered=np.array([len(found) for found in pairs], dtype=np.int64),
+        first=np.arange(size),
     )
 
 

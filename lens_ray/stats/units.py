@@ -46,6 +46,7 @@ class Units:
         cluster: Cluster number of each unit.
         clusters: How many clusters there are.
         covered: Rows that count, by stratum.
+        first: Place of each unit's first row among the rows in the order of their sample ids.
     """
 
     strata: tuple[tuple[str, str], ...]
@@ -56,6 +57,7 @@ class Units:
     cluster: Ints
     clusters: int
     covered: Ints
+    first: Ints
 
 
 def marked_units(rows: pa.Table, group_sizes: Mapping[str, int] | None = None) -> Units:
@@ -110,6 +112,7 @@ def marked_units(rows: pa.Table, group_sizes: Mapping[str, int] | None = None) -
         cluster=np.concatenate([cluster[single], worst.cluster]),
         clusters=clusters,
         covered=covered,
+        first=np.concatenate([np.flatnonzero(single), worst.first]),
     )
 
 
@@ -121,6 +124,7 @@ class _Groups:
     upper: Floats
     cluster: Ints
     members: Ints
+    first: Ints
 
 
 def _groups(
@@ -136,7 +140,8 @@ def _groups(
     where = np.flatnonzero(grouped)
     if not len(where):
         none = np.empty(0)
-        return _Groups(none.astype(int), none, none, none, none.astype(int), none.astype(int))
+        nowhere = none.astype(np.int64)
+        return _Groups(nowhere, none, none, none, nowhere, nowhere, nowhere)
     names = rows["group_id"].take(pa.array(where)).combine_chunks().dictionary_encode()
     code = _numpy(names.indices).astype(np.int64)
     key = code * (int(stratum.max()) + 1) + stratum[where]
@@ -163,6 +168,7 @@ def _groups(
         upper=joint(upper, np.minimum),
         cluster=cluster[where][starts][complete],
         members=members[complete].astype(np.int64),
+        first=where[starts][complete],
     )
 
 

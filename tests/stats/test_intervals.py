@@ -26,6 +26,7 @@ def units_of(strata: list[tuple[Floats, Ints]]) -> Units:
         cluster=cluster,
         clusters=int(cluster.max()) + 1,
         covered=np.array([len(scores) for scores, _ in strata]),
+        first=np.arange(len(score)),
     )
 
 
