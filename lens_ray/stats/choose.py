@@ -89,10 +89,9 @@ def _suite(
     found: dict[str, list[RunHeader]], finished: set[str], models: Sequence[str] | None
 ) -> str:
     """Digest of the one suite that all named models were asked; the first's where there is none."""
-    digests = [{run.suite_digest for run in runs} for runs in found.values()]
-    shared: set[str] = set.intersection(*digests)
+    asked = [{run.suite_digest for run in runs} for runs in found.values()]
     done = [{run.suite_digest for run in runs if run.run_id in finished} for runs in found.values()]
-    shared = shared & set.intersection(*done) or shared
+    shared = _in_all(done) or _in_all(asked)
     if len(shared) > 1:
         runs = [run for each in found.values() for run in each if run.suite_digest in shared]
         names = sorted({f"{run.suite.partition('@')[0]}@{run.suite_digest[:12]}" for run in runs})
@@ -103,6 +102,10 @@ def _suite(
     # Models that share no suite are refused where they are compared, with the way out.
     first = next(iter(found.values()))
     return next(iter(shared)) if shared else first[-1].suite_digest
+
+
+def _in_all(sets: Sequence[set[str]]) -> set[str]:
+    return {digest for digest in sets[0] if all(digest in each for each in sets)}
 
 
 def _by_model(runs: Sequence[RunHeader]) -> list[list[RunHeader]]:
