@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from lens_ray.errors import UserError
@@ -39,9 +40,8 @@ def extended(pool: Pool, marks: Marks) -> Pool:
         raise UserError(
             f"pool {pool.label} has the model {there[0]!r} already; name only models that it lacks"
         )
-    scores = {model: dict(abilities) for model, abilities in pool.scores.items()}
-    added = {model: dict(abilities) for model, abilities in _corrected(marks).items()}
-    return make_pool(pool.name, pool.version + 1, pool.suite_digest, scores | added)
+    scores: dict[str, Mapping[str, Mapping[str, float]]] = {**pool.scores, **_corrected(marks)}
+    return make_pool(pool.name, pool.version + 1, pool.suite_digest, scores)
 
 
 def choose_pool(reference: str | Path | None, suite: str, suite_digest: str) -> Pool | None:
