@@ -23,6 +23,7 @@ from lens_ray.cli import (
     rescore,
     run,
     scores,
+    stability,
     stop,
     store,
     submit,
@@ -49,6 +50,7 @@ app = typer.Typer(
 app.command("run")(run.run)
 app.command("plan")(plan.plan)
 app.command("scores")(scores.scores)
+app.command("stability")(stability.stability)
 app.command("query")(query.query)
 app.command("rescore")(rescore.rescore)
 app.command("import")(import_.import_)
