@@ -167,7 +167,8 @@ def stability(
         pool: What DVS and RES are measured against: a pool file, or the name of a built-in pool;
             None takes the suite's built-in one.
         variants: Suites or ids of runs of the same model on variants of the suite; None takes
-            all that the store has of ``rotate``, ``rephrase``, ``resize`` and ``jpeg``.
+            all that the store has of ``rotate``, ``rephrase``, ``resize`` and ``jpeg`` with the
+            same generation settings.
         other_stores: Where other nights' runs of the same model and suite are.
         samples: Of the suite and its variants; needed for rotated options.
         confidence: Two-sided level of the intervals.
@@ -188,8 +189,8 @@ def stability(
         over_variants = kept(side, confidence=confidence, seed_key=run.run_id)
     else:
         reasons["variants"] = (
-            f"no run of {run.model} on a variant of {run.suite}: make one with "
-            f"`lens-ray suite control {run.suite} rotate`, and run the model on it"
+            f"no run of {run.model} on a variant of {run.suite} with the same generation settings: "
+            f"make one with `lens-ray suite control {run.suite} rotate`, and run the model on it"
         )
     again = _repeats(store, run, other_stores)
     over_repeats: list[Kept] = []
@@ -273,7 +274,9 @@ def _variant_runs(store: Store, run: RunHeader, named: Sequence[str] | None) -> 
     found: dict[str, RunHeader] = {}
     if named is None:
         for each in mine:
-            if _is_variant(_name(each), _name(run)):
+            # Another temperature or seed would be mixed with what the variant does.
+            alike = dict(each.generation) == dict(run.generation)
+            if alike and _is_variant(_name(each), _name(run)):
                 found[each.suite_digest] = each
         return list(found.values())
     for name in named:

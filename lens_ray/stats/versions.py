@@ -220,7 +220,7 @@ def kept(versions: Versions, *, confidence: float = 0.95, seed_key: str = "") ->
     values = _by_question(versions)
     counted = in_order(in_overall(versions.abilities))
     found: list[Kept] = []
-    splits: list[Split | None] = []
+    splits: list[Split | str] = []
     for place, name in enumerate(versions.abilities):
         mine = versions.ability == place
         found.append(_empty(versions, name, mine))
@@ -243,7 +243,11 @@ def kept(versions: Versions, *, confidence: float = 0.95, seed_key: str = "") ->
             draws = draw(_units(versions, each), versions.abilities, seed_key)
             mean = float(even @ draws.mean)
             overall = _with(overall, field, mean, interval(draws, even, confidence))
-    return [*(_split(one, split) for one, split in zip(found, splits, strict=True)), overall]
+    by_ability = "the variance is split by ability only"
+    return [
+        *(_split(one, split) for one, split in zip(found, splits, strict=True)),
+        _split(overall, by_ability),
+    ]
 
 
 def _empty(versions: Versions, name: str, mine: Bools) -> Kept:
@@ -295,9 +299,11 @@ def _with(one: Kept, field: str, value: float, bounds: tuple[float, float]) -> K
     return replace(one, **given)
 
 
-def _split(one: Kept, split: Split | None) -> Kept:
-    if split is None or one.reason is not None:
+def _split(one: Kept, split: Split | str) -> Kept:
+    if one.reason is not None:
         return one
+    if isinstance(split, str):
+        return replace(one, reason=split)
     return replace(
         one,
         of_questions=split.of_items,
