@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from lens_ray.evaluate import RunReport, evaluate
     from lens_ray.job import JobSpec, load_job
     from lens_ray.models.spec import ModelSpec
+    from lens_ray.stats.model_stability import Stability, stability
     from lens_ray.store import Store
     from lens_ray.suites.sample import Sample
     from lens_ray.suites.suite import Suite, load_suite
@@ -39,11 +40,13 @@ _HOME = {
     "ModelSpec": "lens_ray.models.spec",
     "RunReport": "lens_ray.evaluate",
     "Sample": "lens_ray.suites.sample",
+    "Stability": "lens_ray.stats.model_stability",
     "Store": "lens_ray.store",
     "Suite": "lens_ray.suites.suite",
     "evaluate": "lens_ray.evaluate",
     "load_job": "lens_ray.job",
     "load_suite": "lens_ray.suites.suite",
+    "stability": "lens_ray.stats.model_stability",
 }
 
 __all__ = [
@@ -52,11 +55,13 @@ __all__ = [
     "ModelSpec",
     "RunReport",
     "Sample",
+    "Stability",
     "Store",
     "Suite",
     "evaluate",
     "load_job",
     "load_suite",
+    "stability",
 ]
 
 

@@ -17,11 +17,13 @@ from lens_ray.cli import (
     jobs,
     logs,
     plan,
+    pool,
     query,
     report,
     rescore,
     run,
     scores,
+    stability,
     stop,
     store,
     submit,
@@ -48,6 +50,7 @@ app = typer.Typer(
 app.command("run")(run.run)
 app.command("plan")(plan.plan)
 app.command("scores")(scores.scores)
+app.command("stability")(stability.stability)
 app.command("query")(query.query)
 app.command("rescore")(rescore.rescore)
 app.command("import")(import_.import_)
@@ -61,6 +64,7 @@ app.command("stop")(stop.stop)
 suite.app.command("control")(control.control)
 app.add_typer(suite.app, name="suite")
 app.add_typer(store.app, name="store")
+app.add_typer(pool.app, name="pool")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
