@@ -23,6 +23,7 @@ from lens_ray.stats.units import FINAL, Bools, Floats, Ints, marked_units
 
 if TYPE_CHECKING:
     from lens_ray.store import RunHeader, Store
+    from lens_ray.store.fold import RunState
 
 #: Columns of the rows that are facets of a unit.
 FACETS: tuple[str, ...] = (
@@ -225,9 +226,19 @@ def load_marks(
         UserError: See `lens_ray.stats.choose.choose_runs`, or an ability that no run has.
         StoreUnavailable: The store is out of reach or damaged.
     """
+    return read_marks(store, choose_runs(store, models, suite=suite), abilities=abilities, on=on)
+
+
+def read_marks(
+    store: Store,
+    runs: Sequence[RunHeader],
+    *,
+    abilities: Sequence[str] | None = None,
+    on: str = "all",
+) -> Marks:
+    """As `load_marks`, of runs that are chosen already."""
     if on not in ("all", "common"):
         raise UserError(f"on {on!r}: use all or common")
-    runs = choose_runs(store, models, suite=suite)
     differences = _differences(store, runs)
     if differences and on == "all":
         raise NotComparable(
@@ -263,20 +274,10 @@ def load_marks(
 
 def _differences(store: Store, runs: Sequence[RunHeader]) -> list[str]:
     """Why some runs cannot be compared as they are."""
-    first, found = runs[0], []
     states = {header.run_id: state for header, state in store.states()}
-    for run in runs:
-        commit = states[run.run_id].commit
-        name = f"{run.model} ({run.run_id[:8]})"
-        if commit is None:
-            found.append(f"{name} is not finished: {states[run.run_id].rows:,} rows so far")
-            continue
-        done = len(states[run.run_id].done) / commit.expected if commit.expected else 0.0
-        if done < COVERAGE_THRESHOLD:
-            found.append(
-                f"{name} answered {done:.1%} of its {commit.expected:,} samples, "
-                f"below {COVERAGE_THRESHOLD:.0%}"
-            )
+    troubles = [(run, unfit(states[run.run_id])) for run in runs]
+    found = [f"{run.model} ({run.run_id[:8]}) {why}" for run, why in troubles if why]
+    first = runs[0]
     for run in runs[1:]:
         pair = f"{first.model} and {run.model}"
         one, two = (states[each.run_id].commit for each in (first, run))
@@ -290,6 +291,17 @@ def _differences(store: Store, runs: Sequence[RunHeader]) -> list[str]:
         elif one and two and set(one.left_out) != set(two.left_out):
             found.append(f"{pair} were asked {one.expected:,} and {two.expected:,} samples")
     return found
+
+
+def unfit(state: RunState) -> str | None:
+    """Why a run cannot be compared with any other, or None."""
+    if state.commit is None:
+        return f"is not finished: {state.rows:,} rows so far"
+    expected = state.commit.expected
+    done = len(state.done) / expected if expected else 0.0
+    if done < COVERAGE_THRESHOLD:
+        return f"answered {done:.1%} of its {expected:,} samples, below {COVERAGE_THRESHOLD:.0%}"
+    return None
 
 
 def _of_abilities(rows: pa.Table, abilities: Sequence[str]) -> pa.Table:
