@@ -135,6 +135,8 @@ def _best(
     confidence: float,
 ) -> Gap:
     """The best of one group against the best of another."""
+    from scipy.special import stdtrit
+
     place = figures.names.index(figure)
     known = ~np.isnan(pairs.values[:, place])
     sides = [known & np.isin(draws.models, groups[name]) for name in names]
@@ -148,14 +150,13 @@ def _best(
     apart = pairs.apart(figure, chosen)
     first, second = (side[chosen] for side in sides)
     labels = np.array(draws.models, dtype=object)[chosen]
-    tops = [_top(apart.value, side) for side in (first, second)]
+    tops = _top(apart.value, first), _top(apart.value, second)
     largest = apart.largest(first, second)
     normal = critical(largest, confidence)
     grid = np.ix_(first, second)
-    half = apart.half_widths(normal)[grid]
+    half = np.stack([apart.half_widths(normal, row) for row in range(len(labels))])
     moved = apart.difference[grid]
-    binding = np.ix_([tops[0]], [tops[1]])
-    more = _detectable(apart.se[binding], apart.freedom[binding])
+    more = float(stdtrit(apart.freedom[tops], POWER) * apart.se[tops])
     return replace(
         empty,
         models_a=(str(labels[tops[0]]),),
@@ -163,10 +164,10 @@ def _best(
         value_a=float(apart.value[tops[0]]),
         value_b=float(apart.value[tops[1]]),
         difference=float(apart.value[tops[0]] - apart.value[tops[1]]),
-        ci_low=float((moved - half).min(axis=1).max()),
-        ci_high=float((moved + half).min(axis=1).max()),
+        ci_low=float((moved - half[grid]).min(axis=1).max()),
+        ci_high=float((moved + half[grid]).min(axis=1).max()),
         p=_p(moved / apart.se[grid], apart.freedom[grid], largest),
-        mde=float(apart.half_widths(normal)[binding][0, 0]) + more,
+        mde=float(half[tops]) + more,
     )
 
 
@@ -184,12 +185,6 @@ def _p(ratio: Floats, freedom: Floats, largest: Floats) -> float:
     needed = max(ahead, behind, 0.0)
     drawn = (1 + int((largest >= needed).sum())) / (1 + len(largest))
     return max(drawn, float(2 * ndtr(-needed)))
-
-
-def _detectable(se: Floats, freedom: Floats) -> float:
-    from scipy.special import stdtrit
-
-    return float((stdtrit(freedom, POWER) * se)[0, 0])
 
 
 def _adjusted(gaps: Sequence[Gap]) -> list[Gap]:

@@ -91,15 +91,16 @@ class Apart:
                 np.maximum(found, (moved / self.se[row, others]).max(axis=1), out=found)
         return found
 
-    def half_widths(self, normal: float) -> Floats:
-        """Models x models: half the width of the interval of each difference.
+    def half_widths(self, normal: float, row: int) -> Floats:
+        """Half the width of the interval of one model's difference from each.
 
         Args:
             normal: Standard errors, were they known; few clusters make it more of them.
+            row: The model.
         """
         from scipy.special import ndtr, stdtrit
 
-        widths: Floats = stdtrit(self.freedom, ndtr(normal)) * self.se
+        widths: Floats = stdtrit(self.freedom[row], ndtr(normal)) * self.se[row]
         return widths
 
 
@@ -194,7 +195,7 @@ def _ranked(apart: Apart, confidence: float) -> list[tuple[float, int, int, int,
     everyone = np.ones(len(apart.value), dtype=bool)
     for row in range(len(apart.value)):
         mine = np.arange(len(apart.value)) == row
-        bound = apart.half_widths(critical(apart.largest(mine, everyone), confidence))[row]
+        bound = apart.half_widths(critical(apart.largest(mine, everyone), confidence), row)
         surely[row] = apart.difference[row] > bound
         behind[row] = -apart.difference[row] > bound
     replicates = apart.value + apart.spread
