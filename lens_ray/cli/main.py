@@ -13,8 +13,10 @@ import typer
 from lens_ray.cli import (
     control,
     doctor,
+    export,
     import_,
     jobs,
+    leaderboard,
     logs,
     plan,
     query,
@@ -48,7 +50,9 @@ app = typer.Typer(
 app.command("run")(run.run)
 app.command("plan")(plan.plan)
 app.command("scores")(scores.scores)
+app.command("leaderboard")(leaderboard.leaderboard)
 app.command("query")(query.query)
+app.command("export")(export.export)
 app.command("rescore")(rescore.rescore)
 app.command("import")(import_.import_)
 app.command("report")(report.report)

@@ -36,7 +36,7 @@ def scores(
     runs = chosen(opened.runs(), model or [], suite)
     table = opened.scores([run.run_id for run in runs])
     if ability:
-        table = _only(table, ability)
+        table = only(table, ability)
     if as_json:
         print_json(table.to_pylist())
     else:
@@ -118,7 +118,12 @@ def _records(table: object) -> list[dict[str, object]]:
     return [row for row in rows if isinstance(row, dict) and "subtask" in row]
 
 
-def _only(table: pa.Table, abilities: Sequence[str]) -> pa.Table:
+def only(table: pa.Table, abilities: Sequence[str]) -> pa.Table:
+    """The rows of some abilities.
+
+    Raises:
+        UserError: There is none of a name.
+    """
     import pyarrow as pa
     import pyarrow.compute as pc
 
