@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from lens_ray.evaluate import RunReport, evaluate
     from lens_ray.job import JobSpec, load_job
     from lens_ray.models.spec import ModelSpec
+    from lens_ray.stats.compare import compare
+    from lens_ray.stats.diagnose import diagnose
     from lens_ray.store import Store
     from lens_ray.suites.sample import Sample
     from lens_ray.suites.suite import Suite, load_suite
@@ -41,6 +43,8 @@ _HOME = {
     "Sample": "lens_ray.suites.sample",
     "Store": "lens_ray.store",
     "Suite": "lens_ray.suites.suite",
+    "compare": "lens_ray.stats.compare",
+    "diagnose": "lens_ray.stats.diagnose",
     "evaluate": "lens_ray.evaluate",
     "load_job": "lens_ray.job",
     "load_suite": "lens_ray.suites.suite",
@@ -54,6 +58,8 @@ __all__ = [
     "Sample",
     "Store",
     "Suite",
+    "compare",
+    "diagnose",
     "evaluate",
     "load_job",
     "load_suite",

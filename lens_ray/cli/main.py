@@ -11,7 +11,9 @@ from typing import cast
 import typer
 
 from lens_ray.cli import (
+    compare,
     control,
+    diagnose,
     doctor,
     import_,
     jobs,
@@ -48,6 +50,8 @@ app = typer.Typer(
 app.command("run")(run.run)
 app.command("plan")(plan.plan)
 app.command("scores")(scores.scores)
+app.command("compare")(compare.compare)
+app.command("diagnose")(diagnose.diagnose)
 app.command("query")(query.query)
 app.command("rescore")(rescore.rescore)
 app.command("import")(import_.import_)

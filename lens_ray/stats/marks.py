@@ -261,6 +261,25 @@ def load_marks(
     return marks
 
 
+def comparable(
+    store: Store, run: RunHeader, others: Sequence[RunHeader]
+) -> tuple[list[RunHeader], list[str]]:
+    """Which of some runs were asked the same as a run, and why the rest were not, one line each.
+
+    Raises:
+        NotComparable: The run itself is not finished or lacks answers.
+    """
+    if own := _differences(store, [run]):
+        raise NotComparable(f"{own[0]}; run its job again")
+    kept, left_out = [], []
+    for other in others:
+        lines = _differences(store, [run, other])
+        left_out += lines[:1]
+        if not lines:
+            kept.append(other)
+    return kept, left_out
+
+
 def _differences(store: Store, runs: Sequence[RunHeader]) -> list[str]:
     """Why some runs cannot be compared as they are."""
     first, found = runs[0], []
