@@ -119,6 +119,7 @@ def _below(found: Comparison) -> list[str]:
         if each.p is not None and each.p < level and each.winner is None
     ]
     lines += [f"{each.figure}: {each.says}" for each in found.figures if len(each.says) > CELL]
+    lines += [f"{each.figure}: {each.note}" for each in found.figures if each.note]
     return [*lines, *(f"note: {note}" for note in found.notes)]
 
 

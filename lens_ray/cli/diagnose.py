@@ -60,10 +60,9 @@ def diagnose(
 
 
 def _print(found: Diagnosis, show_all: bool) -> None:
-    beside = f"; {len(found.others)} other models take off what is hard for all"
-    print(one_line(
-        f"{found.model} on {found.suite}, against its own mean{beside if found.others else ''}"
-    ))  # fmt: skip
+    print(one_line(f"{found.model} on {found.suite}, against its own mean"))
+    if found.others:
+        print(one_line(f"less what is hard for models near it too: {', '.join(found.others)}"))
     print(f"{found.tests} looks, p adjusted for all of them (Holm); 0 is chance, 1 is perfect\n")
     shown = found.looks if show_all else (*found.weaker, *found.stronger)
     if shown:

@@ -65,6 +65,7 @@ class Compared(Framed):
         says: The figure in words.
         method: How interval and p-value were made.
         reason: Why a figure is None.
+        note: What a reader of the interval should know; None where it is as good as any.
     """
 
     figure: str
@@ -88,6 +89,7 @@ class Compared(Framed):
     says: str
     method: str
     reason: str | None
+    note: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,6 +300,7 @@ def _compared(
         says=_words(test, winner, mde),
         method=test.method,
         reason=test.reason,
+        note=test.note,
     )
 
 

@@ -16,9 +16,14 @@ from lens_ray.stats.frames import Framed
 from lens_ray.stats.image_size import with_image_size
 from lens_ray.stats.looks import Look, looks_of
 from lens_ray.stats.marks import comparable, load_marks
+from lens_ray.stats.scores import OVERALL
 
 if TYPE_CHECKING:
     from lens_ray.store import RunHeader, Store
+
+#: So many other models are taken where none are named. A much better or weaker model says little
+#: of what is hard for this one: near the floor and near the ceiling nothing can differ.
+NEAREST = 5
 
 Against = Literal["own", "others"]
 
@@ -33,7 +38,7 @@ class Diagnosis(Framed):
         suite: Name of the suite.
         suite_digest: Its digest.
         against: ``own`` (its own mean) or ``others`` (what the other models' difficulties leave).
-        others: The other models.
+        others: The other models, the nearest in the overall score first unless they were named.
         confidence: Level of the intervals; tests are at 1 minus it.
         tests: How many looks were tested, and adjusted for.
         looks: Weakest first, those that were not tested last.
@@ -87,7 +92,8 @@ def diagnose(
         abilities: Only these; "own mean" is then that over them.
         against: ``own``, ``others``, or None: others where the store has any that were asked the
             same.
-        others: Which other models; None takes all that were asked the same.
+        others: Which other models; None takes the `NEAREST` of those that were asked the same
+            whose overall score is nearest.
         images: Folder or URL of the suite, for the sizes of its images; None looks where suites
             are kept.
         confidence: Two-sided level.
@@ -142,9 +148,23 @@ def _peers(
         beside = [run for run in present if run.run_id != own.run_id]
         peers, left_out = comparable(store, own, beside)
         notes = [f"not among the others: {line}" for line in left_out]
+        peers = _nearest(store, own, peers)
     if against == "others" and not peers:
         raise CannotSay(
             f"{own.model} has no other model beside it that was asked the same; "
             "type --against own to hold it against its own mean"
         )
     return peers, notes
+
+
+def _nearest(store: Store, own: RunHeader, peers: Sequence[RunHeader]) -> list[RunHeader]:
+    """The peers whose overall score is nearest."""
+    ids = [run.run_id for run in (own, *peers)]
+    overall = {
+        row["run_id"]: row["corrected"]
+        for row in store.scores(ids).to_pylist()
+        if row["ability"] == OVERALL and row["corrected"] is not None
+    }
+    level = overall.get(own.run_id, 0.0)
+    known = [run for run in peers if run.run_id in overall]
+    return sorted(known, key=lambda run: abs(overall[run.run_id] - level))[:NEAREST]

@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 
 from lens_ray.errors import UserError
-from lens_ray.stats.contrast import POWER, cluster_variance
+from lens_ray.stats.detectable import detectable
 from lens_ray.stats.figures import Figures, facet_figures
 from lens_ray.stats.frames import Framed
 from lens_ray.stats.image_size import NAME as IMAGE_SIZE
@@ -29,8 +29,11 @@ from lens_ray.stats.units import Bools, Floats, Ints
 FACETS: tuple[str, ...] = (
     "ability", "format", "metric", "source", "subtask", "domain", IMAGE_SIZE,
 )  # fmt: skip
-#: Fewer clusters, on the value or off it, are not looked at.
+#: Fewer clusters, on the value or beside it, are not looked at.
 LEAST_CLUSTERS = 20
+#: A value that holds a larger share of the units is most of the mean itself: the other values of
+#: its facet say the same with a larger difference.
+LARGEST = 2 / 3
 
 Finding = Literal["weaker", "stronger"]
 
@@ -147,6 +150,7 @@ def _facet(ground: Marks, facet: str) -> list[_Seen]:
     group = np.zeros(len(fine.strata), dtype=np.int64)
     for number, strata in enumerate(components(cells, len(fine.strata))):
         group[strata] = number
+    variances, freedom = _variances(cells, figures.slope - slope, group)
     labels, code = ground.facets[facet].labels, ground.facets[facet].code
     found: list[_Seen] = []
     for place, name in enumerate(figures.names):
@@ -155,15 +159,16 @@ def _facet(ground: Marks, facet: str) -> list[_Seen]:
         units: Bools = code == labels.index(name)
         if units.all():
             continue
-        look = Look(facet, name, (), int(units.sum()), len(np.unique(fine.cluster[units])))
-        reason = figures.reasons.get(name) or _few(fine, units)
+        on = len(np.unique(fine.cluster[units]))
+        look = Look(facet, name, (), int(units.sum()), on)
+        reason = figures.reasons.get(name) or _unfit(fine, units, on)
         if reason is None and np.isnan(mean).any():
             reason = "there is no mean of all: " + next(iter(figures.reasons.values()), "no units")
         if reason is not None:
             found.append(_Seen(replace(look, reason=reason), units))
             continue
-        variance, freedom = _variance(cells, figures.slope[place] - slope, group)
-        found.append(_Seen(_valued(look, values[:, place], mean), units, variance**0.5, freedom))
+        known = _valued(look, values[:, place], mean)
+        found.append(_Seen(known, units, float(variances[place] ** 0.5), float(freedom[place])))
     return found
 
 
@@ -194,33 +199,46 @@ def _mean(fine: Marks, figures: Figures, values: Floats) -> tuple[Floats, Floats
     return share @ figures.slope, mean
 
 
-def _few(fine: Marks, units: Bools) -> str | None:
-    for some, where in ((units, "on it"), (~units, "beside it")):
-        clusters = len(np.unique(fine.cluster[some]))
-        if clusters < LEAST_CLUSTERS:
-            return f"{clusters} clusters {where}, fewer than {LEAST_CLUSTERS}"
+def _unfit(fine: Marks, units: Bools, on: int) -> str | None:
+    """Why a value is not looked at, or None."""
+    if units.mean() > LARGEST:
+        return f"it holds {units.mean():.0%} of all units: see the others of its facet"
+    if on < LEAST_CLUSTERS:
+        return f"{on} clusters on it, fewer than {LEAST_CLUSTERS}"
+    beside = len(np.unique(fine.cluster[~units]))
+    if beside < LEAST_CLUSTERS:
+        return f"{beside} clusters beside it, fewer than {LEAST_CLUSTERS}"
     return None
 
 
-def _variance(cells: Cells, slope: Floats, group: Ints) -> tuple[float, float]:
-    """Variance of the figure, and its degrees of freedom.
+def _variances(cells: Cells, slopes: Floats, group: Ints) -> tuple[Floats, Floats]:
+    """Variance of each figure, and its degrees of freedom.
 
-    Cluster-robust; but a stratum whose clusters hardly differ (all right, all wrong) counts with
-    at least the variance that it has with two clusters more, half a mark below and above.
+    Cluster-robust as in `lens_ray.stats.contrast`, for all figures at once; but a stratum whose
+    clusters hardly differ (all right, all wrong) counts with at least the variance that it has
+    with two clusters more, half a mark below and above.
+
+    Args:
+        cells: Influence of every cluster on every stratum's mean, sorted by cluster.
+        slopes: Figures x strata.
+        group: By stratum, the number of its set of strata that share clusters.
     """
     residual = cells.residual[0]
-    variance, freedom = cluster_variance(
-        residual * slope[cells.stratum], cells.cluster, group[cells.stratum]
-    )
-    clusters = np.maximum(np.bincount(cells.stratum, minlength=len(slope)), 1)
-    squares = np.bincount(cells.stratum, weights=residual**2, minlength=len(slope))
-    robust = squares * clusters / np.maximum(clusters - 1, 1)
+    starts = np.flatnonzero(np.r_[True, cells.cluster[1:] != cells.cluster[:-1]])
+    summed = np.add.reduceat((residual * slopes[:, cells.stratum]), starts, axis=1)
+    mine = group[cells.stratum[starts]]
+    count = np.bincount(mine, minlength=int(group.max()) + 1)
+    few = np.maximum(count - 1, 1)
+    parts = np.stack([np.bincount(mine, row, len(count)) for row in summed**2]) * count / few
+    clusters = np.maximum(np.bincount(cells.stratum, minlength=len(group)), 1)
+    less = np.maximum(clusters - 1, 1)
+    squares = np.bincount(cells.stratum, weights=residual**2, minlength=len(group))
     least = (squares * clusters**2 + 0.5) / ((clusters + 1) * clusters)
-    lacking = slope**2 * np.maximum(least - robust, 0.0)
-    below = variance**2 / freedom if freedom > 0 else 0.0
-    below += float((lacking**2 / np.maximum(clusters - 1, 1)).sum())
-    total = variance + float(lacking.sum())
-    return total, total**2 / below if below > 0 else 0.0
+    lacking = slopes**2 * np.maximum(least - squares * clusters / less, 0.0)
+    total = parts.sum(axis=1) + lacking.sum(axis=1)
+    below = (parts**2 / few).sum(axis=1) + (lacking**2 / less).sum(axis=1)
+    freedom = np.divide(total**2, below, out=np.ones(len(total)), where=below > 0)
+    return total, freedom
 
 
 def _adjusted(seen: Sequence[_Seen], confidence: float) -> tuple[Look, ...]:
@@ -236,7 +254,6 @@ def _adjusted(seen: Sequence[_Seen], confidence: float) -> tuple[Look, ...]:
     for each, p, p_holm in zip(tested, pvalues, holm(pvalues), strict=True):
         difference = each.look.difference or 0.0
         half = float(stdtrit(each.df, 1 - level / 2)) * each.se
-        reach = stdtrit(each.df, 1 - level / 2 / len(tested)) + stdtrit(each.df, POWER)
         finding: Finding | None = None
         if p_holm < level:
             finding = "weaker" if difference < 0 else "stronger"
@@ -247,7 +264,7 @@ def _adjusted(seen: Sequence[_Seen], confidence: float) -> tuple[Look, ...]:
                 ci_high=difference + half,
                 p=p,
                 p_holm=p_holm,
-                mde=float(reach) * each.se,
+                mde=detectable(each.se, each.df, level / len(tested)),
                 finding=finding,
             )
         )
