@@ -307,7 +307,8 @@ def _differences(store: Store, runs: Sequence[RunHeader]) -> list[str]:
         elif run.template != first.template:
             found.append(f"{pair} were asked by templates {first.template} and {run.template}")
         elif one and two and set(one.left_out) != set(two.left_out):
-            found.append(f"{pair} were asked {one.expected:,} and {two.expected:,} samples")
+            asked = f"{one.expected:,} and {two.expected:,}"
+            found.append(f"{pair} were not asked the same samples ({asked} of them)")
     return found
 
 
