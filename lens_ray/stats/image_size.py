@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from lens_ray.stats.marks import Facet, Marks
+from lens_ray.stats.units import Floats
 from lens_ray.suites.suite import Suite
 
 NAME = "image_size"
@@ -30,7 +31,9 @@ def with_image_size(marks: Marks, suite: Suite) -> Marks:
         sample = suite.by_id.get(sample_id)
         images = sample.images if sample is not None else ()
         size[place] = max((pixels.get(image, 0) for image in images), default=0)
-    cuts = np.unique(np.quantile(size, [part / _PARTS for part in range(1, _PARTS)]))
+    cuts = np.unique(size)[:-1]
+    if len(cuts) >= _PARTS:
+        cuts = np.unique(np.quantile(size, [part / _PARTS for part in range(1, _PARTS)]))
     # A cut belongs to the part below it, so that images of one size stay together.
     part = np.searchsorted(cuts, size, side="left")
     present, code = np.unique(part, return_inverse=True)
@@ -39,6 +42,6 @@ def with_image_size(marks: Marks, suite: Suite) -> Marks:
     return replace(marks, facets={**marks.facets, NAME: facet})
 
 
-def _label(size: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> str:
+def _label(size: Floats) -> str:
     least, most = (f"{value / 1e6:.3g}" for value in (size.min(), size.max()))
     return f"{least} megapixels" if least == most else f"{least} to {most} megapixels"
