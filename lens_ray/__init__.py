@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from lens_ray.evaluate import RunReport, evaluate
     from lens_ray.job import JobSpec, load_job
     from lens_ray.models.spec import ModelSpec
+    from lens_ray.stats.compare import compare
+    from lens_ray.stats.diagnose import diagnose
     from lens_ray.stats.leaderboard import leaderboard
     from lens_ray.store import Store
     from lens_ray.suites.sample import Sample
@@ -42,6 +44,8 @@ _HOME = {
     "Sample": "lens_ray.suites.sample",
     "Store": "lens_ray.store",
     "Suite": "lens_ray.suites.suite",
+    "compare": "lens_ray.stats.compare",
+    "diagnose": "lens_ray.stats.diagnose",
     "evaluate": "lens_ray.evaluate",
     "leaderboard": "lens_ray.stats.leaderboard",
     "load_job": "lens_ray.job",
@@ -56,6 +60,8 @@ __all__ = [
     "Sample",
     "Store",
     "Suite",
+    "compare",
+    "diagnose",
     "evaluate",
     "leaderboard",
     "load_job",

@@ -11,7 +11,9 @@ from typing import cast
 import typer
 
 from lens_ray.cli import (
+    compare,
     control,
+    diagnose,
     doctor,
     export,
     import_,
@@ -52,6 +54,8 @@ app.command("run")(run.run)
 app.command("plan")(plan.plan)
 app.command("scores")(scores.scores)
 app.command("leaderboard")(leaderboard.leaderboard)
+app.command("compare")(compare.compare)
+app.command("diagnose")(diagnose.diagnose)
 app.command("query")(query.query)
 app.command("export")(export.export)
 app.command("rescore")(rescore.rescore)
