@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from lens_ray.cli.options import Json, Store
+from lens_ray.cli.options import Json, Pool, Store
 from lens_ray.cli.output import one_line, print_json
 from lens_ray.cli.scores import chosen, only
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from lens_ray.stats.leaderboard import Leaderboard
+    from lens_ray.stats.pool import Pool as PoolScores
     from lens_ray.store import Store as OpenStore
 
 What = Literal["leaderboard", "scores", "rows"]
@@ -52,6 +53,7 @@ def export(
     ability: Annotated[
         list[str] | None, typer.Option("--ability", metavar="NAME", help="Only this; repeatable.")
     ] = None,
+    pool: Pool = None,
     as_json: Json = False,
 ) -> None:
     """Write the leaderboard, scores or rows as CSV, Markdown, JSON or Parquet."""
@@ -59,6 +61,7 @@ def export(
     from lens_ray.report.export import check_form, write
     from lens_ray.report.export import export as write_file
     from lens_ray.report.files import check_target
+    from lens_ray.stats.pool import load_pool
 
     form = form or _of_name(out) or ("json" if as_json else None)
     if form is None:
@@ -66,7 +69,7 @@ def export(
     check_form(form)
     if out is not None:
         check_target(out)
-    found = _found(store, what, model, suite, ability)
+    found = _found(store, what, model, suite, ability, None if pool is None else load_pool(pool))
     if out is None:
         _to_stdout(form)
         write(found, form, sys.stdout.buffer)
@@ -97,17 +100,21 @@ def _found(
     models: Sequence[str] | None,
     suite: str | None,
     abilities: Sequence[str] | None,
+    pool: PoolScores | None,
 ) -> Iterable[pa.Table] | Leaderboard:
     """What is to be written."""
     from lens_ray.stats.leaderboard import leaderboard
+    from lens_ray.stats.pool_scores import scores_against
     from lens_ray.store import Store as OpenStore
 
     opened = OpenStore(store)
     if what == "leaderboard":
-        return leaderboard(opened, models, suite=suite, abilities=abilities)
+        return leaderboard(opened, models, suite=suite, abilities=abilities, pool=pool)
     ids = [run.run_id for run in chosen(opened.runs(), models or [], suite)]
     if what == "scores":
         table = opened.scores(ids)
+        if pool is not None:
+            table = scores_against(opened, table, pool)
         return [only(table, abilities) if abilities else table]
     return _rows(opened, ids, abilities)
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from lens_ray.cli.options import Json, Store
+from lens_ray.cli.options import Json, Pool, Store
 from lens_ray.cli.output import print_json, terminal_width
 
 
@@ -37,16 +37,19 @@ def leaderboard(
         Path | None,
         typer.Option("--prices", metavar="FILE", help="A price table; wins over LENS_RAY_PRICES."),
     ] = None,
+    pool: Pool = None,
     as_json: Json = False,
 ) -> None:
     """Rank models per ability: rank intervals, stability, cost, open against closed."""
     from lens_ray.prices import load_prices
     from lens_ray.stats.leaderboard import leaderboard as rank_models
+    from lens_ray.stats.pool import load_pool
     from lens_ray.store import Store as OpenStore
 
     board = rank_models(
         OpenStore(store), model, suite=suite, abilities=ability, by=by,
-        prices=load_prices(prices), accelerator=accelerator,
+        pool=None if pool is None else load_pool(pool), prices=load_prices(prices),
+        accelerator=accelerator,
     )  # fmt: skip
     if as_json:
         print_json(board)

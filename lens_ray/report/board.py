@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING
 
 from lens_ray.report.safe import visible_line
 from lens_ray.report.tables import (
+    APART_NOTE,
     NONE,
     OVERALL,
     LeaderboardRow,
     ability_column,
+    apart,
     blocks_of,
+    bounds,
     columns_of,
     figure,
     interval,
@@ -71,6 +74,7 @@ def sections(board: Leaderboard) -> list[tuple[str, Columns, list[str]]]:
                 "rank: 1 is best; in brackets the ranks that cannot be excluded (95 %)",
                 "best: probability of being the best (share of the bootstrap replicates)",
                 *_tied(board),
+                *([APART_NOTE] if apart(board.figures) and OVERALL in board.figures else []),
             ],
         )
     ]
@@ -97,6 +101,11 @@ def sections(board: Leaderboard) -> list[tuple[str, Columns, list[str]]]:
 def reasons(board: Leaderboard) -> list[str]:
     """Why figures are missing, who is not on the board, and what else is to be known."""
     lines = [line for line in null_reasons(_rows(board)) if not line.startswith(f"{OVERALL}, ")]
+    rough = [
+        name for name in board.figures if any(each.scores[name].note for each in board.standings)
+    ]
+    if rough:
+        lines.append(f"few clusters make intervals rough: {', '.join(rough)}")
     lines += _shared(board, "cost", lambda each: each.cost.reason)
     lines += _shared(board, "latency", lambda each: each.cost.latency_reason)
     lines += [
@@ -130,9 +139,8 @@ def _ranked(board: Leaderboard) -> Columns:
         return [columns[0], *_places(board, OVERALL), *columns[1:]]
     columns = [["", "model", *(row.label for row in rows)]]
     for name in board.figures:
-        bounds = [interval(row.abilities[name]) for row in rows]
         columns += [*_places(board, name), ability_column(rows, name)]
-        columns.append(["95 %", "interval", *bounds])
+        columns.append(["95 %", "interval", *(interval(row.abilities[name]) for row in rows)])
     return columns
 
 
@@ -169,16 +177,22 @@ def _further(board: Leaderboard) -> Columns:
     """Stability and cost; what is unknown of every model has no column."""
     scores = [each.scores[board.by] for each in board.standings]
     costs = [each.cost for each in board.standings]
-    columns = [
-        ["", "dvs", *(figure(each.dvs) for each in scores)],
-        ["", "res", *(figure(each.res) for each in scores)],
-        ["$ per", "1,000", *(_dollars(each.usd_per_1000) for each in costs)],
-        ["seconds", "an answer", *(_seconds(each.latency_s) for each in costs)],
-    ]
-    if any(each.dvs is not None or each.res is not None for each in scores):
-        columns.insert(2, ["", "pool", *(each.pool or NONE for each in scores)])
+    steady = {
+        "dvs": [(each.dvs, each.dvs_low, each.dvs_high) for each in scores],
+        "res": [(each.res, each.res_low, each.res_high) for each in scores],
+        "tau": [(each.tau, each.tau_low, each.tau_high) for each in scores],
+    }
+    columns = [["", name, *(_bounded(*each) for each in found)] for name, found in steady.items()]
+    pools = [each.pool if each.dvs is not None or each.res is not None else None for each in scores]
+    columns.append(["", "pool", *(pool or NONE for pool in pools)])
+    columns.append(["$ per", "1,000", *(_dollars(each.usd_per_1000) for each in costs)])
+    columns.append(["seconds", "an answer", *(_seconds(each.latency_s) for each in costs)])
     known = [column for column in columns if any(cell != NONE for cell in column[2:])]
     return [["", "model", *(each.model for each in board.standings)], *known]
+
+
+def _bounded(value: float | None, low: float | None, high: float | None) -> str:
+    return figure(value) if low is None else f"{figure(value)} {bounds(low, high)}"
 
 
 def _dollars(value: float | None) -> str:
@@ -191,7 +205,7 @@ def _seconds(value: float | None) -> str:
 
 def _gaps(gaps: Sequence[Gap]) -> Columns:
     a, b = gaps[0].a, gaps[0].b
-    bounds = [
+    within = [
         NONE if each.ci_low is None else f"[{_signed(each.ci_low)}, {_signed(each.ci_high)}]"
         for each in gaps
     ]
@@ -200,14 +214,23 @@ def _gaps(gaps: Sequence[Gap]) -> Columns:
         ["", a, *(figure(each.value_a) for each in gaps)],
         ["", b, *(figure(each.value_b) for each in gaps)],
         ["", f"{a} - {b}", *(_signed(each.difference) for each in gaps)],
-        ["", "95 % interval", *bounds],
+        ["", "95 % interval", *within],
         ["", "p", *(_p(each.p_holm) for each in gaps)],
-        ["", "in words", *map(_words, gaps)],
+        ["", *_left(["in words", *map(_words, gaps)])],
     ]
     if gaps[0].kind == "best":
-        columns.insert(2, ["", f"best {a}", *(" ".join(each.models_a) or NONE for each in gaps)])
-        columns.insert(4, ["", f"best {b}", *(" ".join(each.models_b) or NONE for each in gaps)])
+        for place, (name, models) in enumerate(
+            [(a, [each.models_a for each in gaps]), (b, [each.models_b for each in gaps])]
+        ):
+            named = [" ".join(each) or NONE for each in models]
+            columns.insert(1 + 2 * place, ["", *_left([f"best {name}", *named])])
     return columns
+
+
+def _left(texts: Sequence[str]) -> list[str]:
+    """Texts that stand to the left in a column of numbers."""
+    width = max(map(len, texts))
+    return [text.ljust(width) for text in texts]
 
 
 def _signed(value: float | None) -> str:

@@ -117,10 +117,13 @@ def share(value: float | None) -> str:
 
 
 def interval(score: AbilityScore | None) -> str:
-    """The 95 % interval, or the dash of a null."""
-    if score is None or score.ci_low is None or score.ci_high is None:
-        return NONE
-    return f"[{figure(score.ci_low)}, {figure(score.ci_high)}]"
+    """The 95 % interval of the corrected score, or the dash of a null."""
+    return NONE if score is None else bounds(score.ci_low, score.ci_high)
+
+
+def bounds(low: float | None, high: float | None) -> str:
+    """An interval, or the dash of a null."""
+    return NONE if low is None or high is None else f"[{figure(low)}, {figure(high)}]"
 
 
 def null_reasons(rows: Sequence[LeaderboardRow], *, scores_only: bool = False) -> list[str]:

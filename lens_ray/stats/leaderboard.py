@@ -15,6 +15,8 @@ from lens_ray.stats.frames import Framed
 from lens_ray.stats.groups import Gap, gaps_of
 from lens_ray.stats.joint import REPLICATES, draw_jointly
 from lens_ray.stats.marks import Marks, read_marks, unfit
+from lens_ray.stats.pool import Pool
+from lens_ray.stats.pool_scores import scores_against
 from lens_ray.stats.ranks import Rank, ranks_of
 from lens_ray.stats.scores import OVERALL, AbilityScore
 
@@ -127,6 +129,7 @@ def leaderboard(
     suite: str | None = None,
     abilities: Sequence[str] | None = None,
     by: str | None = None,
+    pool: Pool | None = None,
     prices: Prices | None = None,
     accelerator: str | None = None,
     replicates: int = REPLICATES,
@@ -141,6 +144,7 @@ def leaderboard(
         abilities: Only these, in this order; the first sorts the models. None shows all and sorts
             by ``overall``.
         by: Compare groups of models, too: one of `GROUPINGS`.
+        pool: DVS and RES against it, in the place of the suite's own.
         prices: See `lens_ray.stats.costs.costs_of`.
         accelerator: See there.
         replicates: Of the bootstrap.
@@ -164,7 +168,7 @@ def leaderboard(
     marks = read_marks(opened, runs)
     every = ability_figures(marks)
     figures = every.only(_shown(every.names, abilities))
-    scores = _scores(opened, marks, every.names)
+    scores = _scores(opened, marks, every.names, pool)
     unknown = {
         (model, name): score.reason or "it has no score"
         for model, mine in scores.items()
@@ -257,13 +261,16 @@ def _asked_the_same(
 
 
 def _scores(
-    store: Store, marks: Marks, figures: Sequence[str]
+    store: Store, marks: Marks, figures: Sequence[str], pool: Pool | None
 ) -> dict[str, dict[str, AbilityScore]]:
     """Each model's scores by ability, as its commit has them."""
     labels = {run.run_id: model for model, run in zip(marks.models, marks.runs, strict=True)}
     names = [field.name for field in fields(AbilityScore)]
     found: dict[str, dict[str, AbilityScore]] = {model: {} for model in marks.models}
-    for record in store.scores(list(labels)).to_pylist():
+    table = store.scores(list(labels))
+    if pool is not None:
+        table = scores_against(store, table, pool)
+    for record in table.to_pylist():
         score = AbilityScore(**{name: record[name] for name in names})
         found[labels[record["run_id"]]][score.ability] = score
     for mine in found.values():
