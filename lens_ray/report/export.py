@@ -45,7 +45,10 @@ _BOARD = pa.schema(
 FORMATS = ("csv", "markdown", "json", "parquet")
 #: What makes a cell a formula, full-width forms and leading spaces included; RE2's spelling.
 _FORMULA = r"^(\s*[=+\-@\x{FF1D}\x{FF0B}\x{FF0D}\x{FF20}]|[\t\r\n])"
-_MARKUP = str.maketrans({character: f"\\{character}" for character in "\\`*_[]<>|~#!&$"})
+_MARKUP = str.maketrans(
+    {character: f"\\{character}" for character in "\\`*_[]|~#!$"}
+    | {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
+)
 #: Rows that are turned into text at once.
 _AT_ONCE = 4096
 

@@ -31,10 +31,10 @@ def test_best_first_with_the_scores_of_the_store(tmp_path: Path) -> None:
     stored = {(row["model"], row["ability"]): row for row in store.scores().to_pylist()}
     for standing in board.standings:
         for figure in LINES:
-            row, score = stored[standing.model, figure], standing.scores[figure]
-            assert (score.corrected, score.ci_low) == (row["corrected"], row["ci_low"])
+            row, found = stored[standing.model, figure], standing.scores[figure]
+            assert (found.corrected, found.ci_low) == (row["corrected"], row["ci_low"])
             # The ranks are of the same figures, reckoned from the marks.
-            assert standing.ranks[figure].value == pytest.approx(score.corrected, abs=1e-12)
+            assert standing.ranks[figure].value == pytest.approx(found.corrected, abs=1e-12)
     assert [each.ranks["overall"].rank for each in board.standings] == [1, 2, 3]
     assert [each.ranks["overall"].rank_high for each in board.standings] == [1, 2, 3]
     assert board.standings[0].cost.latency_s == 0.5
