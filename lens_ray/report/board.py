@@ -38,6 +38,10 @@ _LEAST_P = 0.001
 _LEVEL = 0.05
 #: So many models that may be the best are named.
 _NAMED = 6
+_LEGEND = (
+    "rank: 1 is best; in brackets the ranks that cannot be excluded (95 %)",
+    "best: probability of being the best (share of the bootstrap replicates)",
+)
 _KINDS = {
     "mean": "mean of each group's models, paired by sample",
     "best": "the best model of each group",
@@ -71,8 +75,7 @@ def sections(board: Leaderboard) -> list[tuple[str, Columns, list[str]]]:
             "0 is chance, 1 is perfect",
             _ranked(board),
             [
-                "rank: 1 is best; in brackets the ranks that cannot be excluded (95 %)",
-                "best: probability of being the best (share of the bootstrap replicates)",
+                *(_LEGEND if size > 1 else ()),
                 *_tied(board),
                 *([APART_NOTE] if apart(board.figures) and OVERALL in board.figures else []),
             ],
@@ -145,6 +148,9 @@ def _ranked(board: Leaderboard) -> Columns:
 
 
 def _places(board: Leaderboard, name: str) -> Columns:
+    """Rank and probability of being the best; of a single model neither says anything."""
+    if len(board.standings) < 2:
+        return []
     ranks = [standing.ranks[name] for standing in board.standings]
     best = [_probability(rank.p_best) for rank in ranks]
     return [["", "rank", *map(_rank, ranks)], ["", "best", *best]]

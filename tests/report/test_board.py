@@ -79,6 +79,7 @@ def test_one_best_model_is_said(tmp_path: Path) -> None:
     only = render_board(leaderboard(store, ["b"], replicates=50))
     assert "1 model, best first" in only
     assert "is the best" not in only
+    assert "rank" not in only
 
 
 def test_names_cannot_move_the_cursor(board: Leaderboard) -> None:
