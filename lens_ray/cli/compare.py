@@ -109,8 +109,8 @@ def _below(found: Comparison) -> list[str]:
         if len(members) > 1:
             lines.append(f"p: Holm over {len(members)} tests ({name}); overall stands apart")
     lines.append(
-        "n: samples, or groups of them that are marked as one; only A, only B: those that one alone "
-        "has right; changed: share whose mark differs; would have been seen: 8 times in 10"
+        "n: samples, or groups of them that are marked as one; only A, only B: those that one "
+        "alone has right; changed: share whose mark differs; would have been seen: 8 times in 10"
     )
     level = 1 - found.confidence
     lines += [

@@ -133,9 +133,7 @@ def _apart(pair: tuple[Mapping[str, Any], Mapping[str, Any]]) -> bool:
     return one is None or two is None or abs(one - two) > SAME
 
 
-def _flip(
-    one: Mapping[str, Any], two: Mapping[str, Any], better: str, asked: Suite | None
-) -> Flip:
+def _flip(one: Mapping[str, Any], two: Mapping[str, Any], better: str, asked: Suite | None) -> Flip:
     sample = asked.by_id.get(one["sample_id"]) if asked is not None else None
     return Flip(
         sample_id=one["sample_id"],

@@ -68,5 +68,5 @@ def test_what_cannot_be_chosen(
 
 
 def test_an_empty_store(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="has no run; type `lens-ray run JOB.yaml` first"):
+    with pytest.raises(UserError, match=r"has no run; type `lens-ray run JOB.yaml` first"):
         choose_runs(Store(str(tmp_path), create=True))
