@@ -64,10 +64,9 @@ def _print(found: Comparison) -> None:
     print(one_line(f"A = {found.a}"))
     print(one_line(f"B = {found.b}"))
     print(f"on {one_line(found.suite)}, paired by sample; 0 is chance, 1 is perfect\n")
-    percent = f"{found.confidence:.0%}".replace("%", " %")
+    level = f"{100 * found.confidence:g} % interval"
     columns = (
-        found.by, "A", "B", "A - B", f"{percent} interval", "p", "n", "only A", "only B",
-        "changed", "in words",
+        found.by, "A", "B", "A - B", level, "p", "n", "only A", "only B", "changed", "in words",
     )  # fmt: skip
     print_table(columns, [_line(each) for each in found.figures])
     for line in _below(found):

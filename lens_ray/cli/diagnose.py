@@ -67,10 +67,9 @@ def _print(found: Diagnosis, show_all: bool) -> None:
     shown = found.looks if show_all else (*found.weaker, *found.stronger)
     if shown:
         beside = ("others", "their mean") if found.others else ()
-        percent = f"{found.confidence:.0%}".replace("%", " %")
-        print_table(("", "look", "n", "score", "its mean", *beside, "difference", f"{percent} interval", "p"), [
-            _line(look, bool(found.others)) for look in shown
-        ])  # fmt: skip
+        heads = ("", "look", "n", "score", "its mean", *beside, "difference")
+        level = f"{100 * found.confidence:g} % interval"
+        print_table((*heads, level, "p"), [_line(look, bool(found.others)) for look in shown])
     print(one_line(_verdict(found)))
     untested = [look for look in found.looks if look.p is None]
     for look in untested[:3]:

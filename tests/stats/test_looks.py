@@ -11,13 +11,13 @@ from scipy import stats
 from statsmodels.regression.linear_model import OLS
 from statsmodels.stats.multitest import multipletests
 
+from jobs.benchmarks.coverage.weakness import BESIDE, OWN, Field, draw, ground, on_open
 from lens_ray.errors import UserError
 from lens_ray.stats.clustered import FEW_CLUSTERS
 from lens_ray.stats.looks import Look, looks_of
 from lens_ray.stats.marks import Marks
 from lens_ray.stats.units import Floats
 from tests.stats.fields import field_of
-from tests.stats.simulated import draw, ground
 
 
 def by_value(looks: Sequence[Look]) -> dict[tuple[str, str], Look]:
@@ -192,54 +192,19 @@ def test_a_value_without_range_has_a_reason() -> None:
     assert looks["format", "true_false"].difference == pytest.approx(0.0)
 
 
-PEERS = ("m", "a", "b", "c", "d", "e")
-
-
-def expectations(rng: np.random.Generator, marks: Marks, planted: float, apart: float) -> Floats:
-    """Expected marks of six models; the first is weaker on open questions by ``planted``.
-
-    Subtasks differ in difficulty by up to ``apart`` for all models alike.
-    """
-    level = np.array([0.5, 0.45, 0.55, 0.4, 0.6, 0.5])[: len(marks.models), None]
-    hard = rng.uniform(-apart, apart, len(marks.strata))[marks.stratum]
-    opened = marks.facets["format"].code == marks.facets["format"].labels.index("open")
-    corrected = np.clip(level + hard - planted * opened * (np.arange(len(level)) == 0)[:, None],
-                        0.0, 0.99)  # fmt: skip
-    expected: Floats = marks.chance + (1 - marks.chance) * corrected
-    return expected
-
-
-def false_finds(looks: Sequence[Look], truth: Sequence[Look]) -> bool:
-    """Whether something was found that is not so."""
-    true = {(look.facet, look.value): look.difference or 0.0 for look in truth}
-    wrong = [
-        look for look in looks
-        if (look.finding == "weaker" and true[look.facet, look.value] > -1e-9)
-        or (look.finding == "stronger" and true[look.facet, look.value] < 1e-9)
-    ]  # fmt: skip
-    return bool(wrong)
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize(("others", "apart"), [((), 0.0), (PEERS[1:], 0.2)])
-def test_a_planted_weakness_is_found_and_nothing_else(
-    others: tuple[str, ...], apart: float
-) -> None:
-    """200 fields of 1,440 samples (29 looks), open questions 0.25 or 0.2 weaker; 200 without."""
+@pytest.mark.parametrize("field", [OWN, BESIDE], ids=["own", "beside"])
+def test_a_planted_weakness_is_found_and_nothing_else(field: Field) -> None:
+    """200 fields of 1,440 samples (29 looks) with open questions weaker, 200 without."""
     rng = np.random.default_rng(11)
-    marks = ground(PEERS if others else PEERS[:1], per=80)
-    planted = 0.2 if others else 0.25
-    # What is hard for all alike is no part of the truth: one field's truth is that of all.
-    truth = looks_of(replace(marks, score=expectations(rng, marks, planted, apart)), "m", others)
-    found = wrong = idle = 0
+    calm = replace(field, planted=0.0)
+    hits = wrong = idle = 0
     for _ in range(200):
-        expected = expectations(rng, marks, planted, apart)
-        looks = looks_of(draw(rng, marks, expected), "m", others)
-        found += by_value(looks)["format", "open"].finding == "weaker"
-        wrong += false_finds(looks, truth)
-        same = expectations(rng, marks, 0.0, apart)
-        idle += any(look.finding for look in looks_of(draw(rng, marks, same), "m", others))
-    assert found / 200 >= 0.9
+        looks = field.looks(rng)
+        hits += on_open(looks).finding == "weaker"
+        wrong += bool(field.false_finds(looks))
+        idle += bool(calm.false_finds(calm.looks(rng)))
+    assert hits / 200 >= 0.9
     assert wrong / 200 <= 0.05
     # 2.6 standard errors of a share of 0.05 in 200 fields.
     assert idle / 200 <= 0.05 + 0.04
