@@ -64,10 +64,9 @@ def _print(found: Comparison) -> None:
     print(one_line(f"A = {found.a}"))
     print(one_line(f"B = {found.b}"))
     print(f"on {one_line(found.suite)}, paired by sample; 0 is chance, 1 is perfect\n")
-    percent = f"{found.confidence:.0%}".replace("%", " %")
+    level = f"{100 * found.confidence:g} % interval"
     columns = (
-        found.by, "A", "B", "A - B", f"{percent} interval", "p", "n", "only A", "only B",
-        "changed", "in words",
+        found.by, "A", "B", "A - B", level, "p", "n", "only A", "only B", "changed", "in words",
     )  # fmt: skip
     print_table(columns, [_line(each) for each in found.figures])
     for line in _below(found):
@@ -109,8 +108,8 @@ def _below(found: Comparison) -> list[str]:
         if len(members) > 1:
             lines.append(f"p: Holm over {len(members)} tests ({name}); overall stands apart")
     lines.append(
-        "n: samples, or groups of them that are marked as one; only A, only B: those that one alone "
-        "has right; changed: share whose mark differs; would have been seen: 8 times in 10"
+        "n: samples, or groups of them that are marked as one; only A, only B: those that one "
+        "alone has right; changed: share whose mark differs; would have been seen: 8 times in 10"
     )
     level = 1 - found.confidence
     lines += [

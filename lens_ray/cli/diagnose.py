@@ -66,12 +66,10 @@ def _print(found: Diagnosis, show_all: bool) -> None:
     print(f"{found.tests} looks, p adjusted for all of them (Holm); 0 is chance, 1 is perfect\n")
     shown = found.looks if show_all else (*found.weaker, *found.stronger)
     if shown:
-        heads = ("", "look", "samples", "score", "its mean")
-        heads += ("others", "their mean") if found.others else ()
-        percent = f"{found.confidence:.0%}".replace("%", " %")
-        print_table((*heads, "difference", f"{percent} interval", "p"), [
-            _line(look, bool(found.others)) for look in shown
-        ])  # fmt: skip
+        beside = ("others", "their mean") if found.others else ()
+        heads = ("", "look", "n", "score", "its mean", *beside, "difference")
+        level = f"{100 * found.confidence:g} % interval"
+        print_table((*heads, level, "p"), [_line(look, bool(found.others)) for look in shown])
     print(one_line(_verdict(found)))
     untested = [look for look in found.looks if look.p is None]
     for look in untested[:3]:

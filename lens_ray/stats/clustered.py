@@ -3,7 +3,7 @@
 The variance of a mean is cluster-robust: squares of the clusters' residual sums, times
 C / (C - 1). That is as good as the number of clusters that have a say. Where the mean hangs on a
 few (three wrong answers, in two pictures) it is mostly too small, so it is moved towards what it
-would be if the units of a cluster were all alike, by 1 / (1 + (f / 3)^3) of the way; f is the
+would be if the units of a cluster were all alike, by 1 / (1 + (f / 2.5)^3) of the way; f is the
 degrees of freedom that the squares themselves show, 2 / (sum e^4 / (sum e^2)^2 - 1 / C). It moves
 nothing where every unit is a cluster of its own, nor where many clusters differ. Without it, the
 intervals of 400 clusters of 1 to 8 with a truth of 0.005 and correlation 0.6 held it in 88 %.
@@ -20,7 +20,7 @@ from lens_ray.stats.units import Floats, Ints
 #: Fewer clusters than this give an interval with a warning.
 FEW_CLUSTERS = 20
 #: Degrees of freedom at which a variance is moved half of the way.
-_HALFWAY = 3.0
+_HALFWAY = 2.5
 #: A variance below this is rounding.
 TINY = 1e-24
 
@@ -42,10 +42,11 @@ class Clustered:
         clusters: Clusters by stratum.
         mean: Mean value by stratum; 0 where there is no unit, like all that follows.
         spread: Variance of the values (with n - 1).
+        lean: Their third central moment by their second, both with n: 1 - 2 p of rights and
+            wrongs; 0 where nothing varies.
         variance: Variance of the mean.
         alike: Clusters of equal size that would tell as much, if the units of each were all alike:
             n^2 / sum of squared cluster sizes.
-        single: Whether each unit is a cluster of its own.
         stratum: Stratum of each (cluster, stratum) with units, sorted by cluster.
         cluster: Cluster of each, numbered without gaps.
         residual: Sum of (value - mean) of each, divided by the stratum's size.
@@ -57,9 +58,9 @@ class Clustered:
     clusters: Ints
     mean: Floats
     spread: Floats
+    lean: Floats
     variance: Floats
     alike: Floats
-    single: bool
     stratum: Ints
     cluster: Ints
     residual: Floats
@@ -123,7 +124,9 @@ def clustered(values: Floats, stratum: Ints, cluster: Ints, strata: int) -> Clus
     many = np.maximum(size, 1.0)
     mean = np.bincount(stratum, weights=values, minlength=strata) / many
     apart = values - mean[stratum]
-    spread = np.bincount(stratum, weights=apart**2, minlength=strata) / np.maximum(size - 1, 1)
+    second, third = (_sums(stratum, apart**power, strata) for power in (2, 3))
+    spread = second / np.maximum(size - 1, 1)
+    lean = np.divide(third, second, out=np.zeros(strata), where=spread > TINY)
     present, inverse = np.unique(cluster * strata + stratum, return_inverse=True)
     inverse = inverse.reshape(-1)
     cell_stratum, cell_cluster = present % strata, present // strata
@@ -142,9 +145,9 @@ def clustered(values: Floats, stratum: Ints, cluster: Ints, strata: int) -> Clus
     for number, members in enumerate(components(cell_stratum, cell_cluster, strata)):
         component[cell_cluster[np.isin(cell_stratum, members)]] = number
     return Clustered(
-        size=size, clusters=clusters, mean=mean, spread=spread, variance=variance, alike=alike,
-        single=len(present) == len(values) == len(component), stratum=cell_stratum,
-        cluster=cell_cluster, residual=residual, component=component, plain=plain,
+        size=size, clusters=clusters, mean=mean, spread=spread, lean=lean, variance=variance,
+        alike=alike, stratum=cell_stratum, cluster=cell_cluster, residual=residual,
+        component=component, plain=plain,
     )  # fmt: skip
 
 

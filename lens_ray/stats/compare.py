@@ -52,7 +52,9 @@ class Compared(Framed):
         ci_low: Lower bound of its interval, alone.
         ci_high: Upper bound.
         p: Two-sided p-value of no difference, alone.
-        p_holm: The same, adjusted within the family; ``p`` where the figure stands apart.
+        p_exact: The exact McNemar p-value, alone; None where it does not fit (clusters, several
+            subtasks, partial marks).
+        p_holm: ``p``, adjusted within the family; ``p`` where the figure stands apart.
         family: Name of the family of tests; None where the figure stands apart.
         mde: Smallest true difference that is found 8 times in 10, whatever the others of the
             family do (at the level divided by the family's size).
@@ -77,6 +79,7 @@ class Compared(Framed):
     ci_low: float | None
     ci_high: float | None
     p: float | None
+    p_exact: float | None
     p_holm: float | None
     family: str | None
     mde: float | None
@@ -288,6 +291,7 @@ def _compared(
         ci_low=test.ci_low,
         ci_high=test.ci_high,
         p=test.p,
+        p_exact=test.p_exact,
         p_holm=p_holm,
         family=family,
         mde=mde,

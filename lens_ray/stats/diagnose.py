@@ -5,6 +5,7 @@ The looks themselves are in `lens_ray.stats.looks`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -158,13 +159,15 @@ def _peers(
 
 
 def _nearest(store: Store, own: RunHeader, peers: Sequence[RunHeader]) -> list[RunHeader]:
-    """The peers whose overall score is nearest."""
-    ids = [run.run_id for run in (own, *peers)]
-    overall = {
+    """The peers whose overall score is nearest; those without one come last."""
+    overall: dict[str, float] = {
         row["run_id"]: row["corrected"]
-        for row in store.scores(ids).to_pylist()
+        for row in store.scores([run.run_id for run in (own, *peers)]).to_pylist()
         if row["ability"] == OVERALL and row["corrected"] is not None
     }
     level = overall.get(own.run_id, 0.0)
-    known = [run for run in peers if run.run_id in overall]
-    return sorted(known, key=lambda run: abs(overall[run.run_id] - level))[:NEAREST]
+
+    def distance(run: RunHeader) -> float:
+        return abs(overall.get(run.run_id, math.inf) - level)
+
+    return sorted(peers, key=distance)[:NEAREST]

@@ -69,7 +69,7 @@ class Flip(Framed):
 def flips_of(store: Store, marks: Marks, most: int, asked: Suite | None = None) -> list[Flip]:
     """Some of the units whose marks differ.
 
-    The largest differences come first; among equal ones every subtask and both directions in
+    The largest differences come first; among equal ones every ability, subtask and direction in
     turn, so that few flips show much.
 
     Args:
@@ -112,7 +112,11 @@ def chosen(marks: Marks, most: int) -> Ints:
     starts = np.flatnonzero(np.r_[True, (kind[1:] != kind[:-1]) | (size[1:] != size[:-1])])
     for start, stop in zip(starts, [*starts[1:], len(differs)], strict=True):
         turn[start:stop] = np.arange(stop - start)
-    picked: Ints = differs[np.lexsort((kind, turn, -size))][:most]
+    names = [ability for ability, _ in marks.strata]
+    ability = np.array([names.index(name) for name in names])[kind // 2]
+    subtask = kind // 2 - ability  # strata of one ability stand together
+    other = (ability + kind) % 2  # half of the abilities begin with the other direction
+    picked: Ints = differs[np.lexsort((ability, other, subtask, turn, -size))][:most]
     return picked
 
 

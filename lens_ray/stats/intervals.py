@@ -76,17 +76,17 @@ def interval(found: Clustered, weights: Floats, confidence: float = 0.95) -> tup
         low, high = proportion(float(mean[0]), int(size[0]), confidence)
         return float(scale[0]) * low, float(scale[0]) * high
     most, estimate = float(scale.sum()), float(scale @ mean)
-    at_most = mean * (1 - mean)
     # Where no cluster differs from another, each tells as much as one trial.
     none = found.variance[places] <= TINY
-    variance = np.where(none, at_most / found.alike[places], found.variance[places])
-    trials = np.where(none, found.alike[places], at_most / np.where(none, 1.0, variance))
+    second = np.where(none, mean * (1 - mean), found.spread[places] * (size - 1) / size)
+    lean = np.where(none, 1 - 2 * mean, found.lean[places])
+    variance = np.where(none, second / found.alike[places], found.variance[places])
+    trials = np.where(none, found.alike[places], second / np.where(none, 1.0, variance))
     extra = np.zeros(len(weights))
     extra[places] = np.where(none, scale**2 * variance, 0.0)
     base, _ = found.combined(weights, extra)
     # Laplace's share keeps a stratum of rights only on the way.
-    shrunk = (trials * mean + 1) / (trials + 2)
-    moved = scale**2 * shrunk * (1 - shrunk) / trials
+    moved = scale**2 * np.maximum(variance, (trials + 1) / (trials + 2) ** 2 / trials)
     extra[places] = np.where(none, moved, 0.0)
     _, freedom = found.combined(weights, extra)
     quantile = _quantile(freedom, confidence)
@@ -95,9 +95,12 @@ def interval(found: Clustered, weights: Floats, confidence: float = 0.95) -> tup
         # A stratum of wrongs only cannot go down.
         going = np.where(mean == end, 0.0, moved)
         step = going / max(float(going.sum()), TINY) / scale
-        first = float((scale**2 * (1 - 2 * mean) / trials * step).sum())
-        second = float((scale**2 / trials * step**2).sum())
-        bounds.append(estimate + _root(base, first, second, quantile, side))
+        # The variance of a value vanishes where its mean is 0 or 1.
+        room = np.where(mean == end, 1.0, end - mean)
+        bend = np.maximum(second + lean * room, 0.0) / room**2
+        first = float((scale**2 * lean / trials * step).sum())
+        curve = float((scale**2 * bend / trials * step**2).sum())
+        bounds.append(estimate + _root(base, first, curve, quantile, side))
     low, high = max(bounds[0], 0.0), min(bounds[1], most)
     if base > 0.0:
         share = estimate / most

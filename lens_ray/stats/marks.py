@@ -223,7 +223,7 @@ def load_marks(
 
     Raises:
         NotComparable: The runs differ in suite, template or coverage, and ``on`` is ``all``; or
-            they have no sample in common.
+            they have no sample in common, or marks that are no numbers.
         UserError: See `lens_ray.stats.choose.choose_runs`, or an ability that no run has.
         StoreUnavailable: The store is out of reach or damaged.
     """
@@ -255,14 +255,19 @@ def read_marks(
         tables = _same_samples(tables)
     facts = {str(each["digest"]): each for each in store.suites()}
     mine: Any = facts.get(runs[0].suite_digest, {})
-    marks = marks_of(
-        tables,
-        weights=mine.get("weights") or {},
-        suite=runs[0].suite,
-        suite_digest=runs[0].suite_digest,
-        runs=runs,
-        notes=[f"on the samples in common, knowingly: {line}" for line in differences],
-    )
+    try:
+        marks = marks_of(
+            tables,
+            weights=mine.get("weights") or {},
+            suite=runs[0].suite,
+            suite_digest=runs[0].suite_digest,
+            runs=runs,
+            notes=[f"on the samples in common, knowingly: {line}" for line in differences],
+        )
+    except ValueError as error:
+        raise NotComparable(
+            f"{' and '.join(labels[:2])}: {error}; type `lens-ray store check {store.url}`"
+        ) from error
     if differences:
         marks = marks.common()
     if not marks.ids:

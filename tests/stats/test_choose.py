@@ -48,6 +48,7 @@ def test_the_suite_that_all_named_models_share(tmp_path: Path) -> None:
         (["aa"], None, "the store has no model 'aa'; did you mean 'a'?"),
         (["zzzz"], None, "the store has no model 'zzzz'; there are: a, b"),
         (["0000001"], None, "the store has no model '0000001'; there are: a, b"),
+        (["b"], "other", "the model 'b' has no run of the suite other; these have: a"),
         (["a", "a"], None, "the model 'a' is named twice"),
         (["a", "00000001"], "tiny", "a model is named twice"),
         (["a"], None, "these models have runs of several suites; add --suite with one of other@e"),
@@ -68,5 +69,5 @@ def test_what_cannot_be_chosen(
 
 
 def test_an_empty_store(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="has no run; type `lens-ray run JOB.yaml` first"):
+    with pytest.raises(UserError, match=r"has no run; type `lens-ray run JOB.yaml` first"):
         choose_runs(Store(str(tmp_path), create=True))

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from statsmodels.stats.multitest import multipletests
 
+from jobs.benchmarks.coverage.weakness import draw, ground
 from lens_ray.errors import UserError
 from lens_ray.stats.compare import BEYOND, Compared, compare, compare_marks
 from lens_ray.stats.contrast import contrast
@@ -17,7 +18,6 @@ from lens_ray.stats.flips import chosen
 from lens_ray.stats.marks import Marks, NotComparable
 from lens_ray.suites.sample import ABILITIES
 from tests.stats.fields import field_of
-from tests.stats.simulated import draw, ground
 from tests.stats.stores import Asked, store_of
 
 NAN = float("nan")

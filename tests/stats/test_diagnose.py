@@ -69,7 +69,7 @@ def test_a_store_of_one_model(tmp_path: Path) -> None:
     # In ocr a format is a subtask: one look each.
     weak = {(look.facet, look.value): look.same_as for look in found.weaker}
     assert weak == {("format", "open"): ("subtask=signs",)}
-    with pytest.raises(CannotSay, match="weak has no other model beside it .* type --against own"):
+    with pytest.raises(CannotSay, match=r"weak has no other model beside it .* type --against own"):
         diagnose(store, "weak", against="others")
 
 

@@ -28,5 +28,5 @@ def test_one_row_with_the_columns_in_order() -> None:
 
 def test_without_pandas_one_line_says_what_to_type(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pandas", None)
-    with pytest.raises(UserError, match="to_frame.. needs pandas; type pip install pandas"):
+    with pytest.raises(UserError, match=r"to_frame\(\) needs pandas; type pip install pandas"):
         Point(0.5).to_frame()

