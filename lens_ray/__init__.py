@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from lens_ray.stats.compare import compare
     from lens_ray.stats.diagnose import diagnose
     from lens_ray.stats.leaderboard import leaderboard
+    from lens_ray.stats.model_stability import Stability, stability
     from lens_ray.store import Store
     from lens_ray.suites.sample import Sample
     from lens_ray.suites.suite import Suite, load_suite
@@ -42,6 +43,7 @@ _HOME = {
     "ModelSpec": "lens_ray.models.spec",
     "RunReport": "lens_ray.evaluate",
     "Sample": "lens_ray.suites.sample",
+    "Stability": "lens_ray.stats.model_stability",
     "Store": "lens_ray.store",
     "Suite": "lens_ray.suites.suite",
     "compare": "lens_ray.stats.compare",
@@ -50,6 +52,7 @@ _HOME = {
     "leaderboard": "lens_ray.stats.leaderboard",
     "load_job": "lens_ray.job",
     "load_suite": "lens_ray.suites.suite",
+    "stability": "lens_ray.stats.model_stability",
 }
 
 __all__ = [
@@ -58,6 +61,7 @@ __all__ = [
     "ModelSpec",
     "RunReport",
     "Sample",
+    "Stability",
     "Store",
     "Suite",
     "compare",
@@ -66,6 +70,7 @@ __all__ = [
     "leaderboard",
     "load_job",
     "load_suite",
+    "stability",
 ]
 
 

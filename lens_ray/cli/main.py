@@ -27,6 +27,7 @@ from lens_ray.cli import (
     rescore,
     run,
     scores,
+    stability,
     stop,
     store,
     submit,
@@ -56,6 +57,7 @@ app.command("scores")(scores.scores)
 app.command("leaderboard")(leaderboard.leaderboard)
 app.command("compare")(compare.compare)
 app.command("diagnose")(diagnose.diagnose)
+app.command("stability")(stability.stability)
 app.command("query")(query.query)
 app.command("export")(export.export)
 app.command("rescore")(rescore.rescore)
