@@ -29,6 +29,14 @@ def leaderboard(
         str | None,
         typer.Option("--by", metavar="GROUP", help="Compare groups, too: access or backend."),
     ] = None,
+    on: Annotated[
+        str,
+        typer.Option(
+            "--on",
+            metavar="SAMPLES",
+            help="all: models that were asked the same. common: what all models answered.",
+        ),
+    ] = "all",
     accelerator: Annotated[
         str | None,
         typer.Option("--accelerator", metavar="NAME", help="GPUs of runs that do not say it."),
@@ -47,7 +55,7 @@ def leaderboard(
     from lens_ray.store import Store as OpenStore
 
     board = rank_models(
-        OpenStore(store), model, suite=suite, abilities=ability, by=by,
+        OpenStore(store), model, suite=suite, abilities=ability, by=by, on=on,
         pool=None if pool is None else load_pool(pool), prices=load_prices(prices),
         accelerator=accelerator,
     )  # fmt: skip

@@ -14,6 +14,7 @@ from lens_ray.stats.figures import ability_figures
 from lens_ray.stats.frames import Framed
 from lens_ray.stats.groups import Gap, gaps_of
 from lens_ray.stats.joint import REPLICATES, draw_jointly
+from lens_ray.stats.mark_scores import scores_of_marks
 from lens_ray.stats.marks import Marks, read_marks, unfit
 from lens_ray.stats.pool import Pool
 from lens_ray.stats.pool_scores import scores_against
@@ -129,6 +130,7 @@ def leaderboard(
     suite: str | None = None,
     abilities: Sequence[str] | None = None,
     by: str | None = None,
+    on: str = "all",
     pool: Pool | None = None,
     prices: Prices | None = None,
     accelerator: str | None = None,
@@ -144,6 +146,8 @@ def leaderboard(
         abilities: Only these, in this order; the first sorts the models. None shows all and sorts
             by ``overall``.
         by: Compare groups of models, too: one of `GROUPINGS`.
+        on: ``all`` ranks models that were asked the same samples; ``common`` takes the samples that
+            all finished models answered, knowingly, such as those of jobs that stop early.
         pool: DVS and RES against it, in the place of the suite's own.
         prices: See `lens_ray.stats.costs.costs_of`.
         accelerator: See there.
@@ -162,13 +166,15 @@ def leaderboard(
     chosen = choose_runs(opened, models, suite=suite)
     left_out: list[LeftOut] = []
     if models is None:
-        chosen, left_out = _asked_the_same(opened, chosen)
+        chosen, left_out = _fit(opened, chosen, alike=on == "all")
     # In one order, so that the same runs give the same draw however they were named.
     runs = sorted(chosen, key=lambda run: (run.model, run.run_id))
-    marks = read_marks(opened, runs)
+    marks = read_marks(opened, runs, on=on)
     every = ability_figures(marks)
     figures = every.only(_shown(every.names, abilities))
-    scores = _scores(opened, marks, every.names, pool)
+    # Where the samples are not those of the runs, neither are the scores.
+    same = not marks.notes
+    scores = _scores(opened, marks, every.names, pool) if same else scores_of_marks(marks, every)
     unknown = {
         (model, name): score.reason or "it has no score"
         for model, mine in scores.items()
@@ -224,40 +230,39 @@ def _shown(known: Sequence[str], abilities: Sequence[str] | None) -> tuple[str, 
     return tuple(dict.fromkeys(abilities))
 
 
-def _asked_the_same(
-    store: Store, runs: Sequence[RunHeader]
+def _fit(
+    store: Store, runs: Sequence[RunHeader], *, alike: bool
 ) -> tuple[list[RunHeader], list[LeftOut]]:
-    """The most runs that can be compared with each other, and why the others cannot.
+    """The finished runs, or the most that were asked alike, and why the others are not among them.
 
     Raises:
         UserError: None is fit to be compared.
     """
     states = {header.run_id: state for header, state in store.states()}
-    left_out = [
-        LeftOut(run.model, run.run_id, f"it {why}")
-        for run in runs
-        if (why := unfit(states[run.run_id]))
-    ]
-    unfinished = {each.run_id for each in left_out}
-    alike: dict[tuple[str, frozenset[str]], list[RunHeader]] = {}
+    left_out: list[LeftOut] = []
+    asked: dict[tuple[str, frozenset[str]], list[RunHeader]] = {}
     for run in runs:
-        if run.run_id not in unfinished:
-            commit = states[run.run_id].commit
-            asked = frozenset(commit.left_out if commit is not None else ())
-            alike.setdefault((run.template, asked), []).append(run)
-    if not alike:
+        commit = states[run.run_id].commit
+        why = unfit(states[run.run_id])
+        if why is not None or commit is None:
+            left_out.append(LeftOut(run.model, run.run_id, f"it {why}"))
+        else:
+            same = (run.template, frozenset(commit.left_out)) if alike else ("", frozenset())
+            asked.setdefault(same, []).append(run)
+    if not asked:
         first = left_out[0]
         raise UserError(f"no run can be ranked: {first.model} {first.reason.removeprefix('it ')}")
     # Of equally many, those that were asked the most.
-    template, missing = max(alike, key=lambda each: (len(alike[each]), -len(each[1])))
-    for (other, absent), members in alike.items():
+    template, missing = max(asked, key=lambda each: (len(asked[each]), -len(each[1])))
+    for (other, absent), members in asked.items():
         if (other, absent) != (template, missing):
             why = f"was asked by template {other}, the others by {template}"
             if other == template:
                 why = f"was not asked the same samples ({len(absent):,} left out, the others "
                 why += f"{len(missing):,})"
+            why += "; --on common takes what all answered"
             left_out += [LeftOut(run.model, run.run_id, f"it {why}") for run in members]
-    return alike[template, missing], left_out
+    return asked[template, missing], left_out
 
 
 def _scores(

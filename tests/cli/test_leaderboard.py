@@ -56,6 +56,7 @@ def test_choices(cli: Cli, ranked: Path) -> None:
         (["--model", "goood"], "did you mean 'good'"),
         (["--ability", "orc"], "did you mean 'ocr'"),
         (["--by", "size"], "access or backend"),
+        (["--on", "some"], "use all or common"),
         (["--suite", "mini"], "no run of the suite mini"),
         (["--pool", "nothing"], "pool 'nothing' is unknown"),
         (["--prices", "/nowhere.yaml"], "price table /nowhere.yaml"),

@@ -101,6 +101,37 @@ def test_runs_that_were_not_asked_the_same_are_left_out_with_a_reason(tmp_path: 
         leaderboard(store, ["a", "short"])
 
 
+def test_the_samples_in_common_are_taken_knowingly(tmp_path: Path) -> None:
+    store, short = store_of(tmp_path), SIZE - PER // 2
+    score = answers(3, 0.0, 0.5, 1.0, 0.2)
+    add(store, "a", score[0])
+    add(store, "short", score[1], asked=short)
+    add(store, "other", score[2], template="chat@1")
+    add(store, "open", score[3], committed=False)
+    board = leaderboard(store, on="common", replicates=100)
+    assert set(models(board)) == {"a", "short", "other"}
+    assert [each.model for each in board.left_out] == ["open"]
+    assert len(board.notes) == 2
+    found = {each.model: each.scores for each in board.standings}
+    # On its own samples a run has the scores that its commit has.
+    stored = {
+        row["ability"]: row for row in store.scores(["run-short-default-1"]).to_pylist()
+    }  # fmt: skip
+    for figure in LINES:
+        mine = found["short"][figure]
+        assert mine.n == stored[figure]["n"]
+        for name in ("accuracy", "corrected", "ci_low", "ci_high"):
+            assert getattr(mine, name) == pytest.approx(stored[figure][name], abs=1e-12)
+    half = np.concatenate([score[0][3 * PER : short].mean(), score[0][2 * PER : 3 * PER].mean()],
+                          axis=None)  # fmt: skip
+    assert found["a"]["ocr"].corrected == pytest.approx(half.mean())
+    assert found["a"]["ocr"].dvs is None
+    assert "not of these" in str(found["a"]["ocr"].reason)
+    # Where all were asked the same, the common samples are all of them.
+    alike = leaderboard(store, ["a"], on="common", replicates=50)
+    assert alike.standings[0].scores["ocr"].n == 2 * PER
+
+
 def test_a_store_of_unfinished_runs_says_so(tmp_path: Path) -> None:
     store = store_of(tmp_path)
     with pytest.raises(UserError, match="no run"):
