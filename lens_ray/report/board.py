@@ -42,6 +42,11 @@ _LEGEND = (
     "rank: 1 is best; in brackets the ranks that cannot be excluded (95 %)",
     "best: probability of being the best (share of the bootstrap replicates)",
 )
+_STEADY = {
+    "dvs": "how unevenly a model does over the subtasks, measured against the pool's models",
+    "res": "how much its rank among the pool's models changes from subtask to subtask",
+    "tau": "how far its scores on the subtasks lie apart, sampling noise taken off",
+}
 _KINDS = {
     "mean": "mean of each group's models, paired by sample",
     "best": "the best model of each group",
@@ -83,7 +88,10 @@ def sections(board: Leaderboard) -> list[tuple[str, Columns, list[str]]]:
     ]
     further = _further(board)
     if len(further) > 1:
-        found.append((f"stability (lower is steadier) and cost, {board.by}", further, []))
+        heads = [column[1] for column in further]
+        below = [f"{name}: {words}" for name, words in _STEADY.items() if name in heads]
+        below += _shared(board, "$", lambda each: each.cost.basis)
+        found.append((f"stability (lower is steadier) and cost, {board.by}", further, below))
     for (kind, a, b), members in groupby(
         sorted(board.gaps, key=lambda gap: (gap.a, gap.b, gap.kind != "mean")),
         key=lambda gap: (gap.kind, gap.a, gap.b),

@@ -97,6 +97,19 @@ def test_a_narrow_terminal_gets_the_table_in_parts(board: Leaderboard) -> None:
     assert max(len(line) for line in table) <= 60
 
 
+def test_dollars_and_whose_price(board: Leaderboard) -> None:
+    cost = replace(board.standings[0].cost, usd_per_1000=0.0123, basis="us, 2026", reason=None)
+    dear = replace(board.standings[1].cost, usd_per_1000=12.5, basis="us, 2026", reason=None)
+    first, second, *others = board.standings
+    standings = (replace(first, cost=cost), replace(second, cost=dear), *others)
+    text = render_board(replace(board, standings=standings))
+    steady = text[text.index("stability (lower") :]
+    assert "0.012" in line_of(steady, first.model)
+    assert "12.50" in line_of(steady, second.model)
+    assert f"$, {first.model}, {second.model}: us, 2026" in text
+    assert "tau: how far its scores on the subtasks lie apart" in text
+
+
 def test_dashes_for_what_is_null(board: Leaderboard) -> None:
     first, *others = board.standings
     none = Rank("overall", first.model, *(None,) * 6, reason="why")
