@@ -42,7 +42,7 @@ def scores(
 
         table = scores_against(opened, table, load_pool(pool))
     if ability:
-        table = _only(table, ability)
+        table = only(table, ability)
     if as_json:
         print_json(table.to_pylist())
     else:
@@ -124,7 +124,12 @@ def _records(table: object) -> list[dict[str, object]]:
     return [row for row in rows if isinstance(row, dict) and "subtask" in row]
 
 
-def _only(table: pa.Table, abilities: Sequence[str]) -> pa.Table:
+def only(table: pa.Table, abilities: Sequence[str]) -> pa.Table:
+    """The rows of some abilities.
+
+    Raises:
+        UserError: There is none of a name.
+    """
     import pyarrow as pa
     import pyarrow.compute as pc
 

@@ -41,7 +41,8 @@ def choose_runs(
             f"store {store.url} has no run" + (f" of the suite {suite}" if suite else "")
             + (f"; it has: {', '.join(known)}" if known else "; type `lens-ray run JOB.yaml` first")
         )  # fmt: skip
-    found = _named(headers, models) if models is not None else {"": headers}
+    elsewhere = {header.model for header, _ in states}
+    found = _named(headers, models, elsewhere, suite) if models is not None else {"": headers}
     digest = _suite(found, finished, models)
     chosen: list[RunHeader] = []
     for name, runs in found.items():
@@ -68,15 +69,23 @@ def _of_suite(header: RunHeader, suite: str) -> bool:
     return header.suite.partition("@")[0] == name and header.suite_digest.startswith(digest)
 
 
-def _named(headers: Sequence[RunHeader], names: Sequence[str]) -> dict[str, list[RunHeader]]:
+def _named(
+    headers: Sequence[RunHeader], names: Sequence[str], elsewhere: set[str], suite: str | None
+) -> dict[str, list[RunHeader]]:
     found: dict[str, list[RunHeader]] = {}
     known = sorted({header.model for header in headers})
     for name in names:
         if name in found:
             raise UserError(f"the model {name!r} is named twice; name each once")
         runs = [header for header in headers if header.model == name] or [
-            header for header in headers if len(name) >= _ID and header.run_id.startswith(name)
-        ]
+            header for header in headers
+            if header.run_id == name or (len(name) >= _ID and header.run_id.startswith(name))
+        ]  # fmt: skip
+        if not runs and name in elsewhere:
+            raise UserError(
+                f"the model {name!r} has no run of the suite {suite}; these have: "
+                + ", ".join(known)
+            )
         if not runs:
             near = get_close_matches(name, known, 1, 0.4)
             hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known)}"

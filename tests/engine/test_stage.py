@@ -74,6 +74,17 @@ def test_a_run_ends_with_one_row_a_sample_and_a_commit(tmp_path: Path) -> None:
     assert state.commit.facts["answered"] == 40
 
 
+def test_a_commit_says_what_its_replicas_stood_on(tmp_path: Path) -> None:
+    plan = make_plan(
+        tmp_path, small_suite(tmp_path), fake(), need=Need(1.0, 2.0),
+        rooms=(Room(4.0, 2.0, accelerator="H100"),),
+    )  # fmt: skip
+    ((outcome,), _) = play(plan)
+    commit = Store(plan.store).run(outcome.run_id).refresh().commit
+    assert commit is not None
+    assert (commit.facts["gpus"], commit.facts["accelerator"]) == (2.0, "H100")
+
+
 def test_several_models_share_warm_replicas(tmp_path: Path) -> None:
     plan = make_plan(tmp_path, small_suite(tmp_path), *(fake(f"m{n}") for n in range(5)))
     outcomes, stage = play(plan)

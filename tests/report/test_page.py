@@ -252,7 +252,7 @@ def test_a_failed_write_leaves_the_older_file(
 
     out = tmp_path / "r.html"
     out.write_text("old")
-    monkeypatch.setattr("lens_ray.report.page.os.fsync", fail)
+    monkeypatch.setattr("lens_ray.report.files.os.fsync", fail)
     with pytest.raises(kind, match=re.escape(os.strerror(number))):
         write_report(store, out, samples=0)
     assert out.read_text() == "old"
