@@ -1,0 +1,208 @@
+"""From the rules of a policy to its checks: `checks_of`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lens_ray.errors import UserError
+from lens_ray.stats.contrast import Difference, contrast
+from lens_ray.stats.figures import Figures
+from lens_ray.stats.gate.composites import figures_of, label_of
+from lens_ray.stats.gate.evidence import Bounds, Check, Decision, any_of, counted, tested
+from lens_ray.stats.gate.ground import Ground
+from lens_ray.stats.gate.policy import (
+    ALL,
+    OVERALL,
+    Counted,
+    MaxShare,
+    MinScore,
+    NonInferior,
+    Policy,
+    Rule,
+    Scored,
+    Superior,
+)
+from lens_ray.stats.gate.single import difference_bounds, score_bounds, share_bounds
+from lens_ray.stats.intervals import REPLICATES
+from lens_ray.stats.joint import means_of
+from lens_ray.stats.marks import Marks
+from lens_ray.yaml_problems import nearest
+
+
+def checks_of(policy: Policy, ground: Ground, replicates: int = REPLICATES) -> list[Check]:
+    """Every requirement of a policy, held against the data but not yet decided.
+
+    Args:
+        policy: The policy.
+        ground: The data.
+        replicates: Of each bootstrap.
+
+    Raises:
+        UserError: The policy names an ability that the suite does not have.
+    """
+    judge = _Judge(policy, ground, replicates)
+    return [check for rule in policy.rules for check in judge.rule(rule)]
+
+
+class _Judge:
+    """The rules of one policy on one ground."""
+
+    def __init__(self, policy: Policy, ground: Ground, replicates: int) -> None:
+        self._policy = policy
+        self._ground = ground
+        self._replicates = replicates
+
+    def rule(self, rule: Rule) -> list[Check]:
+        """The checks of one rule."""
+        value, kind = rule.value, rule.kind
+        if isinstance(value, NonInferior):
+            return [self._compared(kind, name, -value.margin) for name in self._about(value)]
+        if isinstance(value, Superior):
+            checks = [self._compared(kind, name, value.by) for name in self._about(value)]
+            return [any_of(checks)] if value.any and len(checks) > 1 else checks
+        if isinstance(value, MinScore):
+            return [self._least(kind, name, value.score) for name in self._about(value)]
+        if isinstance(value, MaxShare):
+            return [self._share(kind, name, value) for name in self._names(value.abilities)]
+        if isinstance(value, Counted):
+            return [self._covered(kind, name, value.share) for name in self._names(value.abilities)]
+        assert isinstance(value, float)
+        return [self._priced(kind, value)]
+
+    # Which figures.
+
+    def _about(self, rule: Scored) -> list[str]:
+        if rule.weights is None:
+            return self._names(rule.abilities)
+        self._names(tuple(rule.weights))
+        return [label_of(rule.weights)]
+
+    def _names(self, abilities: Sequence[str]) -> list[str]:
+        """Names of abilities, ``all`` written out."""
+        known = self._ground.abilities
+        for name in abilities:
+            if name not in (*known, ALL, OVERALL):
+                raise UserError(
+                    f"policy {self._policy.name}: the suite asks nothing of the ability {name!r}; "
+                    f"{nearest(name, (*known, OVERALL))}"
+                )
+        named = [each for name in abilities for each in (known if name == ALL else (name,))]
+        return list(dict.fromkeys(named))
+
+    @cached_property
+    def _figures(self) -> Figures:
+        assert self._ground.marks is not None
+        return figures_of(self._policy, self._ground.marks)
+
+    def _unmarked(self, name: str) -> str | None:
+        """Why there is no such figure, or None."""
+        if self._ground.marks is None:
+            return self._ground.reason
+        return None if name in self._figures.names else "none of its samples was answered"
+
+    # Scores.
+
+    @cached_property
+    def _differences(self) -> dict[str, Difference]:
+        marks, baseline = self._ground.marks, self._ground.baseline
+        assert marks is not None
+        assert baseline is not None
+        found = contrast(
+            marks, self._ground.candidate, baseline, self._figures,
+            confidence=1 - 2 * self._policy.level,
+        )  # fmt: skip
+        return {each.figure: each for each in found}
+
+    def _compared(self, kind: str, name: str, limit: float) -> Check:
+        """One figure of the candidate against the baseline's."""
+        check = _open(kind, name, f"difference > {limit:g}", limit)
+        if (reason := self._unmarked(name)) is not None:
+            return replace(check, reason=reason)
+        found = self._differences[name]
+        check = replace(
+            check, candidate=found.value_a, baseline=found.value_b, estimate=found.difference,
+            n=found.n, clusters=found.clusters, reason=found.reason,
+        )  # fmt: skip
+        if found.ci_low is None:
+            return replace(check, reason=found.reason or "the difference has no interval")
+        return self._tested(check, difference_bounds(found, self._policy.level), above=True)
+
+    def _least(self, kind: str, name: str, limit: float) -> Check:
+        """One figure of the candidate against a bound."""
+        check = _open(kind, name, f"score > {limit:g}", limit)
+        if (reason := self._unmarked(name)) is not None:
+            return replace(check, reason=reason)
+        assert self._ground.marks is not None
+        marks: Marks = self._ground.marks.only([self._ground.candidate])
+        figures = self._figures.only([name])
+        value = float(figures.values(means_of(marks))[0, 0])
+        counts = marks.answered[0] & (figures.slope[0, marks.stratum] != 0)
+        check = replace(
+            check, n=int(counts.sum()), clusters=len(np.unique(marks.cluster[counts]))
+        )
+        if np.isnan(value):
+            lacking = figures.reasons.get(name, "a subtask has no answered sample")
+            return replace(check, reason=lacking)
+        check = replace(check, candidate=value, estimate=value)
+        bounds = score_bounds(marks, figures, f"{self._ground.key}/{name}", self._replicates)
+        return self._tested(check, bounds, above=True)
+
+    # Counts.
+
+    def _share(self, kind: str, name: str, rule: MaxShare) -> Check:
+        """The share of the candidate's answers with a status."""
+        status = kind.removeprefix("max_")
+        check = _open(kind, name, f"share {status} <= {rule.share:g}", rule.share)
+        rows = self._ground.rows
+        if rows is not None and name != OVERALL:
+            rows = rows.filter(pc.equal(rows["ability"], name))
+        if rows is None or not rows.num_rows:
+            return replace(check, reason="no sample was answered")
+        share = pc.sum(pc.equal(rows["status"], status)).as_py() / rows.num_rows
+        check = replace(check, candidate=share, estimate=share, n=rows.num_rows)
+        if not rule.tested:
+            return counted(check, above=False)
+        check = replace(check, clusters=len(pc.unique(rows["cluster_id"])))
+        return self._tested(check, self._share_bounds(rows, name, status), above=False)
+
+    def _share_bounds(self, rows: pa.Table, name: str, status: str) -> Bounds:
+        return share_bounds(rows, [status], f"{self._ground.key}/{name}/{status}")
+
+    def _covered(self, kind: str, name: str, limit: float) -> Check:
+        check = _open(kind, name, f"coverage >= {limit:g}", limit)
+        found = (self._ground.coverage or {}).get(name)
+        if found is None:
+            return replace(check, reason="the run is not finished, or expected none of its samples")
+        return counted(replace(check, candidate=found, estimate=found), above=True)
+
+    def _priced(self, kind: str, limit: float) -> Check:
+        """What an answer costs, in dollars or seconds."""
+        dollars = kind == "max_usd_per_1000"
+        words = f"$ per 1,000 answers <= {limit:g}" if dollars else f"median seconds <= {limit:g}"
+        check = _open(kind, OVERALL, words, limit)
+        cost = self._ground.cost
+        if cost is None:
+            return replace(check, reason="what its answers cost was not read")
+        found = cost.usd_per_1000 if dollars else cost.latency_s
+        check = replace(check, candidate=found, estimate=found, n=cost.answers)
+        if found is None:
+            return replace(check, reason=cost.reason if dollars else cost.latency_reason)
+        return counted(check, above=False)
+
+    def _tested(self, check: Check, bounds: Bounds, *, above: bool) -> Check:
+        least = self._policy.min_clusters
+        found = tested(check, bounds, above=above, level=self._policy.level)
+        if check.clusters is not None and check.clusters < least:
+            few = f"{check.clusters} clusters are too few to say; {least} are needed"
+            return replace(found, p=None, p_against=None, times=None, reason=few)
+        return found
+
+
+def _open(kind: str, name: str, requirement: str, limit: float) -> Check:
+    return Check(kind, name, requirement, Decision.CANNOT_SAY, limit=limit)
