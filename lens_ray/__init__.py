@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from lens_ray.evaluate import RunReport, evaluate
     from lens_ray.job import JobSpec, load_job
     from lens_ray.models.spec import ModelSpec
+    from lens_ray.stats.gate import gate
     from lens_ray.store import Store
     from lens_ray.suites.sample import Sample
     from lens_ray.suites.suite import Suite, load_suite
@@ -42,6 +43,7 @@ _HOME = {
     "Store": "lens_ray.store",
     "Suite": "lens_ray.suites.suite",
     "evaluate": "lens_ray.evaluate",
+    "gate": "lens_ray.stats.gate",
     "load_job": "lens_ray.job",
     "load_suite": "lens_ray.suites.suite",
 }
@@ -55,6 +57,7 @@ __all__ = [
     "Store",
     "Suite",
     "evaluate",
+    "gate",
     "load_job",
     "load_suite",
 ]

@@ -13,6 +13,7 @@ import typer
 from lens_ray.cli import (
     control,
     doctor,
+    gate,
     import_,
     jobs,
     logs,
@@ -49,6 +50,7 @@ app.command("run")(run.run)
 app.command("plan")(plan.plan)
 app.command("scores")(scores.scores)
 app.command("query")(query.query)
+app.command("gate")(gate.gate)
 app.command("rescore")(rescore.rescore)
 app.command("import")(import_.import_)
 app.command("report")(report.report)

@@ -10,6 +10,7 @@ from lens_ray.stats.gate.checks import checks_of
 from lens_ray.stats.gate.evidence import Verdict, decided, overall
 from lens_ray.stats.gate.ground import Ground, load_ground
 from lens_ray.stats.gate.policy import Policy, as_policy
+from lens_ray.stats.intervals import REPLICATES
 
 if TYPE_CHECKING:
     from lens_ray.store import Store
@@ -45,13 +46,18 @@ def gate(
     return judge(chosen, load_ground(opened(store), chosen))
 
 
-def judge(policy: Policy, ground: Ground) -> Verdict:
+def judge(policy: Policy, ground: Ground, replicates: int = REPLICATES) -> Verdict:
     """Decide on what was read.
+
+    Args:
+        policy: The policy.
+        ground: What was read.
+        replicates: Of each bootstrap.
 
     Raises:
         UserError: The policy names an ability that the suite does not have.
     """
-    checks = tuple(decided(checks_of(policy, ground), policy.level))
+    checks = tuple(decided(checks_of(policy, ground, replicates), policy.level))
     runs = ground.runs
     return Verdict(
         policy=policy.name,
