@@ -6,13 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 
-import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from lens_ray.errors import UserError
-from lens_ray.stats.contrast import Difference, contrast
 from lens_ray.stats.figures import Figures
+from lens_ray.stats.gate.bounds import Measured, measured, share_bounds
 from lens_ray.stats.gate.composites import figures_of, label_of
 from lens_ray.stats.gate.evidence import Bounds, Check, Decision, any_of, counted, tested
 from lens_ray.stats.gate.ground import Ground
@@ -28,10 +26,7 @@ from lens_ray.stats.gate.policy import (
     Scored,
     Superior,
 )
-from lens_ray.stats.gate.single import difference_bounds, score_bounds, share_bounds
-from lens_ray.stats.intervals import REPLICATES
-from lens_ray.stats.joint import means_of
-from lens_ray.stats.marks import Marks
+from lens_ray.stats.joint import REPLICATES
 from lens_ray.yaml_problems import nearest
 
 
@@ -61,13 +56,11 @@ class _Judge:
     def rule(self, rule: Rule) -> list[Check]:
         """The checks of one rule."""
         value, kind = rule.value, rule.kind
-        if isinstance(value, NonInferior):
-            return [self._compared(kind, name, -value.margin) for name in self._about(value)]
-        if isinstance(value, Superior):
-            checks = [self._compared(kind, name, value.by) for name in self._about(value)]
-            return [any_of(checks)] if value.any and len(checks) > 1 else checks
-        if isinstance(value, MinScore):
-            return [self._least(kind, name, value.score) for name in self._about(value)]
+        if isinstance(value, Scored):
+            limit = _limit(value)
+            checks = [self._scored(kind, name, limit) for name in self._about(value)]
+            several = isinstance(value, Superior) and value.any and len(checks) > 1
+            return [any_of(checks)] if several else checks
         if isinstance(value, MaxShare):
             return [self._share(kind, name, value) for name in self._names(value.abilities)]
         if isinstance(value, Counted):
@@ -109,49 +102,32 @@ class _Judge:
     # Scores.
 
     @cached_property
-    def _differences(self) -> dict[str, Difference]:
-        marks, baseline = self._ground.marks, self._ground.baseline
-        assert marks is not None
-        assert baseline is not None
-        found = contrast(
-            marks, self._ground.candidate, baseline, self._figures,
-            confidence=1 - 2 * self._policy.level,
-        )  # fmt: skip
-        return {each.figure: each for each in found}
+    def _compared(self) -> dict[str, Measured]:
+        """The figures' differences."""
+        ground = self._ground
+        assert ground.marks is not None
+        assert ground.baseline is not None
+        return measured(ground.marks.only([ground.candidate, ground.baseline]), self._figures)
 
-    def _compared(self, kind: str, name: str, limit: float) -> Check:
-        """One figure of the candidate against the baseline's."""
-        check = _open(kind, name, f"difference > {limit:g}", limit)
+    @cached_property
+    def _alone(self) -> dict[str, Measured]:
+        """The candidate's figures."""
+        assert self._ground.marks is not None
+        return measured(self._ground.marks.only([self._ground.candidate]), self._figures)
+
+    def _scored(self, kind: str, name: str, limit: float) -> Check:
+        """One figure of the candidate, or its difference to the baseline's, above a limit."""
+        alone = kind == "min_score"
+        words = f"{'score' if alone else 'difference'} > {limit:g}"
+        check = _open(kind, name, words, limit)
         if (reason := self._unmarked(name)) is not None:
             return replace(check, reason=reason)
-        found = self._differences[name]
+        found = (self._alone if alone else self._compared)[name]
         check = replace(
-            check, candidate=found.value_a, baseline=found.value_b, estimate=found.difference,
+            check, candidate=found.candidate, baseline=found.baseline, estimate=found.estimate,
             n=found.n, clusters=found.clusters, reason=found.reason,
         )  # fmt: skip
-        if found.ci_low is None:
-            return replace(check, reason=found.reason or "the difference has no interval")
-        return self._tested(check, difference_bounds(found, self._policy.level), above=True)
-
-    def _least(self, kind: str, name: str, limit: float) -> Check:
-        """One figure of the candidate against a bound."""
-        check = _open(kind, name, f"score > {limit:g}", limit)
-        if (reason := self._unmarked(name)) is not None:
-            return replace(check, reason=reason)
-        assert self._ground.marks is not None
-        marks: Marks = self._ground.marks.only([self._ground.candidate])
-        figures = self._figures.only([name])
-        value = float(figures.values(means_of(marks))[0, 0])
-        counts = marks.answered[0] & (figures.slope[0, marks.stratum] != 0)
-        check = replace(
-            check, n=int(counts.sum()), clusters=len(np.unique(marks.cluster[counts]))
-        )
-        if np.isnan(value):
-            lacking = figures.reasons.get(name, "a subtask has no answered sample")
-            return replace(check, reason=lacking)
-        check = replace(check, candidate=value, estimate=value)
-        bounds = score_bounds(marks, figures, f"{self._ground.key}/{name}", self._replicates)
-        return self._tested(check, bounds, above=True)
+        return self._tested(check, found.bounds, above=True) if found.bounds else check
 
     # Counts.
 
@@ -169,10 +145,8 @@ class _Judge:
         if not rule.tested:
             return counted(check, above=False)
         check = replace(check, clusters=len(pc.unique(rows["cluster_id"])))
-        return self._tested(check, self._share_bounds(rows, name, status), above=False)
-
-    def _share_bounds(self, rows: pa.Table, name: str, status: str) -> Bounds:
-        return share_bounds(rows, [status], f"{self._ground.key}/{name}/{status}")
+        bounds = share_bounds(rows["status"].to_pylist(), rows["cluster_id"].to_pylist(), status)
+        return self._tested(check, bounds, above=False)
 
     def _covered(self, kind: str, name: str, limit: float) -> Check:
         check = _open(kind, name, f"coverage >= {limit:g}", limit)
@@ -202,6 +176,16 @@ class _Judge:
             few = f"{check.clusters} clusters are too few to say; {least} are needed"
             return replace(found, p=None, p_against=None, times=None, reason=few)
         return found
+
+
+def _limit(rule: Scored) -> float:
+    """What the figure or the difference must be above."""
+    if isinstance(rule, NonInferior):
+        return -rule.margin
+    if isinstance(rule, Superior):
+        return rule.by
+    assert isinstance(rule, MinScore)
+    return rule.score
 
 
 def _open(kind: str, name: str, requirement: str, limit: float) -> Check:
