@@ -108,8 +108,9 @@ class Spread:
         return SpreadDifference(kind, name, a, b, one.value, two.value, apart, low, high)
 
     def _parts(self, model: str, name: str) -> list[Subtasks]:
-        names = self.names[:-1] if name != OVERALL else in_order(in_overall(self.names))
-        found = [self.parts[model, each] for each in names if name in (OVERALL, each)]
+        known = {ability for _, ability in self.parts}
+        names = in_order(in_overall(known)) if name == OVERALL else [name]
+        found = [self.parts[model, each] for each in names]
         return [part for part in found if isinstance(part, Subtasks)]
 
     def _figures(self, kind: Kind, which: str) -> Floats:
@@ -150,7 +151,13 @@ class SpreadDifference(Framed):
 
 
 def spread(
-    marks: Marks, pool: Pool | None, draws: JointDraws, *, confidence: float = 0.95
+    marks: Marks,
+    pool: Pool | None,
+    draws: JointDraws,
+    *,
+    confidence: float = 0.95,
+    kinds: Sequence[Kind] = KINDS,
+    names: Sequence[str] | None = None,
 ) -> Spread:
     """The stability of every model on every ability.
 
@@ -159,6 +166,8 @@ def spread(
         pool: The frozen pool of their suite; None leaves DVS and RES unknown.
         draws: Of the same marks (`lens_ray.stats.joint.draw_jointly`).
         confidence: Two-sided level of the intervals.
+        kinds: Only these figures; no other may then be asked for.
+        names: Only these abilities and ``overall``; None takes all.
 
     Raises:
         UserError: The pool is of another suite.
@@ -169,6 +178,7 @@ def spread(
             f"{marks.suite} ({marks.suite_digest[:12]}); name a pool of that suite"
         )
     abilities = in_order({ability for ability, _ in marks.strata})
+    asked = tuple(name for name in (*abilities, OVERALL) if names is None or name in names)
     parts = {
         (model, ability): _subtasks(marks, draws, row, ability)
         for row, model in enumerate(marks.models)
@@ -177,11 +187,11 @@ def spread(
     steady: dict[tuple[Kind, str, str], Steady] = {}
     for model in marks.models:
         mine = {ability: parts[model, ability] for ability in abilities}
-        for ability, part in mine.items():
-            _put(steady, model, ability, [part], pool, confidence)
         counted = [mine[ability] for ability in in_order(in_overall(abilities))]
-        _put(steady, model, OVERALL, counted, pool, confidence)
-    return Spread(marks.models, (*abilities, OVERALL), pool, steady, parts)
+        for name in asked:
+            part = counted if name == OVERALL else [mine[name]]
+            _put(steady, model, name, part, pool, confidence, kinds)
+    return Spread(marks.models, asked, pool, steady, parts)
 
 
 def _put(
@@ -191,11 +201,12 @@ def _put(
     parts: Sequence[Subtasks | str],
     pool: Pool | None,
     confidence: float,
+    kinds: Sequence[Kind],
 ) -> None:
     whole = [part for part in parts if isinstance(part, Subtasks)]
     trouble = [part for part in parts if isinstance(part, str)]
-    found = {} if trouble else steadiness(whole, pool, confidence)
-    for kind in KINDS:
+    found = {} if trouble else steadiness(whole, pool, confidence, kinds)
+    for kind in kinds:
         steady[kind, model, name] = Steady(None, reason=trouble[0]) if trouble else found[kind]
 
 

@@ -96,7 +96,10 @@ class Steady:
 
 
 def steadiness(
-    parts: Sequence[Subtasks], pool: Pool | None, confidence: float = 0.95
+    parts: Sequence[Subtasks],
+    pool: Pool | None,
+    confidence: float = 0.95,
+    kinds: Sequence[Kind] = KINDS,
 ) -> dict[Kind, Steady]:
     """DVS, RES and tau of one model: of an ability, or overall where several are given.
 
@@ -107,18 +110,23 @@ def steadiness(
         parts: One an ability.
         pool: The frozen pool.
         confidence: Two-sided level.
+        kinds: Only these figures.
     """
     given = [
         stability(dict(zip(p.names, p.corrected.tolist(), strict=True)), p.ability, pool)
         for p in parts
     ]
     few = any(part.clusters.min() < FEWEST_CLUSTERS for part in parts)
-    found: dict[Kind, Steady] = {"tau": _tau(parts, few, confidence)}
+    found: dict[Kind, Steady] = {}
+    if "tau" in kinds:
+        found["tau"] = _tau(parts, few, confidence)
     against: tuple[tuple[Kind, list[float | None], _Bounds], ...] = (
         ("dvs", [each[0] for each in given], _dvs_bounds),
         ("res", [each[1] for each in given], _res_bounds),
     )
     for kind, values, bounds in against:
+        if kind not in kinds:
+            continue
         known = [value for value in values if value is not None]
         if pool is None or len(known) < len(values):
             why = next(each[2] for each, value in zip(given, values, strict=True) if value is None)

@@ -6,7 +6,9 @@
 * `lens_ray.stats.gate.ground`      what is read of a store
 * `lens_ray.stats.gate.checks`      from rules to checks
 * `lens_ray.stats.gate.composites`  weighted means of abilities
-* `lens_ray.stats.gate.single`      bounds at any level
+* `lens_ray.stats.gate.bounds`      one-sided bounds that heed skewness
+* `lens_ray.stats.gate.steady`      differences of stability
+* `lens_ray.stats.gate.planted`     fields whose truth is known
 * `lens_ray.stats.gate.simulate`    operating characteristics by simulation
 """
 

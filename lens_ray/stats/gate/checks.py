@@ -24,9 +24,11 @@ from lens_ray.stats.gate.policy import (
     Policy,
     Rule,
     Scored,
+    Stability,
     Superior,
 )
-from lens_ray.stats.joint import REPLICATES
+from lens_ray.stats.gate.steady import steadier
+from lens_ray.stats.joint import REPLICATES, JointDraws, draw_jointly
 from lens_ray.yaml_problems import nearest
 
 
@@ -61,6 +63,8 @@ class _Judge:
             checks = [self._scored(kind, name, limit) for name in self._about(value)]
             several = isinstance(value, Superior) and value.any and len(checks) > 1
             return [any_of(checks)] if several else checks
+        if isinstance(value, Stability):
+            return [self._steady(kind, name, value) for name in self._names(value.abilities)]
         if isinstance(value, MaxShare):
             return [self._share(kind, name, value) for name in self._names(value.abilities)]
         if isinstance(value, Counted):
@@ -128,6 +132,36 @@ class _Judge:
             n=found.n, clusters=found.clusters, reason=found.reason,
         )  # fmt: skip
         return self._tested(check, found.bounds, above=True) if found.bounds else check
+
+    def _steady(self, kind: str, name: str, rule: Stability) -> Check:
+        """How much less steady the candidate is, below a limit."""
+        limit = rule.no_worse_by
+        check = _open(kind, name, f"{rule.kind} difference < {limit:g}", limit)
+        if (reason := self._unmarked(name)) is not None:
+            return replace(check, reason=reason)
+        ground = self._ground
+        assert ground.marks is not None
+        assert ground.baseline is not None
+        marks = ground.marks.only([ground.candidate, ground.baseline])
+        compared = self._compared.get(name)
+        found, bounds = steadier(
+            marks, ground.pool, rule.kind, name, self._policy.level, self._draws
+        )
+        check = replace(
+            check, candidate=found.value_a, baseline=found.value_b, estimate=found.difference,
+            n=compared.n if compared else None, clusters=compared.clusters if compared else None,
+            reason=found.reason,
+        )  # fmt: skip
+        return self._tested(check, bounds, above=False) if bounds else check
+
+    @cached_property
+    def _draws(self) -> JointDraws:
+        """The joint bootstrap of candidate and baseline."""
+        ground = self._ground
+        assert ground.marks is not None
+        assert ground.baseline is not None
+        marks = ground.marks.only([ground.candidate, ground.baseline])
+        return draw_jointly(marks, ground.key, self._replicates)
 
     # Counts.
 

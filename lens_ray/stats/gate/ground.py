@@ -14,6 +14,7 @@ from lens_ray.stats.choose import choose_runs, labels_of
 from lens_ray.stats.costs import Cost, costs_of
 from lens_ray.stats.gate.policy import Policy
 from lens_ray.stats.marks import Marks, NotComparable, load_marks
+from lens_ray.stats.pool import Pool, load_pool, pool_for
 from lens_ray.stats.units import FINAL
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class Ground:
         rows: Final rows of the candidate: ability, status, cluster_id.
         coverage: Share of the expected samples with an answer, by ability and ``overall``.
         cost: What the candidate's answers cost; None where no rule asks.
+        pool: Against which DVS and RES are measured.
     """
 
     candidate: str
@@ -48,6 +50,7 @@ class Ground:
     rows: pa.Table | None = None
     coverage: Mapping[str, float | None] | None = None
     cost: Cost | None = None
+    pool: Pool | None = None
 
     @property
     def key(self) -> str:
@@ -91,7 +94,15 @@ def load_ground(store: Store, policy: Policy) -> Ground:
         cost=costs_of(store, [first], accelerator=policy.accelerator)[first.run_id]
         if priced
         else None,
+        pool=_pool(policy, first) if "stability" in kinds else None,
     )
+
+
+def _pool(policy: Policy, run: RunHeader) -> Pool | None:
+    """The pool that a policy names, or that of the suite."""
+    if policy.pool is not None:
+        return load_pool(policy.pool)
+    return pool_for(run.suite, run.suite_digest)
 
 
 def _named(policy: Policy) -> list[str]:

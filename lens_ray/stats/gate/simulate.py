@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 RUNS = 400
 #: Replicates of each bootstrap within a simulated run.
-REPLICATES = 500
+REPLICATES = 200
 #: Where a policy has no margin to go by.
 _STEP = 0.05
 #: Nearer to its limit than this a requirement does not hold.
