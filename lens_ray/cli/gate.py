@@ -97,12 +97,16 @@ def _row(check: Check) -> tuple[object, ...]:
     if check.ci_low is not None and check.ci_high is not None:
         interval = f"[{check.ci_low:+.3f}, {check.ci_high:+.3f}]"
     found = None if check.estimate is None else _figure(check)
-    # In a table that scrolls by, the figures that decide nothing are left out.
-    p, against = (None if each is None else f"{each:.3f}" for each in (check.p, check.p_against))
     return (
-        check.decision.value, check.rule, check.figure, check.requirement, found, interval, p,
-        against, check.n,
+        check.decision.value, check.rule, check.figure, check.requirement, found, interval,
+        _p(check.p), _p(check.p_against), check.n,
     )  # fmt: skip
+
+
+def _p(value: float | None) -> str | None:
+    if value is None:
+        return None
+    return "<0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def _figure(check: Check) -> str:
@@ -126,10 +130,14 @@ def _meaning(verdict: Verdict) -> str:
 
     level = f"{100 * verdict.level:g} %"
     if verdict.decision is Decision.GO:
-        return f"every requirement is met; wrong in at most {level} of such cases"
+        return (
+            "every requirement is met; were one not, this would be said in at most "
+            f"{level} of cases"
+        )
     if verdict.decision is Decision.NO_GO:
         return (
-            f"not met: {_named(verdict, Decision.NO_GO)}; wrong in at most {level} of such cases"
+            f"not met: {_named(verdict, Decision.NO_GO)}; were every one met, a test would say "
+            f"this in at most {level} of cases"
         )
     return (
         "no requirement is shown to fail, and not every one is shown to be met: "
@@ -139,7 +147,9 @@ def _meaning(verdict: Verdict) -> str:
 
 def _print_characteristics(found: Characteristics) -> None:
     against = f" against {found.baseline}" if found.baseline else ""
-    print(one_line(f"policy {found.policy}, simulated with the marks of {found.candidate}{against}"))
+    print(
+        one_line(f"policy {found.policy}, simulated with the marks of {found.candidate}{against}")
+    )
     print()
     columns = (
         "true difference", "overall", "all hold", "GO", "NO-GO", "cannot say", "wrong", "stopped by"

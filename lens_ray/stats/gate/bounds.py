@@ -19,7 +19,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import pyarrow as pa
 
 from lens_ray.stats.figures import Figures
 from lens_ray.stats.gate.evidence import Bounds

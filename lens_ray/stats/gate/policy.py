@@ -243,7 +243,7 @@ def as_policy(policy: Policy | Mapping[str, Any] | str | Path) -> Policy:
     try:
         return Policy.model_validate(policy)
     except ValidationError as error:
-        path, at_key, what = described(error, policy, _known_keys)[0]
+        path, _, what = described(error, policy, _known_keys)[0]
         where = ".".join(str(part) for part in path) or "policy"
         raise PolicyError(f"{where}: {what}") from error
 
@@ -260,7 +260,9 @@ def _read(path: str | Path) -> bytes:
         raise PolicyError(f"{path}: is a folder; give a policy file (YAML)") from error
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         reason = getattr(error, "strerror", None) or str(error)
-        raise PolicyError(f"{str(path)!r}: cannot be read ({reason}); give a policy file") from error
+        raise PolicyError(
+            f"{str(path)!r}: cannot be read ({reason}); give a policy file"
+        ) from error
 
 
 _KINDS: Mapping[str, type[BaseModel]] = {

@@ -170,12 +170,12 @@ def scenarios(
     asked = [name for name in figures.names if name in ground.abilities]
     limits = _limits(policy, marks, figures)
     step = max([*(abs(limit) for limit in limits), _STEP])
-    grid = {0.0, *limits, min(limits, default=0.0) - step, max([*limits, 0.0]) + step}
+    better = max([*limits, 0.0]) + step
+    grid = {0.0, *limits, better}
     chosen = sorted(grid) if shifts is None else list(shifts)
     found = {f"all {shift:+g}": dict.fromkeys(asked, shift) for shift in chosen}
     if shifts is not None:
         return found
-    better = max([*limits, 0.0]) + 2 * step
     for rule in policy.rules:
         if not isinstance(rule.value, NonInferior) or rule.value.weights is not None:
             continue
@@ -184,7 +184,7 @@ def scenarios(
         for name in named:
             if name in asked:
                 planted = {**dict.fromkeys(asked, better), name: -margin}
-                found[f"{name} {-margin:+g}, others up to {better:+g}"] = planted
+                found[f"{name} {-margin:+g}, others {better:+g}"] = planted
     return found
 
 

@@ -32,7 +32,7 @@ def steadier(
 
     names = [name]
     found = spread(marks, pool, draws, confidence=1 - 2 * level, kinds=[kind], names=names)
-    apart = found.difference(kind, *marks.models, name)
+    apart = found.difference(kind, marks.models[0], marks.models[1], name)
     if apart.difference is None or apart.low is None or apart.high is None:
         return apart, None
     middle = apart.difference
