@@ -167,7 +167,16 @@ def _tau(parts: Sequence[Subtasks], few: bool, confidence: float) -> Steady:
             )
     groups = [part.measured for part in parts]
     value = float(tau_of(groups))
-    return Steady(value, reason=TOO_FEW) if few else Steady(value, *tau_bounds(groups, confidence))
+    if few:
+        return Steady(value, reason=TOO_FEW)
+    low, high = tau_bounds(groups, confidence)
+    return Steady(value, low, max(value, min(high, max(_widest(part) for part in parts))))
+
+
+def _widest(part: Subtasks) -> float:
+    """The largest standard deviation that corrected scores can have: half of their range."""
+    span = part.upper - part.chance
+    return float(((1.0 - part.chance) / span).max() + (part.chance / span).max()) / 2
 
 
 def standard_scores(part: Subtasks, pool: Pool) -> Noisy:
