@@ -1,4 +1,4 @@
-"""One-sided bounds of weighted means over strata: `linear_bounds`.
+"""One-sided bounds of weighted means over strata: `measured`.
 
 A gate errs on one side, and there skewness counts in the first order: where a candidate lost a few
 samples and won none, a t interval is too short on the side of the losses (8 % wrong GOs at 5 %
@@ -9,8 +9,9 @@ were simulated with 100 samples). So a bound is
 with v the cluster-robust variance, k its third cumulant counted towards the bound, t and z the
 quantiles of the t (Satterthwaite's degrees of freedom) and the normal distribution, and w the
 influence of one more cluster that goes that way: the largest that was seen, at most that of a whole
-cluster of the weightiest stratum, and this where none was seen. It enters k as w^3. Where all is loss this is nearly the exact Poisson bound (3.2 w without any loss, 3.0 exact),
-as Fay and Feuer (1997) have it for weighted sums; where losses and gains balance it is the t bound.
+cluster of the weightiest stratum, and this where none was seen. It enters k as w^3. Where all is
+loss this is nearly the exact Poisson bound (3.2 w without any loss, 3.0 exact), as Fay and Feuer
+(1997) have it for weighted sums; where losses and gains balance it is the t bound.
 """
 
 from __future__ import annotations
