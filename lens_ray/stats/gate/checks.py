@@ -12,7 +12,7 @@ from lens_ray.errors import UserError
 from lens_ray.stats.figures import Figures
 from lens_ray.stats.gate.bounds import Measured, measured, share_bounds
 from lens_ray.stats.gate.composites import figures_of, label_of
-from lens_ray.stats.gate.evidence import Bounds, Check, Decision, any_of, counted, tested
+from lens_ray.stats.gate.evidence import Bounds, Check, Decision, any_of, counted, held_against
 from lens_ray.stats.gate.ground import Ground
 from lens_ray.stats.gate.policy import (
     ALL,
@@ -205,7 +205,7 @@ class _Judge:
 
     def _tested(self, check: Check, bounds: Bounds, *, above: bool) -> Check:
         least = self._policy.min_clusters
-        found = tested(check, bounds, above=above, level=self._policy.level)
+        found = held_against(check, bounds, above=above, level=self._policy.level)
         if check.clusters is not None and check.clusters < least:
             few = f"{check.clusters} clusters are too few to say; {least} are needed"
             return replace(found, p=None, p_against=None, times=None, reason=few)

@@ -114,7 +114,7 @@ class Verdict(Framed):
         return [asdict(check) for check in self.checks]
 
 
-def tested(check: Check, bounds: Bounds, *, above: bool, level: float) -> Check:
+def held_against(check: Check, bounds: Bounds, *, above: bool, level: float) -> Check:
     """Hold an estimate against its limit.
 
     Args:
