@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lens_ray.stats.dispersion import fill_flat, shrunk_variance
+from lens_ray.stats.dispersion import mean_covariance
 from lens_ray.stats.pool import Pool
 from lens_ray.stats.steadiness import FEW_CLUSTERS, KINDS, Kind, Steady, Subtasks, steadiness
 from lens_ray.stats.strata import Strata, SubtaskScore
@@ -30,8 +30,6 @@ from lens_ray.suites.sample import ABILITIES
 OVERALL = "overall"
 #: Below this share of samples with an answer a score is not printed.
 COVERAGE_THRESHOLD = 0.99
-#: Seed of the noise of subtasks whose clusters are all alike.
-_FILL = 1
 #: Columns of the rows that scores are made of.
 SCORED_COLUMNS = (*COLUMNS, "suite_digest")
 
@@ -268,18 +266,16 @@ def _overall(
 
 def _subtasks(strata: Strata, ability: str, places: Sequence[int]) -> Subtasks:
     """The subtasks of an ability as its stability is made of them."""
-    draws, where = strata.draws, np.array(places, dtype=np.int64)
-    mean, clusters, flat = draws.mean[where], draws.clusters[where], draws.flat[where]
-    noise = fill_flat(draws.deviations[:, where], mean, clusters, flat, _FILL)
+    units, where = strata.units, np.array(places, dtype=np.int64)
+    mean, covariance, clusters = mean_covariance(units.score, units.stratum, units.cluster, where)
     return Subtasks(
         ability=ability,
-        names=tuple(strata.units.strata[place][1] for place in places),
+        names=tuple(units.strata[place][1] for place in places),
         mean=mean,
         chance=strata.chance[where],
         upper=strata.upper[where],
-        variance=np.where(flat, shrunk_variance(mean, clusters), draws.variance[where]),
+        covariance=covariance,
         clusters=clusters,
-        noise=noise / strata.range[where],
     )
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from lens_ray.errors import UserError
-from lens_ray.stats.dispersion import TINY, fill_flat, shrunk_variance
+from lens_ray.stats.dispersion import TINY, mean_covariance, normal_noise
 from lens_ray.stats.entropy import rank_among, rank_entropy
 from lens_ray.stats.figures import bounds_of, in_order
 from lens_ray.stats.frames import Framed
@@ -23,8 +23,10 @@ from lens_ray.stats.joint import JointDraws
 from lens_ray.stats.marks import Marks
 from lens_ray.stats.pool import Pool
 from lens_ray.stats.scores import OVERALL, in_overall
-from lens_ray.stats.steadiness import KINDS, Kind, Steady, Subtasks, standard_scores, steadiness
+from lens_ray.stats.steadiness import KINDS, Kind, Steady, Subtasks, standard_scale, steadiness
 from lens_ray.stats.units import Floats
+
+_Drawn = tuple[Subtasks, Floats]
 
 
 @dataclass(frozen=True)
@@ -36,14 +38,15 @@ class Spread:
         names: The abilities in their usual order, then ``overall``.
         pool: The frozen pool, or None.
         steady: Figure with its interval, by (kind, model, name).
-        parts: The subtasks that they are made of, by (model, ability).
+        parts: The subtasks that they are made of and their bootstrap (replicates x subtasks:
+            deviations of the corrected scores), or why there are none; by (model, ability).
     """
 
     models: tuple[str, ...]
     names: tuple[str, ...]
     pool: Pool | None
     steady: Mapping[tuple[Kind, str, str], Steady]
-    parts: Mapping[tuple[str, str], Subtasks | str]
+    parts: Mapping[tuple[str, str], _Drawn | str]
 
     def values(self, kind: Kind) -> Floats:
         """Models x names; NaN where the figure is unknown."""
@@ -125,13 +128,12 @@ class Spread:
     @property
     def _size(self) -> int:
         """How many replicates there are."""
-        return next((len(p.noise) for p in self.parts.values() if isinstance(p, Subtasks)), 0)
+        return next((len(part[1]) for part in self.parts.values() if not isinstance(part, str)), 0)
 
-    def _parts(self, model: str, name: str) -> list[Subtasks]:
         known = {ability for _, ability in self.parts}
         names = in_order(in_overall(known)) if name == OVERALL else [name]
         found = [self.parts[model, each] for each in names]
-        return [part for part in found if isinstance(part, Subtasks)]
+        return [part for part in found if not isinstance(part, str)]
 
     def _figures(self, kind: Kind, which: str) -> Floats:
         rows = [
@@ -218,19 +220,19 @@ def _put(
     steady: dict[tuple[Kind, str, str], Steady],
     model: str,
     name: str,
-    parts: Sequence[Subtasks | str],
+    parts: Sequence[_Drawn | str],
     pool: Pool | None,
     confidence: float,
     kinds: Sequence[Kind],
 ) -> None:
-    whole = [part for part in parts if isinstance(part, Subtasks)]
+    whole = [part[0] for part in parts if not isinstance(part, str)]
     trouble = [part for part in parts if isinstance(part, str)]
     found = {} if trouble else steadiness(whole, pool, confidence, kinds)
     for kind in kinds:
         steady[kind, model, name] = Steady(None, reason=trouble[0]) if trouble else found[kind]
 
 
-def _subtasks(marks: Marks, draws: JointDraws, row: int, ability: str) -> Subtasks | str:
+def _subtasks(marks: Marks, draws: JointDraws, row: int, ability: str) -> _Drawn | str:
     """The subtasks of one model and ability that have a weight, or why it has no stability."""
     given = marks.weights.get(ability)
     places = np.array(
@@ -244,52 +246,53 @@ def _subtasks(marks: Marks, draws: JointDraws, row: int, ability: str) -> Subtas
     if not len(places):
         return f"no weight is given for a subtask of {ability}"
     chance, upper = (each[places] for each in bounds_of(marks))
-    mean, clusters = draws.mean[row, places], draws.clusters[places]
     names = tuple(marks.strata[place][1] for place in places.tolist())
     for place, name in enumerate(names):
-        if np.isnan(mean[place]):
+        if np.isnan(draws.mean[row, places[place]]):
             return f"{ability}/{name} has no answered sample"
         if not upper[place] > chance[place]:
             return f"{ability}/{name} has chance {chance[place]:g} and upper {upper[place]:g}"
-    deviations = draws.deviations[:, row, places]
-    variance = deviations.astype(np.float64).var(axis=0)
-    flat = variance < TINY
-    variance = np.where(flat, shrunk_variance(mean, clusters), variance)
-    noise = fill_flat(deviations, mean, clusters, flat, draws.seed)
-    return Subtasks(
-        ability, names, mean, chance, upper, variance, clusters, noise / (upper - chance)
+    mean, covariance, clusters = mean_covariance(
+        marks.score[row], marks.stratum, marks.cluster, places
     )
+    part = Subtasks(ability, names, mean, chance, upper, covariance, clusters)
+    noise = draws.deviations[:, row, places].astype(np.float64)
+    flat = np.flatnonzero(noise.std(axis=0) < TINY)
+    if len(flat):
+        # No bootstrap moves what is all alike; its variance is that of `mean_covariance`.
+        noise[:, flat] = normal_noise(covariance[np.ix_(flat, flat)], draws.seed, len(noise))
+    return part, noise / part.span
 
 
-def _replicates(kind: Kind, parts: Sequence[Subtasks], pool: Pool | None, taken_off: int) -> Floats:
+def _replicates(kind: Kind, parts: Sequence[_Drawn], pool: Pool | None, taken_off: int) -> Floats:
     if kind == "tau":
         return tau_of(
             [
-                Measured(part.corrected + part.noise, taken_off * part.measured.variance)
-                for part in parts
+                Measured(part.corrected + noise, taken_off * part.measured.variance)
+                for part, noise in parts
             ]
         )
     assert pool is not None
     drawn = [
-        _dvs_replicates(part, pool, taken_off) if kind == "dvs" else _res_replicates(part, pool)
-        for part in parts
+        _dvs_replicates(*each, pool, taken_off) if kind == "dvs" else _res_replicates(*each, pool)
+        for each in parts
     ]
     found: Floats = np.mean(drawn, axis=0)
     return found
 
 
-def _dvs_replicates(part: Subtasks, pool: Pool, taken_off: int) -> Floats:
-    values, noise = standard_scores(part, pool)
-    seen = (values + noise).var(axis=1, ddof=1)
-    added = taken_off * noise.var(axis=1, ddof=1).mean()
+def _dvs_replicates(part: Subtasks, noise: Floats, pool: Pool, taken_off: int) -> Floats:
+    center, unit = standard_scale(part, pool)
+    seen = ((part.corrected - center + noise) / unit).var(axis=1, ddof=1)
+    added = taken_off * (noise / unit).var(axis=1, ddof=1).mean()
     found: Floats = np.sqrt(np.maximum(seen - added, 0.0))
     return found
 
 
-def _res_replicates(part: Subtasks, pool: Pool) -> Floats:
+def _res_replicates(part: Subtasks, noise: Floats, pool: Pool) -> Floats:
     ranks = []
     for place, name in enumerate(part.names):
         others = pool.corrected(part.ability, name)
         assert others is not None
-        ranks.append(rank_among(part.corrected[place] + part.noise[:, place], others))
+        ranks.append(rank_among(part.corrected[place] + noise[:, place], others))
     return rank_entropy(np.stack(ranks, axis=1))
