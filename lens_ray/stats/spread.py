@@ -130,6 +130,7 @@ class Spread:
         """How many replicates there are."""
         return next((len(part[1]) for part in self.parts.values() if not isinstance(part, str)), 0)
 
+    def _parts(self, model: str, name: str) -> list[_Drawn]:
         known = {ability for _, ability in self.parts}
         names = in_order(in_overall(known)) if name == OVERALL else [name]
         found = [self.parts[model, each] for each in names]
