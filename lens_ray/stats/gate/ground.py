@@ -74,7 +74,7 @@ def load_ground(store: Store, policy: Policy) -> Ground:
     labels = labels_of(runs)
     marks, reason = None, None
     try:
-        marks = load_marks(store, [run.run_id for run in runs], suite=policy.suite, on=policy.on)
+        marks = load_marks(store, names, suite=policy.suite, on=policy.on)
     except NotComparable as error:
         reason = str(error)
     first = runs[0]

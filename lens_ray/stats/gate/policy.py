@@ -16,9 +16,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    Field,
+    ValidationError,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from lens_ray.errors import UserError
@@ -27,6 +34,7 @@ from lens_ray.job_yaml import Path as KeyPath
 from lens_ray.models.spec import NAME_PATTERN, ClosedModel
 from lens_ray.yaml_problems import described, first_line, nearest
 
+T = TypeVar("T")
 ALL = "all"
 OVERALL = "overall"
 #: What a policy says first, in messages.
@@ -41,8 +49,15 @@ def _listed(value: object) -> object:
     return (value,) if isinstance(value, str) else value
 
 
+def _some(value: tuple[T, ...]) -> tuple[T, ...]:
+    """After its items were checked: a bound on the length would hide what is wrong with them."""
+    if not value:
+        raise PydanticCustomError("empty", "the list is empty; write at least one entry")
+    return value
+
+
 #: ``all`` (each ability of the suite), ``overall``, or names of abilities.
-Abilities = Annotated[tuple[str, ...], BeforeValidator(_listed), Field(min_length=1)]
+Abilities = Annotated[tuple[str, ...], BeforeValidator(_listed), AfterValidator(_some)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -56,7 +71,7 @@ class Scored(ClosedModel):
     """
 
     abilities: Abilities = (OVERALL,)
-    weights: dict[str, Annotated[float, Field(gt=0)]] | None = Field(default=None, min_length=1)
+    weights: dict[str, Annotated[float, Field(gt=0)]] | None = None
 
     @model_validator(mode="after")
     def _one_of_both(self) -> Scored:
@@ -64,6 +79,8 @@ class Scored(ClosedModel):
             raise PydanticCustomError(
                 "both", "abilities and weights are both given; keep one of them"
             )
+        if self.weights is not None and not self.weights:
+            raise PydanticCustomError("empty", "weights is empty; write {ocr: 2, counting: 1}")
         return self
 
 
@@ -202,7 +219,7 @@ class Policy(ClosedModel):
     accelerator: str | None = Field(default=None, min_length=1, max_length=64)
     level: float = Field(default=0.05, gt=0, le=0.25)
     min_clusters: int = Field(default=20, ge=2)
-    rules: tuple[Rule, ...] = Field(min_length=1)
+    rules: Annotated[tuple[Rule, ...], AfterValidator(_some)]
 
 
 def load_policy(path: str | Path) -> Policy:

@@ -10,9 +10,9 @@ from lens_ray.stats.gate.bounds import Measured, measured, share_bounds
 from tests.stats.gate.grounds import marks_from
 
 
-def ocr(new: object, old: object | None = None, **shape: int) -> Measured:
+def ocr(new: object, old: object | None = None, size: int = 1) -> Measured:
     score = np.array([new] if old is None else [new, old], dtype=np.float64)
-    marks = marks_from(score, **shape)
+    marks = marks_from(score, size=size)
     return measured(marks, ability_figures(marks))["ocr"]
 
 

@@ -114,7 +114,7 @@ def test_nothing_can_be_simulated_without_marks() -> None:
 
 
 def slack(share: float, runs: int) -> float:
-    return share + 2.6 * (share * (1 - share) / runs) ** 0.5
+    return share + 2.6 * float(np.sqrt(share * (1 - share) / runs))
 
 
 @pytest.mark.slow
