@@ -70,9 +70,12 @@ def _exit(verdict: Verdict) -> None:
 
 
 def _named(verdict: Verdict, decision: str) -> str:
-    return ", ".join(
-        f"{check.rule} ({check.figure})" for check in verdict.checks if check.decision == decision
-    )
+    """The checks with a decision, by rule."""
+    found: dict[str, list[str]] = {}
+    for check in verdict.checks:
+        if check.decision == decision:
+            found.setdefault(check.rule, []).append(check.figure)
+    return ", ".join(f"{rule} ({', '.join(figures)})" for rule, figures in found.items())
 
 
 def _print_verdict(verdict: Verdict) -> None:
@@ -95,8 +98,8 @@ def _print_verdict(verdict: Verdict) -> None:
 def _row(check: Check) -> tuple[object, ...]:
     interval = None
     if check.ci_low is not None and check.ci_high is not None:
-        interval = f"[{check.ci_low:+.3f}, {check.ci_high:+.3f}]"
-    found = None if check.estimate is None else _figure(check)
+        interval = f"[{_figure(check, check.ci_low)}, {_figure(check, check.ci_high)}]"
+    found = None if check.estimate is None else _figure(check, check.estimate)
     return (
         check.decision.value, check.rule, check.figure, check.requirement, found, interval,
         _p(check.p), _p(check.p_against), check.n,
@@ -109,9 +112,9 @@ def _p(value: float | None) -> str | None:
     return "<0.001" if value < 0.001 else f"{value:.3f}"
 
 
-def _figure(check: Check) -> str:
-    sign = "+" if check.baseline is not None else ""
-    return f"{check.estimate:{sign}.3f}"
+def _figure(check: Check, value: float) -> str:
+    """A value, with its sign where it is a difference."""
+    return f"{value:+.3f}" if check.baseline is not None else f"{value:.3f}"
 
 
 def _remark(check: Check) -> str | None:

@@ -75,7 +75,7 @@ def measured(marks: Marks, figures: Figures) -> dict[str, Measured]:
     spread = _Spread(one)
     found = {}
     for place, name in enumerate(figures.names):
-        slope = figures.slope[place]
+        slope, shift = figures.slope[place], float(figures.shift[place])
         counted = both & (slope[marks.stratum] != 0)
         first = float(values[0, place])
         second = float(values[1, place]) if len(values) > 1 else None
@@ -88,7 +88,9 @@ def measured(marks: Marks, figures: Figures) -> dict[str, Measured]:
             baseline=second if known else None,
             n=int(counted.sum()),
             clusters=len(np.unique(marks.cluster[counted])),
-            bounds=spread.bounds(slope, estimate) if known else None,
+            bounds=spread.bounds(slope, estimate, *_possible(slope, shift, second))
+            if known
+            else None,
             reason=reason,
         )
     return found
@@ -107,7 +109,7 @@ def share_bounds(status: Sequence[str], clusters: Sequence[str], counted: str) -
     influence = np.bincount(cluster.reshape(-1), weights=hit - hit.mean()) / len(hit)
     zero = np.zeros(len(names), dtype=np.int64)
     moments = _moments(influence, np.arange(len(names)), zero)
-    return _bounds(float(hit.mean()), moments, 1 / len(names))
+    return _bounds(float(hit.mean()), moments, 1 / len(names), 0.0, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,14 +133,15 @@ class _Spread:
             self._group[strata] = number
         self._clusters = np.maximum(np.bincount(self._cells.stratum, minlength=width), 1)
 
-    def bounds(self, slope: Floats, estimate: float) -> Bounds:
-        """Bounds of the figure with a slope over the strata."""
+    def bounds(self, slope: Floats, estimate: float, least: float, most: float) -> Bounds:
+        """Bounds of the figure with a slope over the strata, within what is possible."""
         cells = self._cells
         groups = np.unique(self._group[slope != 0])
         mine = np.isin(self._group[cells.stratum], groups)
         influence = cells.residual[0, mine] * slope[cells.stratum[mine]]
         moments = _moments(influence, cells.cluster[mine], self._group[cells.stratum[mine]])
-        return _bounds(estimate, moments, float((np.abs(slope) / self._clusters).max()))
+        whole = float((np.abs(slope) / self._clusters).max())
+        return _bounds(estimate, moments, whole, least, most)
 
 
 def _moments(influence: Floats, cluster: Ints, group: Ints) -> _Moments:
@@ -159,8 +162,23 @@ def _moments(influence: Floats, cluster: Ints, group: Ints) -> _Moments:
     return _Moments(total, third, largest, freedom)
 
 
-def _bounds(estimate: float, moments: _Moments, whole: float) -> Bounds:
-    """The bounds of the page's top; ``whole`` is the influence of a whole cluster."""
+def _possible(slope: Floats, shift: float, baseline: float | None) -> tuple[float, float]:
+    """The least and the most that a score, or a difference of two, can be."""
+    if baseline is None:
+        return -shift, float(slope.sum()) - shift
+    return -float(slope.sum()), float(slope.sum())
+
+
+def _bounds(estimate: float, moments: _Moments, whole: float, least: float, most: float) -> Bounds:
+    """The bounds of the page's top, within what is possible.
+
+    Args:
+        estimate: Between them.
+        moments: Of its influences.
+        whole: The influence of a whole cluster.
+        least: The least that there can be.
+        most: The most.
+    """
     from scipy.special import ndtri, stdtrit
 
     unseen = min(moments.largest, whole) if moments.largest > _TINY else whole
@@ -174,7 +192,7 @@ def _bounds(estimate: float, moments: _Moments, whole: float) -> Bounds:
         tail = min(tail, _MOST)
         z, t = float(-ndtri(tail)), float(stdtrit(moments.freedom, 1 - tail))
         low, high = (t * variance**0.5 + (z**2 + 2) / 3 * skew for skew in skews)
-        return estimate - low, estimate + high
+        return max(estimate - low, least), min(estimate + high, most)
 
     return bounds
 

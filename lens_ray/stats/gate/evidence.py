@@ -167,7 +167,12 @@ def any_of(checks: Sequence[Check]) -> Check:
         least = min(holm([check.p or 0.0 for check in known]))
         best = replace(best, p=least, p_against=against)
     names = ", ".join(check.figure for check in checks)
-    return replace(best, figure=f"{best.figure} (any of {names})", times=None)
+    return replace(
+        best,
+        figure=f"any of {len(checks)}: {best.figure}",
+        requirement=f"{best.requirement} in one of {names}",
+        times=None,
+    )
 
 
 def decided(checks: Sequence[Check], level: float) -> list[Check]:

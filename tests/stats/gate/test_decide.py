@@ -58,7 +58,8 @@ def test_superiority_of_a_composite_with_weights() -> None:
     assert plain.decision is CANNOT_SAY
     any_rule = {"superior": {"abilities": ["ocr", "counting"], "any": True}}
     either = only(judge(policy_of(any_rule), ground).checks)
-    assert (either.decision, either.figure) == (GO, "ocr (any of ocr, counting)")
+    assert (either.decision, either.figure) == (GO, "any of 2: ocr")
+    assert either.requirement == "difference > 0 in one of ocr, counting"
 
 
 def test_a_least_score_is_held_against_the_chance_corrected_one() -> None:
