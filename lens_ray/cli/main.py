@@ -11,11 +11,15 @@ from typing import cast
 import typer
 
 from lens_ray.cli import (
+    compare,
     control,
+    diagnose,
     doctor,
+    export,
     gate,
     import_,
     jobs,
+    leaderboard,
     logs,
     plan,
     pool,
@@ -50,8 +54,12 @@ app = typer.Typer(
 app.command("run")(run.run)
 app.command("plan")(plan.plan)
 app.command("scores")(scores.scores)
+app.command("leaderboard")(leaderboard.leaderboard)
+app.command("compare")(compare.compare)
+app.command("diagnose")(diagnose.diagnose)
 app.command("query")(query.query)
 app.command("gate")(gate.gate)
+app.command("export")(export.export)
 app.command("rescore")(rescore.rescore)
 app.command("import")(import_.import_)
 app.command("report")(report.report)
