@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from lens_ray.stats.diagnose import diagnose
     from lens_ray.stats.gate import gate
     from lens_ray.stats.leaderboard import leaderboard
+    from lens_ray.stats.steadfast import Stability, stability
     from lens_ray.store import Store
     from lens_ray.suites.sample import Sample
     from lens_ray.suites.suite import Suite, load_suite
@@ -43,6 +44,7 @@ _HOME = {
     "ModelSpec": "lens_ray.models.spec",
     "RunReport": "lens_ray.evaluate",
     "Sample": "lens_ray.suites.sample",
+    "Stability": "lens_ray.stats.steadfast",
     "Store": "lens_ray.store",
     "Suite": "lens_ray.suites.suite",
     "compare": "lens_ray.stats.compare",
@@ -52,6 +54,7 @@ _HOME = {
     "leaderboard": "lens_ray.stats.leaderboard",
     "load_job": "lens_ray.job",
     "load_suite": "lens_ray.suites.suite",
+    "stability": "lens_ray.stats.steadfast",
 }
 
 __all__ = [
@@ -60,6 +63,7 @@ __all__ = [
     "ModelSpec",
     "RunReport",
     "Sample",
+    "Stability",
     "Store",
     "Suite",
     "compare",
@@ -69,6 +73,7 @@ __all__ = [
     "leaderboard",
     "load_job",
     "load_suite",
+    "stability",
 ]
 
 

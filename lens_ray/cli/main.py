@@ -28,6 +28,7 @@ from lens_ray.cli import (
     rescore,
     run,
     scores,
+    stability,
     stop,
     store,
     submit,
@@ -57,6 +58,7 @@ app.command("scores")(scores.scores)
 app.command("leaderboard")(leaderboard.leaderboard)
 app.command("compare")(compare.compare)
 app.command("diagnose")(diagnose.diagnose)
+app.command("stability")(stability.stability)
 app.command("query")(query.query)
 app.command("gate")(gate.gate)
 app.command("export")(export.export)

@@ -4,7 +4,8 @@ The standard deviation of noisy values is larger than that of the true ones, so 
 bootstrap of it misses low: its replicates carry the noise twice. The interval here inverts a test.
 Along the observed direction the true values are spread t apart; a bound is the t at which the
 observed spread is as extreme as the level says, with normal noise of the values' covariance. Where
-all noise is equal and independent, that inverts the non-central chi-square distribution.
+all noise is equal and independent, that inverts the non-central chi-square distribution. The upper
+bound is widened where noise taken off would make it too bold.
 """
 
 from __future__ import annotations
@@ -61,7 +62,8 @@ def mean_covariance(
     cell = row.reshape(-1) * len(strata) + place
     shape = (len(names), len(strata))
     moves = (marks - mean[place]) / size[place]
-    apart = np.bincount(cell, weights=moves, minlength=names.size * len(strata)).reshape(shape)
+    apart = np.zeros(shape)
+    np.add.at(apart, (row.reshape(-1), place), moves)
     there = np.bincount(cell, minlength=names.size * len(strata)).reshape(shape) > 0
     clusters: Ints = there.sum(axis=0)
     moved = apart * np.sqrt(clusters / np.maximum(clusters - 1, 1))
@@ -103,20 +105,20 @@ def sd_bounds(groups: Sequence[Noisy], confidence: float = 0.95) -> tuple[float,
     observed = math.fsum(part.observed for part in parts) / len(parts)
     tail = (1.0 - confidence) / 2.0
     unit = observed if observed > TINY else 1.0
+    shares = _shares(parts)
 
     def share_above(scale: float) -> float:
         """How often the observed spread is reached where the true one is ``scale`` units."""
-        drawn = _mean([part.drawn(scale * unit * part.share(observed)) for part in parts])
+        drawn = _mean([p.drawn(scale * unit * s) for p, s in zip(parts, shares, strict=True)])
         return float((drawn >= observed * (1 - 1e-9)).mean())
 
     without = share_above(0.0)
     low = 0.0 if without > tail else _root(share_above, tail) * unit
-    if observed <= TINY or without >= 1.0 - tail:
-        # Less spread than noise alone makes, as at the ceiling: as much as noise can hide.
-        hidden = _mean([part.drawn(0.0) for part in parts])
-        high = float(np.quantile(hidden, 1.0 - tail))
-    else:
-        high = _root(share_above, 1.0 - tail) * unit
+    # No less than the quantile of replicates around the observed spread: a pool that was measured
+    # on the same samples moves with them, so the noise beside it is less than the values' own.
+    high = float(np.quantile(_mean([part.around for part in parts]), 1.0 - tail))
+    if without < 1.0 - tail:
+        high = max(high, _root(share_above, 1.0 - tail) * unit)
     return min(low, observed), max(high, observed)
 
 
@@ -134,6 +136,15 @@ def _root(share_above: Callable[[float], float], wanted: float) -> float:
         middle = (low + high) / 2
         low, high = (middle, high) if share_above(middle) < wanted else (low, middle)
     return (low + high) / 2
+
+
+def _shares(parts: Sequence[_Part]) -> list[float]:
+    """How the mean spread divides over the groups, with a mean of 1."""
+    for each in ([part.known for part in parts], [part.observed for part in parts]):
+        mean = math.fsum(each) / len(each)
+        if mean > TINY:
+            return [value / mean for value in each]
+    return [1.0] * len(parts)
 
 
 class _Part(NamedTuple):
@@ -166,9 +177,17 @@ class _Part(NamedTuple):
         freedom = len(values) - 1
         return cls(length / math.sqrt(freedom), apart @ direction, (apart**2).sum(axis=1), freedom)
 
-    def share(self, whole: float) -> float:
-        """This group's spread, where that of the mean is 1."""
-        return self.observed / whole if whole > TINY else 1.0
+    @property
+    def known(self) -> float:
+        """Its standard deviation less what noise adds."""
+        return math.sqrt(max(self.observed**2 - self.square.mean() / self.freedom, 0.0))
+
+    @property
+    def around(self) -> Floats:
+        """Replicates of the observed standard deviation, the noise that they add taken off."""
+        added = self.square.mean() / self.freedom
+        found: Floats = np.sqrt(np.maximum(self.drawn(self.observed) ** 2 - added, 0.0))
+        return found
 
     def drawn(self, spread: float) -> Floats:
         """Standard deviations that would be seen of a true one."""

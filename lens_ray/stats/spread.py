@@ -60,6 +60,10 @@ class Spread:
         """The figures of one model on an ability, or ``overall``."""
         return {kind: self.steady[kind, model, name] for kind in KINDS}
 
+    def subtasks(self, model: str, name: str) -> list[Subtasks]:
+        """What the figures of one model on an ability, or ``overall``, are made of."""
+        return [part for part, _ in self._parts(model, name)]
+
     def reason(self, kind: Kind, model: str, name: str) -> str | None:
         """Why a figure or its interval is unknown."""
         return self.steady[kind, model, name].reason
