@@ -10,7 +10,7 @@ from lens_ray.stats.gate.checks import checks_of
 from lens_ray.stats.gate.evidence import Verdict, decided, overall
 from lens_ray.stats.gate.ground import Ground, load_ground
 from lens_ray.stats.gate.policy import Policy, as_policy
-from lens_ray.stats.intervals import REPLICATES
+from lens_ray.stats.joint import REPLICATES
 
 if TYPE_CHECKING:
     from lens_ray.store import Store
