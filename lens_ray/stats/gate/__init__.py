@@ -8,6 +8,7 @@
 * `lens_ray.stats.gate.composites`  weighted means of abilities
 * `lens_ray.stats.gate.bounds`      one-sided bounds that heed skewness
 * `lens_ray.stats.gate.steady`      differences of stability
+* `lens_ray.stats.gate.kept`        whether answers stay when a question is put in another way
 * `lens_ray.stats.gate.planted`     fields whose truth is known
 * `lens_ray.stats.gate.simulate`    operating characteristics by simulation
 """

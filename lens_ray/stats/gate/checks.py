@@ -9,7 +9,7 @@ from functools import cached_property
 import pyarrow.compute as pc
 
 from lens_ray.errors import UserError
-from lens_ray.stats.figures import Figures
+from lens_ray.stats.figures import Figures, ability_figures
 from lens_ray.stats.gate.bounds import Measured, measured, share_bounds
 from lens_ray.stats.gate.composites import figures_of, label_of
 from lens_ray.stats.gate.evidence import Bounds, Check, Decision, any_of, counted, held_against
@@ -126,17 +126,14 @@ class _Judge:
         check = _open(kind, name, words, limit)
         if (reason := self._unmarked(name)) is not None:
             return replace(check, reason=reason)
-        found = (self._alone if alone else self._compared)[name]
-        check = replace(
-            check, candidate=found.candidate, baseline=found.baseline, estimate=found.estimate,
-            n=found.n, clusters=found.clusters, reason=found.reason,
-        )  # fmt: skip
-        return self._tested(check, found.bounds, above=True) if found.bounds else check
+        return self._filled(check, (self._alone if alone else self._compared)[name])
 
     def _steady(self, kind: str, name: str, rule: Stability) -> Check:
         """How much less steady the candidate is, below a limit."""
+        if rule.kind == "consistency":
+            return self._consistent(kind, name, rule)
         limit = rule.no_worse_by
-        check = _open(kind, name, f"{rule.kind} difference < {limit:g}", limit)
+        check = _open(kind, name, f"{rule.kind} difference < {limit:g}", limit, above=False)
         if (reason := self._unmarked(name)) is not None:
             return replace(check, reason=reason)
         ground = self._ground
@@ -152,7 +149,19 @@ class _Judge:
             n=compared.n if compared else None, clusters=compared.clusters if compared else None,
             reason=found.reason,
         )  # fmt: skip
-        return self._tested(check, bounds, above=False) if bounds else check
+        return self._tested(check, bounds) if bounds else check
+
+    def _consistent(self, kind: str, name: str, rule: Stability) -> Check:
+        """How much seldomer the candidate keeps its answers, below a limit."""
+        limit = -rule.no_worse_by
+        check = _open(kind, name, f"consistency difference > {limit:g}", limit)
+        kept = self._ground.kept.get(rule.variants, "no variant was read")
+        if isinstance(kept, str):
+            return replace(check, reason=kept)
+        figures = ability_figures(kept)
+        if name not in figures.names:
+            return replace(check, reason="no variant of its samples was answered")
+        return self._filled(check, measured(kept, figures)[name])
 
     @cached_property
     def _draws(self) -> JointDraws:
@@ -168,7 +177,7 @@ class _Judge:
     def _share(self, kind: str, name: str, rule: MaxShare) -> Check:
         """The share of the candidate's answers with a status."""
         status = kind.removeprefix("max_")
-        check = _open(kind, name, f"share {status} <= {rule.share:g}", rule.share)
+        check = _open(kind, name, f"share {status} <= {rule.share:g}", rule.share, above=False)
         rows = self._ground.rows
         if rows is not None and name != OVERALL:
             rows = rows.filter(pc.equal(rows["ability"], name))
@@ -177,23 +186,23 @@ class _Judge:
         share = pc.sum(pc.equal(rows["status"], status)).as_py() / rows.num_rows
         check = replace(check, candidate=share, estimate=share, n=rows.num_rows)
         if not rule.tested:
-            return counted(check, above=False)
+            return counted(check)
         check = replace(check, clusters=len(pc.unique(rows["cluster_id"])))
         bounds = share_bounds(rows["status"].to_pylist(), rows["cluster_id"].to_pylist(), status)
-        return self._tested(check, bounds, above=False)
+        return self._tested(check, bounds)
 
     def _covered(self, kind: str, name: str, limit: float) -> Check:
         check = _open(kind, name, f"coverage >= {limit:g}", limit)
         found = (self._ground.coverage or {}).get(name)
         if found is None:
             return replace(check, reason="the run is not finished, or expected none of its samples")
-        return counted(replace(check, candidate=found, estimate=found), above=True)
+        return counted(replace(check, candidate=found, estimate=found))
 
     def _priced(self, kind: str, limit: float) -> Check:
         """What an answer costs, in dollars or seconds."""
         dollars = kind == "max_usd_per_1000"
         words = f"$ per 1,000 answers <= {limit:g}" if dollars else f"median seconds <= {limit:g}"
-        check = _open(kind, OVERALL, words, limit)
+        check = _open(kind, OVERALL, words, limit, above=False)
         cost = self._ground.cost
         if cost is None:
             return replace(check, reason="what its answers cost was not read")
@@ -201,11 +210,18 @@ class _Judge:
         check = replace(check, candidate=found, estimate=found, n=cost.answers)
         if found is None:
             return replace(check, reason=cost.reason if dollars else cost.latency_reason)
-        return counted(check, above=False)
+        return counted(check)
 
-    def _tested(self, check: Check, bounds: Bounds, *, above: bool) -> Check:
+    def _filled(self, check: Check, found: Measured) -> Check:
+        check = replace(
+            check, candidate=found.candidate, baseline=found.baseline, estimate=found.estimate,
+            n=found.n, clusters=found.clusters, reason=found.reason,
+        )  # fmt: skip
+        return self._tested(check, found.bounds) if found.bounds else check
+
+    def _tested(self, check: Check, bounds: Bounds) -> Check:
         least = self._policy.min_clusters
-        found = held_against(check, bounds, above=above, level=self._policy.level)
+        found = held_against(check, bounds, self._policy.level)
         if check.clusters is not None and check.clusters < least:
             few = f"{check.clusters} clusters are too few to say; {least} are needed"
             return replace(found, p=None, p_against=None, times=None, reason=few)
@@ -222,5 +238,5 @@ def _limit(rule: Scored) -> float:
     return rule.score
 
 
-def _open(kind: str, name: str, requirement: str, limit: float) -> Check:
-    return Check(kind, name, requirement, Decision.CANNOT_SAY, limit=limit)
+def _open(kind: str, name: str, requirement: str, limit: float, *, above: bool = True) -> Check:
+    return Check(kind, name, requirement, Decision.CANNOT_SAY, limit=limit, above=above)

@@ -53,6 +53,7 @@ class Check(Framed):
         ci_low: Lower bound; that it is too high has the probability ``level``.
         ci_high: Upper bound; likewise.
         limit: The bound of the requirement.
+        above: Whether ``estimate`` must be above ``limit``; else below.
         n: Units (samples) that count.
         clusters: Clusters of these; None where nothing is estimated.
         p: p-value for the requirement: of the data where it just fails. GO at ``level``.
@@ -71,6 +72,7 @@ class Check(Framed):
     ci_low: float | None = None
     ci_high: float | None = None
     limit: float | None = None
+    above: bool = True
     n: int | None = None
     clusters: int | None = None
     p: float | None = None
@@ -114,13 +116,12 @@ class Verdict(Framed):
         return [asdict(check) for check in self.checks]
 
 
-def held_against(check: Check, bounds: Bounds, *, above: bool, level: float) -> Check:
+def held_against(check: Check, bounds: Bounds, level: float) -> Check:
     """Hold an estimate against its limit.
 
     Args:
         check: With ``estimate`` and ``limit``.
         bounds: Of the estimate.
-        above: Whether it must be above the limit, or below it.
         level: Of the interval.
 
     Returns:
@@ -134,18 +135,18 @@ def held_against(check: Check, bounds: Bounds, *, above: bool, level: float) -> 
     over = estimate > limit
     side = 0 if over else 1
     small = _smallest(lambda tail: (bounds(tail)[side] > limit) == over)
-    p, p_against = (small, 1 - small) if over == above else (1 - small, small)
+    p, p_against = (small, 1 - small) if over == check.above else (1 - small, small)
     return replace(
         check, ci_low=low, ci_high=high, p=p, p_against=p_against,
         times=_times(high - low, abs(estimate - limit), level),
     )  # fmt: skip
 
 
-def counted(check: Check, *, above: bool) -> Check:
+def counted(check: Check) -> Check:
     """Decide by a count that is no estimate; the limit itself is allowed."""
     assert check.estimate is not None
     assert check.limit is not None
-    gap = check.estimate - check.limit if above else check.limit - check.estimate
+    gap = check.estimate - check.limit if check.above else check.limit - check.estimate
     return replace(check, decision=Decision.GO if gap >= -1e-12 else Decision.NO_GO)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -12,7 +12,8 @@ import pyarrow.compute as pc
 from lens_ray.errors import UserError
 from lens_ray.stats.choose import choose_runs, labels_of
 from lens_ray.stats.costs import Cost, costs_of
-from lens_ray.stats.gate.policy import Policy
+from lens_ray.stats.gate.kept import kept_marks
+from lens_ray.stats.gate.policy import Policy, Stability
 from lens_ray.stats.marks import Marks, NotComparable, load_marks
 from lens_ray.stats.pool import Pool, load_pool, pool_for
 from lens_ray.stats.units import FINAL
@@ -39,6 +40,8 @@ class Ground:
         coverage: Share of the expected samples with an answer, by ability and ``overall``.
         cost: What the candidate's answers cost; None where no rule asks.
         pool: Against which DVS and RES are measured.
+        kept: How often both models kept their answers (`lens_ray.stats.gate.kept`), or why that is
+            not known, by the variants that a rule names.
     """
 
     candidate: str
@@ -51,6 +54,7 @@ class Ground:
     coverage: Mapping[str, float | None] | None = None
     cost: Cost | None = None
     pool: Pool | None = None
+    kept: Mapping[tuple[str, ...] | None, Marks | str] = field(default_factory=dict)
 
     @property
     def key(self) -> str:
@@ -95,6 +99,14 @@ def load_ground(store: Store, policy: Policy) -> Ground:
         if priced
         else None,
         pool=_pool(policy, first) if "stability" in kinds else None,
+        kept={
+            variants: kept_marks(store, runs, labels, variants)
+            for variants in {
+                rule.value.variants
+                for rule in policy.rules
+                if isinstance(rule.value, Stability) and rule.value.kind == "consistency"
+            }
+        },
     )
 
 

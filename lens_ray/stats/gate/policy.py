@@ -143,14 +143,26 @@ class Stability(ClosedModel):
 
     Attributes:
         kind: ``dvs`` or ``res`` (against the suite's pool) or ``tau`` (noise-free spread over the
-            subtasks); lower is steadier.
-        no_worse_by: How much higher the figure may be.
+            subtasks), which must not be higher; ``consistency``, the share of answers that stay
+            when a question is put in another way, which must not be lower.
+        no_worse_by: How much worse the figure may be.
         abilities: See `Scored`.
+        variants: Of ``consistency``: suites that both models answered besides; None takes all
+            controls that keep a question's meaning.
     """
 
-    kind: Literal["dvs", "res", "tau"]
+    kind: Literal["dvs", "res", "tau", "consistency"]
     no_worse_by: float = Field(gt=0)
     abilities: Abilities = (OVERALL,)
+    variants: Abilities | None = None
+
+    @model_validator(mode="after")
+    def _variants_of_consistency(self) -> Stability:
+        if self.variants is not None and self.kind != "consistency":
+            raise PydanticCustomError(
+                "variants", "variants belong to kind: consistency; take the key out"
+            )
+        return self
 
 
 class Rule(ClosedModel):

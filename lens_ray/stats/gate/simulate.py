@@ -278,9 +278,7 @@ def _rule_holds(policy: Policy, truth: Ground, rule: Rule) -> bool | None:
 def _check_holds(check: Check) -> bool | None:
     if check.estimate is None or check.limit is None:
         return None
-    gap = check.estimate - check.limit
-    if check.rule in ("noninferior", "superior", "min_score"):
-        return gap > _SAME
-    if check.rule == "min_coverage":
-        return gap >= -_SAME
-    return gap <= _SAME if check.rule != "stability" else gap < -_SAME
+    gap = check.estimate - check.limit if check.above else check.limit - check.estimate
+    # Bounds of counts are themselves allowed.
+    allowed = check.rule.startswith(("max_", "min_coverage"))
+    return gap >= -_SAME if allowed else gap > _SAME

@@ -205,8 +205,8 @@ def test_p_values_belong_to_the_bounds() -> None:
         half = 0.05 * float(stats.norm.isf(tail))
         return 0.1 - half, 0.1 + half
 
-    found = held_against(check, bounds, above=True, level=0.05)
+    found = held_against(check, bounds, 0.05)
     assert found.p == pytest.approx(float(stats.norm.sf(2.0)), rel=2e-3)
     assert found.p_against == pytest.approx(1 - float(stats.norm.sf(2.0)), rel=1e-4)
-    under = held_against(check, bounds, above=False, level=0.05)
+    under = held_against(replace(check, above=False), bounds, 0.05)
     assert (under.p, under.p_against) == (found.p_against, found.p)
