@@ -52,26 +52,32 @@ def kept_marks(
     shared = [digest for digest in changed[0] if all(digest in each for each in changed)]
     if not shared:
         return "the models answered no variant in common"
+    choices = _choices([runs[0], *(changed[0][digest] for digest in shared)])
     try:
-        choices = _choices([runs[0], *(changed[0][digest] for digest in shared)])
         found_of = [
             _kept(_rows(store, run), [_rows(store, each[digest]) for digest in shared], choices)
             for run, each in zip(runs, changed, strict=True)
         ]
-    except (SuiteError, ValueError) as error:
-        return str(error)
+    except ValueError as error:  # rotated letters of suites that are not here
+        return f"{error}; build or import them on this machine"
     return _marks(found_of, labels, runs[0])
 
 
 def _choices(runs: Sequence[RunHeader]) -> dict[str, Sequence[str]]:
-    """Options by sample id: letters are compared by the options that they stand for."""
+    """Options by sample id, of the suites that are here.
+
+    Letters are compared by the options that they stand for; only rotated ones need it.
+    """
     from lens_ray.suites import load_suite
 
-    return {
-        sample.sample_id: sample.choices
-        for run in runs
-        for sample in load_suite(f"{run.suite.partition('@')[0]}@{run.suite_digest}").samples
-    }
+    found: dict[str, Sequence[str]] = {}
+    for run in runs:
+        try:
+            suite = load_suite(f"{run.suite.partition('@')[0]}@{run.suite_digest}")
+        except SuiteError:
+            continue
+        found |= {sample.sample_id: sample.choices for sample in suite.samples}
+    return found
 
 
 def _rows(store: Store, run: RunHeader) -> list[dict[str, Any]]:
