@@ -30,11 +30,15 @@ if TYPE_CHECKING:
     from lens_ray.evaluate import RunReport, evaluate
     from lens_ray.job import JobSpec, load_job
     from lens_ray.models.spec import ModelSpec
+<<<<<<< HEAD
     from lens_ray.stats.compare import compare
     from lens_ray.stats.diagnose import diagnose
     from lens_ray.stats.gate import gate
     from lens_ray.stats.leaderboard import leaderboard
     from lens_ray.stats.steadfast import Stability, stability
+=======
+    from lens_ray.stats.model_stability import Stability, stability
+>>>>>>> i6-stability
     from lens_ray.store import Store
     from lens_ray.suites.sample import Sample
     from lens_ray.suites.suite import Suite, load_suite
@@ -44,7 +48,7 @@ _HOME = {
     "ModelSpec": "lens_ray.models.spec",
     "RunReport": "lens_ray.evaluate",
     "Sample": "lens_ray.suites.sample",
-    "Stability": "lens_ray.stats.steadfast",
+    "Stability": "lens_ray.stats.model_stability",
     "Store": "lens_ray.store",
     "Suite": "lens_ray.suites.suite",
     "compare": "lens_ray.stats.compare",
@@ -54,7 +58,7 @@ _HOME = {
     "leaderboard": "lens_ray.stats.leaderboard",
     "load_job": "lens_ray.job",
     "load_suite": "lens_ray.suites.suite",
-    "stability": "lens_ray.stats.steadfast",
+    "stability": "lens_ray.stats.model_stability",
 }
 
 __all__ = [

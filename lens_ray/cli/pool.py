@@ -60,12 +60,17 @@ def extend(
     as_json: Json = False,
 ) -> None:
     """Write the next version of a pool, with further models, beside the one that it extends."""
+    from lens_ray.errors import UserError
     from lens_ray.stats.pool import load_pool
     from lens_ray.stats.pool_making import extended
 
     before = load_pool(pool)
     marks = _marks(store, model, _suite_of(store, before))
-    _save(extended(before, marks), pool.parent, as_json)
+    after = extended(before, marks)
+    there = pool.parent / f"{after.name}-v{after.version}.json"
+    if there.exists() and load_pool(there).digest != after.digest:
+        raise UserError(f"{there} is there already, with other models; extend that one")
+    _save(after, pool.parent, as_json)
 
 
 @app.command()

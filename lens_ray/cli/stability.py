@@ -11,7 +11,7 @@ from lens_ray.cli.options import Json, Pool, Store, without_secrets_each
 from lens_ray.cli.output import one_line, print_json, print_table, with_interval
 
 if TYPE_CHECKING:
-    from lens_ray.stats.steadfast import Stability
+    from lens_ray.stats.model_stability import Stability
     from lens_ray.store import RunHeader
     from lens_ray.suites.sample import Sample
 
@@ -44,8 +44,8 @@ def stability(
     as_json: Json = False,
 ) -> None:
     """Show how steady a model is: over subtasks, over variants, from run to run."""
-    from lens_ray.stats.steadfast import stability as stability_of
-    from lens_ray.stats.steadfast import variant_runs
+    from lens_ray.stats.model_stability import stability as stability_of
+    from lens_ray.stats.model_stability import variant_runs
     from lens_ray.store import Store as OpenStore
 
     opened = OpenStore(store)

@@ -37,7 +37,7 @@ def kept_marks(
         UserError: A variant is named that a model did not answer.
         StoreUnavailable: The store is out of reach or damaged.
     """
-    from lens_ray.stats.steadfast import variant_runs
+    from lens_ray.stats.model_stability import variant_runs
 
     changed: list[dict[str, RunHeader]] = []
     for run in runs:
