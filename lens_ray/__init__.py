@@ -30,15 +30,11 @@ if TYPE_CHECKING:
     from lens_ray.evaluate import RunReport, evaluate
     from lens_ray.job import JobSpec, load_job
     from lens_ray.models.spec import ModelSpec
-<<<<<<< HEAD
     from lens_ray.stats.compare import compare
     from lens_ray.stats.diagnose import diagnose
     from lens_ray.stats.gate import gate
     from lens_ray.stats.leaderboard import leaderboard
-    from lens_ray.stats.steadfast import Stability, stability
-=======
     from lens_ray.stats.model_stability import Stability, stability
->>>>>>> i6-stability
     from lens_ray.store import Store
     from lens_ray.suites.sample import Sample
     from lens_ray.suites.suite import Suite, load_suite
