@@ -15,7 +15,8 @@ from lens_ray.stats.costs import Cost, costs_of
 from lens_ray.stats.gate.kept import kept_marks
 from lens_ray.stats.gate.policy import Policy, Stability
 from lens_ray.stats.marks import Marks, NotComparable, load_marks
-from lens_ray.stats.pool import Pool, load_pool, pool_for
+from lens_ray.stats.pool import Pool
+from lens_ray.stats.pool_making import choose_pool
 from lens_ray.stats.units import FINAL
 
 if TYPE_CHECKING:
@@ -98,7 +99,9 @@ def load_ground(store: Store, policy: Policy) -> Ground:
         cost=costs_of(store, [first], accelerator=policy.accelerator)[first.run_id]
         if priced
         else None,
-        pool=_pool(policy, first) if "stability" in kinds else None,
+        pool=choose_pool(policy.pool, first.suite, first.suite_digest)
+        if "stability" in kinds
+        else None,
         kept={
             variants: kept_marks(store, runs, labels, variants)
             for variants in {
@@ -108,13 +111,6 @@ def load_ground(store: Store, policy: Policy) -> Ground:
             }
         },
     )
-
-
-def _pool(policy: Policy, run: RunHeader) -> Pool | None:
-    """The pool that a policy names, or that of the suite."""
-    if policy.pool is not None:
-        return load_pool(policy.pool)
-    return pool_for(run.suite, run.suite_digest)
 
 
 def _named(policy: Policy) -> list[str]:

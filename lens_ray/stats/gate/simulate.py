@@ -2,7 +2,8 @@
 
 The gate itself is run on fields whose truth is known (`lens_ray.stats.gate.planted`): true
 differences everywhere alike, around every limit of the policy, and each ability alone at its limit
-while the others are far better, which is where a wrong GO is likeliest.
+while the others are far better, which is where a wrong GO is likeliest. Counts, costs and the
+consistency over variants stay what they are.
 """
 
 from __future__ import annotations
