@@ -181,8 +181,8 @@ class _Judge:
         rows = self._ground.rows
         if rows is not None and name != OVERALL:
             rows = rows.filter(pc.equal(rows["ability"], name))
-        if rows is None or not rows.num_rows:
-            return replace(check, reason="no sample was answered")
+        if self._ground.unfinished or rows is None or not rows.num_rows:
+            return replace(check, reason=self._ground.unfinished or "no sample was answered")
         share = pc.sum(pc.equal(rows["status"], status)).as_py() / rows.num_rows
         check = replace(check, candidate=share, estimate=share, n=rows.num_rows)
         if not rule.tested:
@@ -195,7 +195,8 @@ class _Judge:
         check = _open(kind, name, f"coverage >= {limit:g}", limit)
         found = (self._ground.coverage or {}).get(name)
         if found is None:
-            return replace(check, reason="the run is not finished, or expected none of its samples")
+            lacking = self._ground.unfinished or "none of its samples was expected"
+            return replace(check, reason=lacking)
         return counted(replace(check, candidate=found, estimate=found))
 
     def _priced(self, kind: str, limit: float) -> Check:
@@ -204,8 +205,9 @@ class _Judge:
         words = f"$ per 1,000 answers <= {limit:g}" if dollars else f"median seconds <= {limit:g}"
         check = _open(kind, OVERALL, words, limit, above=False)
         cost = self._ground.cost
-        if cost is None:
-            return replace(check, reason="what its answers cost was not read")
+        if self._ground.unfinished or cost is None:
+            lacking = self._ground.unfinished or "what its answers cost was not read"
+            return replace(check, reason=lacking)
         found = cost.usd_per_1000 if dollars else cost.latency_s
         check = replace(check, candidate=found, estimate=found, n=cost.answers)
         if found is None:

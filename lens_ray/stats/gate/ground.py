@@ -37,6 +37,7 @@ class Ground:
         abilities: Of the suite, in their usual order.
         marks: Of one or both; None with a reason.
         reason: Why there are no marks.
+        unfinished: Why nothing can be counted yet, or None.
         rows: Final rows of the candidate: ability, status, cluster_id.
         coverage: Share of the expected samples with an answer, by ability and ``overall``.
         cost: What the candidate's answers cost; None where no rule asks.
@@ -51,6 +52,7 @@ class Ground:
     abilities: tuple[str, ...]
     marks: Marks | None
     reason: str | None = None
+    unfinished: str | None = None
     rows: pa.Table | None = None
     coverage: Mapping[str, float | None] | None = None
     cost: Cost | None = None
@@ -94,6 +96,7 @@ def load_ground(store: Store, policy: Policy) -> Ground:
         abilities=_abilities(store, first, marks),
         marks=marks,
         reason=reason,
+        unfinished=_unfinished(store, first),
         rows=rows.filter(pc.is_in(rows["status"], value_set=pa.array(FINAL))),
         coverage={score["ability"]: score["coverage"] for score in scores},
         cost=costs_of(store, [first], accelerator=policy.accelerator)[first.run_id]
@@ -111,6 +114,13 @@ def load_ground(store: Store, policy: Policy) -> Ground:
             }
         },
     )
+
+
+def _unfinished(store: Store, run: RunHeader) -> str | None:
+    for header, state in store.states():
+        if header.run_id == run.run_id and state.commit is None:
+            return f"{run.model} is not finished: {state.rows:,} rows so far"
+    return None
 
 
 def _named(policy: Policy) -> list[str]:
