@@ -46,6 +46,8 @@ RUNS = 400
 REPLICATES = 200
 #: Where a policy has no margin to go by.
 _STEP = 0.05
+#: Farther from what was wished a true difference is said to be less.
+_NEAR = 0.005
 #: Nearer to its limit than this a requirement does not hold.
 _SAME = 1e-9
 
@@ -154,7 +156,15 @@ def characteristics(
         if progress is not None:
             progress(f"simulating {place + 1} of {len(wished)}: {name}, {runs:,} runs")
         population = plant(marks, figures, planted)
-        found.append(_characteristic(policy, ground, name, population, figures, runs))
+        each = _characteristic(policy, ground, name, population, figures, runs)
+        missed = [
+            ability
+            for ability, target in planted.items()
+            if abs(each.truth.get(ability, target) - target) > _NEAR
+        ]
+        # A score cannot leave its bounds: what the scenario is called is then not all true.
+        note = f"{name} ({', '.join(missed)} less)" if missed else name
+        found.append(replace(each, scenario=note))
     return Characteristics(
         policy.name, ground.candidate, ground.baseline, policy.level, tuple(found)
     )
