@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from lens_ray.models.spec import ModelSpec
     from lens_ray.stats.compare import compare
     from lens_ray.stats.diagnose import diagnose
+    from lens_ray.stats.gate import gate
     from lens_ray.stats.leaderboard import leaderboard
     from lens_ray.stats.model_stability import Stability, stability
     from lens_ray.store import Store
@@ -49,6 +50,7 @@ _HOME = {
     "compare": "lens_ray.stats.compare",
     "diagnose": "lens_ray.stats.diagnose",
     "evaluate": "lens_ray.evaluate",
+    "gate": "lens_ray.stats.gate",
     "leaderboard": "lens_ray.stats.leaderboard",
     "load_job": "lens_ray.job",
     "load_suite": "lens_ray.suites.suite",
@@ -67,6 +69,7 @@ __all__ = [
     "compare",
     "diagnose",
     "evaluate",
+    "gate",
     "leaderboard",
     "load_job",
     "load_suite",

@@ -16,6 +16,7 @@ from lens_ray.cli import (
     diagnose,
     doctor,
     export,
+    gate,
     import_,
     jobs,
     leaderboard,
@@ -59,6 +60,7 @@ app.command("compare")(compare.compare)
 app.command("diagnose")(diagnose.diagnose)
 app.command("stability")(stability.stability)
 app.command("query")(query.query)
+app.command("gate")(gate.gate)
 app.command("export")(export.export)
 app.command("rescore")(rescore.rescore)
 app.command("import")(import_.import_)

@@ -15,10 +15,11 @@ import numpy as np
 import pyarrow as pa
 
 from lens_ray.scoring.plain import normalise
+from lens_ray.stats.clustered import Clustered, clustered
 from lens_ray.stats.consistency import PAIRED_COLUMNS, answer_of, base_of
 from lens_ray.stats.figures import in_order
 from lens_ray.stats.frames import Framed
-from lens_ray.stats.intervals import draw, interval
+from lens_ray.stats.intervals import interval
 from lens_ray.stats.scores import OVERALL, in_overall
 from lens_ray.stats.steadiness import FEW_CLUSTERS
 from lens_ray.stats.units import FINAL, Bools, Floats, Ints, Units
@@ -227,7 +228,7 @@ def kept(versions: Versions, *, confidence: float = 0.95, seed_key: str = "") ->
         splits.append(split_of(versions.score[mine], versions.cluster[mine], seed_key, confidence))
     whole = [one.reason is None for one in found]
     for field, each in values.items():
-        draws = draw(_units(versions, each), versions.abilities, seed_key)
+        draws = _sums(versions, each)
         for place in np.flatnonzero(whole).tolist():
             weights = np.eye(len(whole))[place]
             found[place] = _with(
@@ -240,7 +241,7 @@ def kept(versions: Versions, *, confidence: float = 0.95, seed_key: str = "") ->
     if overall.reason is None:
         even = np.array([name in counted for name in versions.abilities]) / len(counted)
         for field, each in values.items():
-            draws = draw(_units(versions, each), versions.abilities, seed_key)
+            draws = _sums(versions, each)
             mean = float(even @ draws.mean)
             overall = _with(overall, field, mean, interval(draws, even, confidence))
     by_ability = "the variance is split by ability only"
@@ -312,6 +313,11 @@ def _split(one: Kept, split: Split | str) -> Kept:
         of_both_low=split.low,
         of_both_high=split.high,
     )
+
+
+def _sums(versions: Versions, values: Floats) -> Clustered:
+    units = _units(versions, values)
+    return clustered(units.score, units.stratum, units.cluster, len(versions.abilities))
 
 
 def _units(versions: Versions, values: Floats) -> Units:
