@@ -60,7 +60,8 @@ class Look(Framed):
         p: Two-sided p-value of no difference, alone.
         p_holm: The same, adjusted for all looks.
         mde: Smallest true difference that is found 8 times in 10, whatever the other looks say.
-        finding: ``weaker`` or ``stronger`` where ``p_holm`` is below the level.
+        finding: ``weaker`` or ``stronger`` where ``p_holm`` is below the level, and the model is
+            also below (above) its own mean.
         reason: Why it was not tested; it then counts as no look.
     """
 
@@ -257,9 +258,6 @@ def _adjusted(seen: Sequence[_Seen], confidence: float) -> tuple[Look, ...]:
     for each, p, p_holm in zip(tested, pvalues, holm(pvalues), strict=True):
         difference = each.look.difference or 0.0
         half = float(stdtrit(each.df, 1 - level / 2)) * each.se
-        finding: Finding | None = None
-        if p_holm < level:
-            finding = "weaker" if difference < 0 else "stronger"
         found.append(
             replace(
                 each.look,
@@ -268,8 +266,21 @@ def _adjusted(seen: Sequence[_Seen], confidence: float) -> tuple[Look, ...]:
                 p=p,
                 p_holm=p_holm,
                 mde=detectable(each.se, each.df, level / len(tested)),
-                finding=finding,
+                finding=_finding(each.look, p_holm, level),
             )
         )
     found.sort(key=lambda look: (look.difference or 0.0, look.facet, look.value))
     return (*found, *(each.look for each in seen if not each.se > 0))
+
+
+def _finding(look: Look, p_holm: float, level: float) -> Finding | None:
+    """What was found.
+
+    Where all are near the ceiling a model that is better elsewhere loses its lead. That is no
+    weakness: the model must be below its own mean, too.
+    """
+    if look.difference is None or look.score is None or look.mean is None or p_holm >= level:
+        return None
+    if look.difference < 0 and look.score < look.mean:
+        return "weaker"
+    return "stronger" if look.difference > 0 and look.score > look.mean else None

@@ -107,6 +107,18 @@ def test_what_is_hard_for_everybody_is_no_weakness_of_one() -> None:
     assert beside.difference == pytest.approx(expected)
 
 
+def test_a_lead_that_is_lost_at_the_ceiling_is_no_weakness() -> None:
+    rng = np.random.default_rng(9)
+    own = np.concatenate([rng.random(200) < 0.98, rng.random(200) < 0.7]).astype(float)
+    other = np.concatenate([rng.random(200) < 0.98, rng.random(200) < 0.3]).astype(float)
+    looks = by_value(looks_of(two_formats(own, other, first=200), "m", ["o0"]))
+    opened = looks["format", "open"]
+    assert opened.p_holm is not None
+    assert opened.p_holm < 0.001
+    assert (opened.difference or 0.0) < 0.0
+    assert [look.finding for look in looks.values()] == [None, None]
+
+
 def test_looks_at_the_same_units_are_one() -> None:
     marks = ground(("m",), per=40)
     marks = draw(np.random.default_rng(1), marks, np.full(marks.score.shape, 0.5))
