@@ -112,6 +112,8 @@ def looks_of(
     if model in others:
         raise UserError(f"the model {model!r} is among the others; name each once")
     ground = marks.only((model, *others)).common()
+    if not ground.ids:
+        return ()
     found: dict[bytes, _Seen] = {}
     for facet in facets:
         for seen in _facet(ground, facet) if facet in ground.facets else ():

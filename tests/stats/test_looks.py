@@ -196,6 +196,7 @@ def test_units_that_not_all_answered_do_not_count() -> None:
     other[:10] = np.nan
     looks = by_value(looks_of(two_formats(own, other, first=40), "m", ["o0"]))
     assert looks["format", "open"].n == 30
+    assert looks_of(two_formats(own, np.full(100, np.nan), first=40), "m", ["o0"]) == ()
     with pytest.raises(UserError, match="the model 'm' is among the others"):
         looks_of(two_formats(own, other, first=40), "m", ["m"])
 
