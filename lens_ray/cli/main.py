@@ -13,15 +13,18 @@ import typer
 from lens_ray.cli import (
     control,
     doctor,
+    estimate,
     import_,
     jobs,
     logs,
     plan,
+    power,
     query,
     report,
     rescore,
     run,
     scores,
+    sequential,
     stop,
     store,
     submit,
@@ -48,6 +51,9 @@ app = typer.Typer(
 app.command("run")(run.run)
 app.command("plan")(plan.plan)
 app.command("scores")(scores.scores)
+app.command("power")(power.power)
+app.command("estimate")(estimate.estimate)
+app.command("sequential")(sequential.sequential)
 app.command("query")(query.query)
 app.command("rescore")(rescore.rescore)
 app.command("import")(import_.import_)

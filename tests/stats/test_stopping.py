@@ -73,9 +73,7 @@ def test_blocks_hold_every_sample_once_and_keep_clusters_whole(
     # Neither the order of the suite nor its other abilities matter.
     assert blocks_of(samples[::-1], first, "seed") == [
         tuple(sorted(names, key=names.index)) for names in blocks
-    ] or sorted(map(sorted, blocks_of(samples[::-1], first, "seed"))) == sorted(
-        map(sorted, blocks)
-    )
+    ] or sorted(map(sorted, blocks_of(samples[::-1], first, "seed"))) == sorted(map(sorted, blocks))
 
 
 def test_every_leading_part_has_the_subtasks_in_their_shares() -> None:
