@@ -75,7 +75,7 @@ def power(
 
 def _print(report: PowerReport) -> None:
     asked = report.difference is not None
-    columns = ["", "samples", "images", "sees"]
+    columns = ["", "units", "images", "sees"]
     if asked:
         columns += [f"power for {report.difference:g}", "samples needed", "dollars"]
     rows = []
@@ -87,6 +87,7 @@ def _print(report: PowerReport) -> None:
     print_table(columns, rows)
     print()
     print(one_line(f"{report.basis}; test at {report.level:g}, power {report.power:g}"))
+    print("unit: a sample, or samples that are marked as one")
     print("sees: the smallest true difference of corrected scores that is found with that power")
     for note in report.notes:
         print(one_line(f"- {note}"))

@@ -14,7 +14,7 @@ interval narrower; one that has nothing to do with it gets b near 0 and changes 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -150,10 +150,9 @@ class _Work:
         counted = slope != 0
         used = self.anchor & counted[pair.stratum]
         clusters = len(np.unique(pair.cluster[used]))
-        empty = AnchorEstimate(
-            name, *pair.models, int(used.sum()), clusters,
-            int((self.known & counted[pair.stratum]).sum()),
-        )  # fmt: skip
+        model, reference = pair.models
+        whole_units = int((self.known & counted[pair.stratum]).sum())
+        empty = AnchorEstimate(name, model, reference, int(used.sum()), clusters, whole_units)
         reason = figures.reasons.get(name) or self._trouble(name, counted, clusters)
         if reason is not None:
             return replace(empty, reason=reason)
@@ -171,16 +170,26 @@ class _Work:
         wide, single = self._half(
             slope, np.zeros(len(slope)), np.ones(len(slope)), confidence, others=False
         )
+        least, most = -shift, float(slope.sum()) - shift  # scores lie in [0, 1]
+
+        def around(middle: float, apart: float) -> tuple[float, float]:
+            return max(least, middle - apart), min(most, middle + apart)
+
+        ci, whole_ci, alone_ci = (
+            around(estimate, half),
+            around(estimate, suite),
+            around(alone, wide),
+        )
         return replace(
             empty,
-            estimate=estimate,
-            ci_low=estimate - half,
-            ci_high=estimate + half,
-            suite_low=estimate - suite,
-            suite_high=estimate + suite,
+            estimate=min(max(estimate, least), most),
+            ci_low=ci[0],
+            ci_high=ci[1],
+            suite_low=whole_ci[0],
+            suite_high=whole_ci[1],
             alone=alone,
-            alone_low=alone - wide,
-            alone_high=alone + wide,
+            alone_low=alone_ci[0],
+            alone_high=alone_ci[1],
             worth=round(empty.anchors * single / variance),
         )
 
@@ -255,7 +264,8 @@ def _shared(pair: Marks, counted: Bools) -> Floats:
 def _by_cluster(values: Floats, cluster: Ints, group: Ints) -> tuple[Floats, Ints, Ints]:
     """Influences added up by cluster; a cluster lies in one group of strata."""
     present, first, row = np.unique(cluster, return_index=True, return_inverse=True)
-    return np.bincount(row.reshape(-1), weights=values), present, group[first]
+    summed: Floats = np.bincount(row.reshape(-1), weights=values).astype(np.float64)
+    return summed, present, group[first]
 
 
 def _count(stratum: Ints, units: Bools, width: int) -> Floats:
@@ -322,9 +332,17 @@ def estimate(
         suite_digest=one.suite_digest,
         runs=runs,
     )
-    counts = info.get("counts")
-    troubles = _troubles(asked, labels, mine, theirs, counts if isinstance(counts, dict) else {})
+    troubles = _troubles(asked, labels, mine, theirs, _sizes(info))
     return anchor_estimates(marks, *labels, troubles=troubles)
+
+
+def _sizes(info: Mapping[str, object]) -> dict[str, int]:
+    """Samples of each ability of a suite."""
+    counts = info.get("counts")
+    found = {}
+    for ability, subtasks in (counts if isinstance(counts, dict) else {}).items():
+        found[ability] = sum(subtasks.values()) if isinstance(subtasks, dict) else subtasks
+    return found
 
 
 def _troubles(
@@ -332,7 +350,7 @@ def _troubles(
     labels: Sequence[str],
     mine: pa.Table,
     theirs: pa.Table,
-    counts: dict[str, int],
+    counts: Mapping[str, int],
 ) -> dict[str, str]:
     """Abilities of which the reference lacks samples, or the model anchors."""
     found = {}

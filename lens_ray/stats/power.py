@@ -9,7 +9,7 @@ at the level asked for; a family of six under Holm needs the level divided by si
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ from lens_ray.stats.marks import Marks
 from lens_ray.stats.scores import OVERALL, in_overall
 
 if TYPE_CHECKING:
+    from lens_ray.store import Store
     from lens_ray.suites.sample import Sample
 
 #: More samples than this are not a plan.
@@ -35,7 +36,7 @@ class Power(Framed):
 
     Attributes:
         figure: The ability, or ``overall``.
-        n: Samples of it in the suite (or that both models answered).
+        n: Units that both models answered; before that, samples of the suite.
         clusters: Clusters of these.
         se: Standard error of the difference of corrected scores.
         df: Its degrees of freedom.
@@ -358,13 +359,19 @@ def measured_power(
     """
     from lens_ray.stats.costs import costs_of
     from lens_ray.stats.marks import load_marks
-    from lens_ray.store import Store
+    from lens_ray.store import Store as OpenStore
 
     if a is None or b is None or store is None:
         raise UserError("power of two models: type lens-ray power A B --store URL")
-    opened = Store(store)
+    opened = OpenStore(store)
     marks = load_marks(opened, [a, b], suite=suite, on=on)
     lines = power_of_pair(marks, *marks.models, difference=difference, power=power, level=level)
+    each = _samples_of_units(opened, marks)
+    lines = [
+        line if line.needed is None
+        else replace(line, needed=math.ceil(line.needed * each.get(line.figure, 1.0)))
+        for line in lines
+    ]  # fmt: skip
     costs = list(costs_of(opened, marks.runs).values())
     known = [cost.usd_per_1000 for cost in costs if cost.usd_per_1000 is not None]
     why = next((f"{cost.model}: {cost.reason}" for cost in costs if cost.reason), None)
@@ -378,6 +385,22 @@ def measured_power(
             priced.append(replace(line, usd=line.needed * math.fsum(known) / 1000))
     basis = f"as {marks.models[0]} and {marks.models[1]} differ on {marks.suite}"
     return PowerReport(basis, level, power, difference, tuple(priced), marks.notes)
+
+
+def _samples_of_units(store: Store, marks: Marks) -> dict[str, float]:
+    """By figure, how many samples make one unit: more than one where groups are marked as one."""
+    from lens_ray.stats.units import COLUMNS, marked_units
+
+    units = marked_units(store.rows([marks.runs[0].run_id], columns=COLUMNS))
+    count: Counter[str] = Counter()
+    covered: Counter[str] = Counter()
+    main = in_overall({ability for ability, _ in units.strata})
+    for place, (ability, _) in enumerate(units.strata):
+        mine = int((units.stratum == place).sum())
+        for name in (ability, OVERALL) if ability in main else (ability,):
+            count[name] += mine
+            covered[name] += int(units.covered[place])
+    return {name: covered[name] / count[name] for name in count if count[name]}
 
 
 def planned_power(

@@ -48,6 +48,8 @@ def e_value(wins: int, losses: int) -> float:
     Returns:
         The e-value; 1 where there is no sign.
     """
+    if wins + losses < 2:
+        return 1.0  # one sign is as likely under every mixture that is even-handed
     return math.exp(min(_log_e(float(wins), float(losses)), 700.0))
 
 

@@ -7,6 +7,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
+import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -59,7 +60,7 @@ def units_of(scores: dict[str, list[list[float]]], chance: float = 0.0) -> Units
 def test_blocks_hold_every_sample_once_and_keep_clusters_whole(
     sizes: list[int], shares: list[str], first: int
 ) -> None:
-    samples = []
+    samples: list[Sample] = []
     for cluster, size in enumerate(sizes):
         samples += [made(len(samples) + n, shares[cluster], f"c/{cluster}") for n in range(size)]
     blocks = blocks_of(samples, first, "seed")
@@ -94,13 +95,13 @@ def test_every_leading_part_has_the_subtasks_in_their_shares() -> None:
 def test_the_cautious_interval_by_hand() -> None:
     """30 of 40 right, one a cluster, chance 0.25: two right and two wrong are added.
 
-    p = 32 / 44 = 0.727; variance p (1 - p) / 43; t of 39 degrees is 2.0227; over 1 - 0.25.
+    p = 32 / 44 = 0.727; variance p (1 - p) / 43; t of 39 degrees is 2.023; over 1 - 0.25.
     """
     scores = {"dots": [[1.0]] * 30 + [[0.0]] * 10}
     look = look_at(units_of(scores, 0.25), {"dots": 1.0}, level=0.95, seed_key="r", enough=0.0)
     assert look is not None
     p = 32 / 44
-    half = 2.022690911734728 * math.sqrt(p * (1 - p) / 43) / 0.75
+    half = scipy.stats.t.ppf(0.975, 39) * math.sqrt(p * (1 - p) / 43) / 0.75
     assert look.half_width == pytest.approx(half, rel=1e-9)
     assert (look.low, look.high) == pytest.approx(
         ((p - 0.25) / 0.75 - half, (p - 0.25) / 0.75 + half), rel=1e-9

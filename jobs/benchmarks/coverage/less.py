@@ -67,13 +67,15 @@ def stop_once(
         asked, blocks = _laid_out(n, most)
         score = _marks(asked.latent(rng, _SHARED), truth, asked.stratum)
         names: list[int] = []
+        look = None
         for block in blocks:
             names += block
             units = _units(asked, score, np.array(names), chance)
             look = look_at(units, _WEIGHTS, level=0.95, seed_key="simulated", enough=halfwidth)
-            assert look is not None
-            if look.half_width <= halfwidth:
+            if look is not None and look.half_width <= halfwidth:
                 break
+        if look is None:
+            return None
         true = (float(np.mean(truth)) - chance) / (1 - chance)
         return look.low <= true <= look.high, look.high - look.low
 
