@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from lens_ray.evaluate import RunReport, evaluate
     from lens_ray.job import JobSpec, load_job
     from lens_ray.models.spec import ModelSpec
+    from lens_ray.stats.compare import compare
+    from lens_ray.stats.diagnose import diagnose
+    from lens_ray.stats.leaderboard import leaderboard
     from lens_ray.store import Store
     from lens_ray.suites.sample import Sample
     from lens_ray.suites.suite import Suite, load_suite
@@ -41,7 +44,10 @@ _HOME = {
     "Sample": "lens_ray.suites.sample",
     "Store": "lens_ray.store",
     "Suite": "lens_ray.suites.suite",
+    "compare": "lens_ray.stats.compare",
+    "diagnose": "lens_ray.stats.diagnose",
     "evaluate": "lens_ray.evaluate",
+    "leaderboard": "lens_ray.stats.leaderboard",
     "load_job": "lens_ray.job",
     "load_suite": "lens_ray.suites.suite",
 }
@@ -54,7 +60,10 @@ __all__ = [
     "Sample",
     "Store",
     "Suite",
+    "compare",
+    "diagnose",
     "evaluate",
+    "leaderboard",
     "load_job",
     "load_suite",
 ]

@@ -11,13 +11,18 @@ from typing import cast
 import typer
 
 from lens_ray.cli import (
+    compare,
     control,
+    diagnose,
     doctor,
     estimate,
+    export,
     import_,
     jobs,
+    leaderboard,
     logs,
     plan,
+    pool,
     power,
     query,
     report,
@@ -51,10 +56,14 @@ app = typer.Typer(
 app.command("run")(run.run)
 app.command("plan")(plan.plan)
 app.command("scores")(scores.scores)
+app.command("leaderboard")(leaderboard.leaderboard)
+app.command("compare")(compare.compare)
+app.command("diagnose")(diagnose.diagnose)
 app.command("power")(power.power)
 app.command("estimate")(estimate.estimate)
 app.command("sequential")(sequential.sequential)
 app.command("query")(query.query)
+app.command("export")(export.export)
 app.command("rescore")(rescore.rescore)
 app.command("import")(import_.import_)
 app.command("report")(report.report)
@@ -67,6 +76,7 @@ app.command("stop")(stop.stop)
 suite.app.command("control")(control.control)
 app.add_typer(suite.app, name="suite")
 app.add_typer(store.app, name="store")
+app.add_typer(pool.app, name="pool")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -121,7 +121,7 @@ class Leaderboard(Framed):
 
 
 def leaderboard(
-    store: Store,
+    store: Store | str,
     models: Sequence[str] | None = None,
     *,
     suite: str | None = None,
@@ -134,7 +134,7 @@ def leaderboard(
     """Rank the models of a store on one suite.
 
     Args:
-        store: Where their runs are.
+        store: The store or its URL.
         models: Names of models or ids of runs; None takes all that were asked the same, and says
             which were not.
         suite: ``NAME`` or ``NAME@DIGEST``, where the store has several.
@@ -150,18 +150,21 @@ def leaderboard(
         NotComparable: Models that were named were not asked the same.
         StoreUnavailable: The store is out of reach or damaged.
     """
+    from lens_ray.store import Store as OpenStore
+
     if by is not None and by not in GROUPINGS:
         raise UserError(f"models cannot be grouped by {by!r}; use {' or '.join(GROUPINGS)}")
-    chosen = choose_runs(store, models, suite=suite)
+    opened = OpenStore(store) if isinstance(store, str) else store
+    chosen = choose_runs(opened, models, suite=suite)
     left_out: list[LeftOut] = []
     if models is None:
-        chosen, left_out = _asked_the_same(store, chosen)
+        chosen, left_out = _asked_the_same(opened, chosen)
     # In one order, so that the same runs give the same draw however they were named.
     runs = sorted(chosen, key=lambda run: (run.model, run.run_id))
-    marks = read_marks(store, runs)
+    marks = read_marks(opened, runs)
     every = ability_figures(marks)
     figures = every.only(_shown(every.names, abilities))
-    scores = _scores(store, marks)
+    scores = _scores(opened, marks, every.names)
     unknown = {
         (model, name): score.reason or "it has no score"
         for model, mine in scores.items()
@@ -170,7 +173,7 @@ def leaderboard(
     }
     draws = draw_jointly(marks, "\x1f".join(run.run_id for run in runs), replicates)
     ranks = ranks_of(draws, figures, confidence=CONFIDENCE, unknown=unknown)
-    costs = costs_of(store, runs, prices=prices, accelerator=accelerator)
+    costs = costs_of(opened, runs, prices=prices, accelerator=accelerator)
     standings = [
         Standing(
             model=model,
@@ -253,7 +256,9 @@ def _asked_the_same(
     return alike[template, missing], left_out
 
 
-def _scores(store: Store, marks: Marks) -> dict[str, dict[str, AbilityScore]]:
+def _scores(
+    store: Store, marks: Marks, figures: Sequence[str]
+) -> dict[str, dict[str, AbilityScore]]:
     """Each model's scores by ability, as its commit has them."""
     labels = {run.run_id: model for model, run in zip(marks.models, marks.runs, strict=True)}
     names = [field.name for field in fields(AbilityScore)]
@@ -261,6 +266,9 @@ def _scores(store: Store, marks: Marks) -> dict[str, dict[str, AbilityScore]]:
     for record in store.scores(list(labels)).to_pylist():
         score = AbilityScore(**{name: record[name] for name in names})
         found[labels[record["run_id"]]][score.ability] = score
+    for mine in found.values():
+        for name in figures:
+            mine.setdefault(name, AbilityScore(name, 0, *(None,) * 8, "it was not scored"))
     return found
 
 

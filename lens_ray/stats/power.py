@@ -247,7 +247,7 @@ def _planned_se(
         if each <= 0:
             return f"a difference of {difference:g} needs a discordance above {difference * span:g}"
         variance += (shares[name] / total / span) ** 2 * each * effect / len(members)
-    return variance**0.5
+    return math.sqrt(variance)
 
 
 def _clusters(samples: Sequence[Sample], assumed: Assumed) -> int:

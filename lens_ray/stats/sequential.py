@@ -218,14 +218,14 @@ def _play(
         each = each * (slope / np.maximum(size, 1))[pair.stratum]
     clusters, row = np.unique(pair.cluster[used], return_inverse=True)
     row = row.reshape(-1)
-    moved: Floats = np.bincount(row, weights=each[used])
-    scale = np.bincount(row, weights=np.abs(each[used]))
-    moved = np.where(np.abs(moved) > SAME * np.maximum(scale, SAME), np.sign(moved), 0.0)
+    moved = np.bincount(row, weights=each[used])
+    scale = np.bincount(row, weights=np.abs(each[used]))  # sums to 0 but for rounding are 0
+    sign: Floats = np.where(np.abs(moved) > SAME * np.maximum(scale, SAME), np.sign(moved), 0.0)
     units = np.bincount(row)
     test, asked, decided = SequentialTest(level), 0, None
     for cluster in _order(len(clusters), f"{seed_key}/{name}").tolist():
         asked += int(units[cluster])
-        if test.add(float(moved[cluster])) and decided is None:
+        if test.add(float(sign[cluster])) and decided is None:
             decided = asked
     return SequentialResult(
         name, a, b, int(used.sum()), len(clusters), test.wins, test.losses,

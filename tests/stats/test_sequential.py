@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -131,15 +132,17 @@ def test_with_clusters_and_six_abilities_the_family_errs_in_fewer_than_six_of_a_
     """Two models of equal skill; images of 1 to 4 questions that are hard for both."""
     rng = np.random.default_rng(7)
     wrong = 0
+    cluster = np.repeat(np.arange(180), rng.integers(1, 5, size=180))
+    ability = [f"ability{number % 6}" for number in cluster]
+    nothing = np.zeros(len(cluster))
+    layout = field_of(
+        {"a": nothing, "b": nothing}, ability=ability, subtask=ability,
+        cluster=[f"c{n}" for n in cluster],
+    )  # fmt: skip
     for _ in range(200):
-        sizes = rng.integers(1, 5, size=180)
-        cluster = np.repeat(np.arange(180), sizes)
         ease = rng.normal(size=180)[cluster]
-        a, b = ((ease + rng.normal(size=len(cluster)) < 0.3).astype(float) for _ in range(2))
-        ability = [f"ability{number % 6}" for number in cluster]
-        marks = field_of(
-            {"a": a, "b": b}, ability=ability, subtask=ability, cluster=[f"c{n}" for n in cluster]
-        )
+        scores = [(ease + rng.normal(size=len(cluster)) < 0.3).astype(float) for _ in range(2)]
+        marks = replace(layout, score=np.stack(scores))
         found = sequential(marks, "a", "b", seed_key="x")[:-1]
         wrong += any(one.better for one in found)
     assert wrong / 200 <= 0.06
