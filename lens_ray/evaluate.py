@@ -45,6 +45,7 @@ class ModelReport:
         flip_rate: Share of the self-check's answers whose text differed at batch 1.
         flip_n: Answers of the self-check.
         exit_code: Of the error that made it fail; 0 where none did.
+        left_out: Samples that the adaptive stop (``until``) left out.
     """
 
     model: str
@@ -58,6 +59,7 @@ class ModelReport:
     flip_rate: float | None = None
     flip_n: int = 0
     exit_code: int = 0
+    left_out: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +208,7 @@ def _report(
         return ModelReport(name, None, "failed", line, expected, 0, 0, exit_code=code)
     state = entry.opened.refresh()
     samples = asked(entry.opened, samples, until)
-    expected = len(samples)
+    left_out, expected = expected - len(samples), len(samples)
     selected = {sample.sample_id for sample in samples}
     resumed = len(selected & entry.before)
     answered_now = len(selected & (state.done | state.open.keys())) - resumed
@@ -229,6 +231,7 @@ def _report(
         scores=_scores(entry.opened, store, suite, samples),
         flip_rate=rate if isinstance(rate, float) else None,
         flip_n=compared if isinstance(compared, int) else 0,
+        left_out=left_out,
     )
 
 

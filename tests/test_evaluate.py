@@ -116,6 +116,7 @@ def test_a_job_stops_where_the_intervals_are_narrow_and_goes_on_when_told(
     store = Store(first.store)
     for model in first.models:
         assert 6 * 40 <= model.expected == model.answered < len(suite.samples)
+        assert model.left_out == len(suite.samples) - model.expected
         assert [score.coverage for score in model.scores] == [1.0] * 7
         commit = store.run(str(model.run_id)).refresh().commit
         assert commit is not None

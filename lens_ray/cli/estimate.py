@@ -10,7 +10,7 @@ from lens_ray.cli.options import Json, Store
 from lens_ray.cli.output import one_line, print_json, print_table
 
 if TYPE_CHECKING:
-    from lens_ray.stats.anchors import AnchorEstimate
+    from lens_ray.stats.anchors import Estimate
 
 
 def estimate(
@@ -29,16 +29,15 @@ def estimate(
 ) -> None:
     """Estimate MODEL's scores on the whole suite from its anchors (a fifth of it)."""
     from lens_ray.stats.anchors import estimate as estimate_anchors
-    from lens_ray.store import Store as OpenStore
 
-    found = estimate_anchors(OpenStore(store), model, reference, suite=suite)
+    found = estimate_anchors(store, model, reference, suite=suite)
     if as_json:
         print_json(found)
     else:
         _print(found)
 
 
-def _print(found: list[AnchorEstimate]) -> None:
+def _print(found: Estimate) -> None:
     columns = ("", "anchors", "of", "score", "95 %", "on this suite", "anchors alone", "worth")
     rows = [
         (
@@ -48,15 +47,15 @@ def _print(found: list[AnchorEstimate]) -> None:
             else f"{one.alone:.3f} {_range(one.alone_low, one.alone_high)}",
             one.worth,
         )
-        for one in found
+        for one in found.figures
     ]  # fmt: skip
     print_table(columns, rows)
     print()
-    model, reference = found[0].model, found[0].reference
+    model, reference = found.model, found.reference
     print(one_line(f"corrected scores of {model}, from its anchors and {reference} as reference"))
     print("on this suite: where the score will lie once all of it is answered")
     print("worth: anchors that would be needed for the same interval without the reference")
-    for one in found:
+    for one in found.figures:
         if one.reason:
             print(one_line(f"- {one.figure}: {one.reason}"))
 

@@ -55,11 +55,15 @@ def power(
 
     Two models of a store say how much they differ; without them, say what is assumed.
     """
-    from lens_ray.stats.power import measured_power, planned_power
+    from lens_ray.errors import UserError
+    from lens_ray.stats.power import measured_power
+    from lens_ray.stats.power_plan import planned_power
 
-    if a is not None or b is not None:
+    if a is not None:
+        if b is None or store is None:
+            raise UserError("power of two models: type lens-ray power A B --store URL")
         report = measured_power(
-            a, b, store, suite=suite, difference=difference, power=wanted, level=level, on=on
+            store, a, b, suite=suite, difference=difference, power=wanted, level=level, on=on
         )
     else:
         report = planned_power(

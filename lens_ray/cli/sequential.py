@@ -10,7 +10,7 @@ from lens_ray.cli.options import Json, Store
 from lens_ray.cli.output import one_line, print_json, print_table
 
 if TYPE_CHECKING:
-    from lens_ray.stats.sequential import SequentialResult
+    from lens_ray.stats.sequential import SequentialComparison
 
 
 def sequential(
@@ -31,28 +31,30 @@ def sequential(
     On the samples that both have answered so far, finished or not.
     """
     from lens_ray.stats.sequential import compare_sequentially
-    from lens_ray.store import Store as OpenStore
 
-    found = compare_sequentially(OpenStore(store), a, b, suite=suite, level=level)
+    found = compare_sequentially(store, a, b, suite=suite, level=level)
     if as_json:
         print_json(found)
     else:
-        _print(found, level)
+        _print(found)
 
 
-def _print(found: list[SequentialResult], level: float) -> None:
+def _print(found: SequentialComparison) -> None:
     columns = ("", "samples", "A ahead", "B ahead", "e", "p (Holm)", "better", "after samples")
     rows = [
         (one.figure, one.n, one.wins, one.losses, one.e, one.p_holm, one.better, one.decided_at)
-        for one in found
+        for one in found.figures
     ]
     print_table(columns, rows)
     print()
-    a, b = found[0].a, found[0].b
-    print(one_line(f"A is {a}, B is {b}; ahead: images on which one has more right"))
-    print(f"a model is called better where p is at most {level:g}, at any look; no decision means")
-    print("that asking may go on, not that they are equal (`lens-ray compare` has the interval)")
+    print(one_line(f"A is {found.a}, B is {found.b}; ahead: images on which one has more right"))
+    print(
+        f"better: where p is at most {found.level:g}, at any look; where none is, asking may go on,"
+    )
+    print("and they need not be equal (`lens-ray compare` has the interval)")
     print("after samples: in a random order, how many would have decided it alone")
-    for one in found:
+    for note in found.notes:
+        print(one_line(f"- {note}"))
+    for one in found.figures:
         if one.reason:
             print(one_line(f"- {one.figure}: {one.reason}"))

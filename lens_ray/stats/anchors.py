@@ -15,8 +15,8 @@ interval narrower; one that has nothing to do with it gets b near 0 and changes 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -83,6 +83,29 @@ class AnchorEstimate(Framed):
     alone_high: float | None = None
     worth: int | None = None
     reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate(Framed):
+    """A model's scores on a whole suite, from its anchors.
+
+    Attributes:
+        model: Label of the model.
+        reference: Of the model that answered the whole suite.
+        suite: Name of the suite.
+        suite_digest: Its digest.
+        figures: One an ability of which the model has anchors, then ``overall``.
+    """
+
+    model: str
+    reference: str
+    suite: str
+    suite_digest: str
+    figures: tuple[AnchorEstimate, ...]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One record a figure."""
+        return [asdict(each) for each in self.figures]
 
 
 def anchor_estimates(
@@ -280,8 +303,8 @@ def _mean(stratum: Ints, values: Floats, units: Bools, width: int) -> Floats:
 
 
 def estimate(
-    store: Store, model: str, reference: str, *, suite: str | None = None
-) -> list[AnchorEstimate]:
+    store: Store | str, model: str, reference: str, *, suite: str | None = None
+) -> Estimate:
     """Estimate a model's scores on a whole suite from its anchors.
 
     Args:
@@ -291,7 +314,7 @@ def estimate(
         suite: Which, where they share several.
 
     Returns:
-        One an ability of which the model has anchors, then ``overall``.
+        The estimates.
 
     Raises:
         NotComparable: They were asked different suites or by different templates, or the model
@@ -299,6 +322,9 @@ def estimate(
         UserError: See `lens_ray.stats.choose.choose_runs`.
         StoreUnavailable: The store is out of reach or damaged.
     """
+    from lens_ray.store import Store as OpenStore
+
+    store = OpenStore(store) if isinstance(store, str) else store
     runs = choose_runs(store, [model, reference], suite=suite)
     one, other = runs
     if one.suite_digest != other.suite_digest:
@@ -333,7 +359,8 @@ def estimate(
         runs=runs,
     )
     troubles = _troubles(asked, labels, mine, theirs, _sizes(info))
-    return anchor_estimates(marks, *labels, troubles=troubles)
+    found = anchor_estimates(marks, *labels, troubles=troubles)
+    return Estimate(*labels, one.suite, one.suite_digest, tuple(found))
 
 
 def _sizes(info: Mapping[str, object]) -> dict[str, int]:

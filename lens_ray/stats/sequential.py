@@ -17,8 +17,8 @@ from __future__ import annotations
 
 import hashlib
 import math
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -154,6 +154,33 @@ class SequentialResult(Framed):
     reason: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class SequentialComparison(Framed):
+    """Two models, looked at while they are still being asked.
+
+    Attributes:
+        a: Label of one model.
+        b: Of the other.
+        suite: Name of the suite.
+        suite_digest: Its digest.
+        level: Probability at most of ever deciding where they are equal.
+        figures: One an ability, then ``overall``.
+        notes: What a reader should know, one line each.
+    """
+
+    a: str
+    b: str
+    suite: str
+    suite_digest: str
+    level: float
+    figures: tuple[SequentialResult, ...]
+    notes: tuple[str, ...]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One record a figure."""
+        return [asdict(each) for each in self.figures]
+
+
 def sequential(
     marks: Marks, a: str, b: str, *, level: float = 0.05, seed_key: str = ""
 ) -> list[SequentialResult]:
@@ -181,8 +208,8 @@ def sequential(
 
 
 def compare_sequentially(
-    store: Store, a: str, b: str, *, suite: str | None = None, level: float = 0.05
-) -> list[SequentialResult]:
+    store: Store | str, a: str, b: str, *, suite: str | None = None, level: float = 0.05
+) -> SequentialComparison:
     """Play the test on what two models of a store have both answered so far.
 
     Args:
@@ -199,8 +226,15 @@ def compare_sequentially(
     """
     if not 0 < level < 1:
         raise UserError(f"level {level:g}: give a number between 0 and 1")
+    from lens_ray.store import Store as OpenStore
+
+    store = OpenStore(store) if isinstance(store, str) else store
     marks = load_marks(store, [a, b], suite=suite, on="common")
-    return sequential(marks, *marks.models, level=level, seed_key=marks.suite_digest)
+    one, other = marks.models
+    found = sequential(marks, one, other, level=level, seed_key=marks.suite_digest)
+    return SequentialComparison(
+        one, other, marks.suite, marks.suite_digest, level, tuple(found), marks.notes
+    )
 
 
 def _play(

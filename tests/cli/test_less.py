@@ -100,7 +100,7 @@ def test_power_refuses(cli: Cli, store: Path, given: list[str], says: str) -> No
 def test_an_estimate_from_anchors(cli: Cli, store: Path) -> None:
     done = cli("estimate", "part", "--from", "good", "--store", store, "--json")
     assert (done.code, done.err) == (0, "")
-    found = {one["figure"]: one for one in done.json}
+    found = {one["figure"]: one for one in done.json["figures"]}
     assert list(found) == ["counting", "ocr", "overall"]
     ocr = found["ocr"]
     assert (ocr["anchors"], ocr["whole"], ocr["reference"]) == (32, 80, "good")
@@ -110,7 +110,7 @@ def test_an_estimate_from_anchors(cli: Cli, store: Path) -> None:
     assert "corrected scores of part, from its anchors and good as reference" in text
     # Of a model that answered everything only the anchors are looked at.
     whole = cli("estimate", "poor", "--from", "good", "--store", store, "--json").json
-    assert whole[0]["anchors"] == 32
+    assert whole["figures"][0]["anchors"] == 32
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,9 @@ def test_estimates_that_lack_something_are_null_with_a_reason(cli: Cli, store: P
         ("bit", "good", "bit answered 15 of 32 anchors"),
         ("good", "part", "part answered 32 of the suite's 80 samples"),
     ):
-        found = cli("estimate", model, "--from", reference, "--store", store, "--json").json
+        found = cli("estimate", model, "--from", reference, "--store", store, "--json").json[
+            "figures"
+        ]
         assert [one["estimate"] for one in found] == [None] * 3
         assert found[0]["reason"] == why
         assert why in cli("estimate", model, "--from", reference, "--store", store).out
@@ -144,12 +146,12 @@ def test_estimates_that_lack_something_are_null_with_a_reason(cli: Cli, store: P
 def test_a_look_at_two_models_in_between(cli: Cli, store: Path) -> None:
     done = cli("sequential", "good", "poor", "--store", store, "--json")
     assert (done.code, done.err) == (0, "")
-    found = {one["figure"]: one for one in done.json}
+    found = {one["figure"]: one for one in done.json["figures"]}
     assert found["overall"]["better"] == "good"
     assert found["overall"]["decided_at"] < COUNT
     assert found["counting"]["p_holm"] >= found["counting"]["p"]
     # A run that is not finished can be looked at, too.
-    part = cli("sequential", "part", "poor", "--store", store, "--json").json
+    part = cli("sequential", "part", "poor", "--store", store, "--json").json["figures"]
     assert part[-1]["n"] == 64
     assert "A is part, B is poor" in cli("sequential", "part", "poor", "--store", store).out
 

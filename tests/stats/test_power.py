@@ -11,14 +11,8 @@ import pytest
 from lens_ray.errors import UserError
 from lens_ray.stats.contrast import contrast
 from lens_ray.stats.figures import ability_figures
-from lens_ray.stats.power import (
-    Assumed,
-    discordance_of,
-    plan_power,
-    planned_power,
-    power_of_pair,
-    samples_needed,
-)
+from lens_ray.stats.power import power_of_pair, samples_needed
+from lens_ray.stats.power_plan import Assumed, discordance_of, plan_power, planned_power
 from lens_ray.stats.units import Floats
 from lens_ray.suites.sample import Sample
 from tests.stats.fields import field_of
