@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from lens_ray.engine.coordinator import Coordinator
 from lens_ray.engine.finish import answered, asked
 from lens_ray.engine.plan import EnginePlan
 from lens_ray.engine.stopping import Stopping
 from lens_ray.job import Until
+from lens_ray.stats.marks import NotComparable, load_marks
 from lens_ray.store import Store
 from lens_ray.store.fold import RunState
 from lens_ray.suites.sample import Sample
@@ -37,8 +41,6 @@ def make_suite(folder: Path, count: int = 400, **given: Any) -> Suite:
 
 
 def plan_of(folder: Path, suite: Suite, until: Until | None, **options: Any) -> EnginePlan:
-    from dataclasses import replace
-
     return replace(make_plan(folder, suite, fake(**options)), until=until)
 
 
@@ -161,6 +163,45 @@ def test_a_stop_in_the_middle_is_taken_up_where_it_was(tmp_path: Path, paid: boo
         assert len(rows) <= len(rows_of(calm)) * 1.3
 
 
+def test_a_new_coordinator_comes_to_the_same_decision(tmp_path: Path) -> None:
+    suite = make_suite(tmp_path)
+    (tmp_path / "calm").mkdir()
+    calm = plan_of(tmp_path / "calm", suite, WIDE)
+    play(calm)
+    plan = plan_of(tmp_path, suite, WIDE, batch=2, parallel=2, latency_s=0.01)
+    moments = [20, 70, 110, 150]
+
+    def meddle(stage: Stage) -> None:
+        if moments and stage.answered >= moments[0]:
+            del moments[0]
+            stage.coordinator = Coordinator(plan)
+
+    (outcome,), _ = play(plan, meddle)
+    assert outcome.status == "complete"
+    rows = rows_of(plan)
+    assert left_out(plan) == suite.by_id.keys() - rows.keys()
+    for ability, found in until_facts(calm)["abilities"].items():
+        other = until_facts(plan)["abilities"][ability]
+        keys = ("low", "high", "half_width", "reached")
+        assert [found[key] for key in keys] == [other[key] for key in keys]
+
+
+def test_models_that_were_asked_less_were_asked_the_same_first(tmp_path: Path) -> None:
+    """One guesses and needs many samples, one is always right and needs few."""
+    suite = make_suite(tmp_path)
+    sure = dict.fromkeys(suite.by_id, "3")
+    specs = (fake("guesses"), fake("knows", texts=sure))
+    plan = replace(make_plan(tmp_path, suite, *specs), until=WIDE)
+    outcomes, _ = play(plan)
+    assert [outcome.status for outcome in outcomes] == ["complete"] * 2
+    many, few = rows_of(plan, 0), rows_of(plan, 1)
+    assert few.keys() < many.keys()
+    marks = load_marks(Store(plan.store), on="common")
+    assert len(marks.ids) == len(few)
+    with pytest.raises(NotComparable, match="not asked the same samples"):
+        load_marks(Store(plan.store))
+
+
 def test_answers_that_fail_do_not_decide(tmp_path: Path) -> None:
     """What ends without an answer is asked again by the next start, and then decides."""
     suite = make_suite(tmp_path)
@@ -210,8 +251,6 @@ def test_what_decides_depends_on_the_order_and_not_on_who_is_fast(tmp_path: Path
 
 
 def hash_of(name: str) -> int:
-    import hashlib
-
     return hashlib.sha256(name.encode()).digest()[0]
 
 
