@@ -359,8 +359,9 @@ def estimate(
         runs=runs,
     )
     troubles = _troubles(asked, labels, mine, theirs, _sizes(info))
-    found = anchor_estimates(marks, *labels, troubles=troubles)
-    return Estimate(*labels, one.suite, one.suite_digest, tuple(found))
+    mine_label, their_label = labels
+    found = anchor_estimates(marks, mine_label, their_label, troubles=troubles)
+    return Estimate(mine_label, their_label, one.suite, one.suite_digest, tuple(found))
 
 
 def _sizes(info: Mapping[str, object]) -> dict[str, int]:
