@@ -93,10 +93,10 @@ def look_at(
     """How narrow the interval of an ability's corrected score is.
 
     Whoever stops at the first narrow interval stops too soon where the first answers happen to
-    agree, and an interval around their mean then holds the truth in 90 to 92 % of the runs instead
-    of 95 (20 looks, truth 0.9). The cautious interval adds four clusters to the ability, two all
-    right and two all wrong (the rule of Agresti and Coull), to its middle and to its width; it
-    holds the truth in 95 to 97 % in the same runs (``tests/stats/test_stopping.py``).
+    agree; an interval of mean and standard error then holds the truth in 90 to 92 % of the runs
+    instead of 95 (20 looks, truth 0.9). The cautious interval adds four clusters to the ability,
+    two all right and two all wrong (the rule of Agresti and Coull), to its middle and to its
+    width; it holds the truth in 95 to 98 % (``jobs/benchmarks/coverage/less.py``).
 
     Args:
         units: The marked units of one ability.
