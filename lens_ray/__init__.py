@@ -30,11 +30,15 @@ if TYPE_CHECKING:
     from lens_ray.evaluate import RunReport, evaluate
     from lens_ray.job import JobSpec, load_job
     from lens_ray.models.spec import ModelSpec
+    from lens_ray.stats.anchors import estimate
     from lens_ray.stats.compare import compare
     from lens_ray.stats.diagnose import diagnose
     from lens_ray.stats.gate import gate
     from lens_ray.stats.leaderboard import leaderboard
     from lens_ray.stats.model_stability import Stability, stability
+    from lens_ray.stats.power import measured_power
+    from lens_ray.stats.power_plan import planned_power
+    from lens_ray.stats.sequential import compare_sequentially
     from lens_ray.store import Store
     from lens_ray.suites.sample import Sample
     from lens_ray.suites.suite import Suite, load_suite
@@ -48,12 +52,16 @@ _HOME = {
     "Store": "lens_ray.store",
     "Suite": "lens_ray.suites.suite",
     "compare": "lens_ray.stats.compare",
+    "compare_sequentially": "lens_ray.stats.sequential",
     "diagnose": "lens_ray.stats.diagnose",
+    "estimate": "lens_ray.stats.anchors",
     "evaluate": "lens_ray.evaluate",
     "gate": "lens_ray.stats.gate",
     "leaderboard": "lens_ray.stats.leaderboard",
     "load_job": "lens_ray.job",
     "load_suite": "lens_ray.suites.suite",
+    "measured_power": "lens_ray.stats.power",
+    "planned_power": "lens_ray.stats.power_plan",
     "stability": "lens_ray.stats.model_stability",
 }
 
@@ -67,12 +75,16 @@ __all__ = [
     "Store",
     "Suite",
     "compare",
+    "compare_sequentially",
     "diagnose",
+    "estimate",
     "evaluate",
     "gate",
     "leaderboard",
     "load_job",
     "load_suite",
+    "measured_power",
+    "planned_power",
     "stability",
 ]
 

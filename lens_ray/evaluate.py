@@ -11,7 +11,7 @@ from types import ModuleType
 
 from lens_ray.engine.cluster import Cluster
 from lens_ray.engine.entries import Entry, identify_all, planned
-from lens_ray.engine.finish import answered, counted, scores_of
+from lens_ray.engine.finish import answered, asked, counted, scores_of
 from lens_ray.engine.hold import hold_runs
 from lens_ray.engine.interrupt import sigterm_interrupts
 from lens_ray.engine.messages import Outcome
@@ -20,7 +20,7 @@ from lens_ray.engine.planner import Room
 from lens_ray.engine.progress import ModelProgress, Progress
 from lens_ray.engine.settings import EngineSettings
 from lens_ray.errors import Incomplete
-from lens_ray.job import JobSpec, load_job
+from lens_ray.job import JobSpec, Until, load_job
 from lens_ray.stats import AbilityScore
 from lens_ray.store import RunLog, Store
 from lens_ray.suites.sample import Sample
@@ -45,6 +45,7 @@ class ModelReport:
         flip_rate: Share of the self-check's answers whose text differed at batch 1.
         flip_n: Answers of the self-check.
         exit_code: Of the error that made it fail; 0 where none did.
+        left_out: Samples that the adaptive stop (``until``) left out.
     """
 
     model: str
@@ -58,6 +59,7 @@ class ModelReport:
     flip_rate: float | None = None
     flip_n: int = 0
     exit_code: int = 0
+    left_out: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +123,8 @@ def evaluate(
     spec = job if isinstance(job, JobSpec) else load_job(job, store=store)
     suite = load_suite(spec.suite)
     limit = spec.limit if limit is None else limit
-    samples = suite.select(spec.abilities, limit)
+    samples = suite.select(spec.abilities, limit, spec.splits)
     suite.look_ahead(samples)
-    selected = tuple(sample.sample_id for sample in samples)
     place = Store(store or spec.store, create=True)
     settings = settings or EngineSettings()
     with Cluster(address) as cluster:
@@ -131,7 +132,11 @@ def evaluate(
         place.put_suite(suite.info)
         for entry in entries:
             entry.open(place, suite, spec.name)
-        todo = {e.run_id: e for e in entries if e.log and not answered(e.log, selected)}
+        todo = {
+            e.run_id: e
+            for e in entries
+            if e.log and not answered(e.log, suite, samples, spec.until)
+        }
         outcomes: dict[str, Outcome] = {}
         if todo:
             logs = [entry.opened for entry in todo.values()]
@@ -141,7 +146,9 @@ def evaluate(
                 models = planned(list(todo.values()), samples, rooms)
                 plan = _plan(spec, suite, limit, place, models, rooms, settings)
                 outcomes = _drive(plan, on_progress, hold.check, cluster.rooms)
-    reports = tuple(_report(entry, outcomes, place, suite, samples) for entry in entries)
+    reports = tuple(
+        _report(entry, outcomes, place, suite, samples, spec.until) for entry in entries
+    )
     seconds = time.monotonic() - began
     return RunReport(spec.name, suite.name, suite.digest, place.url, reports, seconds)
 
@@ -167,6 +174,8 @@ def _plan(
         rooms=rooms,
         settings=settings,
         job=job.name,
+        splits=job.splits,
+        until=job.until,
     )
 
 
@@ -189,6 +198,7 @@ def _report(
     store: Store,
     suite: Suite,
     samples: Sequence[Sample],
+    until: Until | None,
 ) -> ModelReport:
     name, expected = entry.spec.name, len(samples)
     if entry.error is not None or entry.run_id is None:
@@ -197,6 +207,8 @@ def _report(
         code = error.exit_code if error is not None else 1
         return ModelReport(name, None, "failed", line, expected, 0, 0, exit_code=code)
     state = entry.opened.refresh()
+    samples = asked(entry.opened, samples, until)
+    left_out, expected = expected - len(samples), len(samples)
     selected = {sample.sample_id for sample in samples}
     resumed = len(selected & entry.before)
     answered_now = len(selected & (state.done | state.open.keys())) - resumed
@@ -207,7 +219,7 @@ def _report(
             exit_code=outcome.exit_code,
         )  # fmt: skip
     facts = state.commit.facts if state.commit is not None else {}
-    rate, asked = facts.get("flip_rate"), facts.get("flip_n")
+    rate, compared = facts.get("flip_rate"), facts.get("flip_n")
     return ModelReport(
         model=name,
         run_id=entry.run_id,
@@ -218,7 +230,8 @@ def _report(
         answered=answered_now,
         scores=_scores(entry.opened, store, suite, samples),
         flip_rate=rate if isinstance(rate, float) else None,
-        flip_n=asked if isinstance(asked, int) else 0,
+        flip_n=compared if isinstance(compared, int) else 0,
+        left_out=left_out,
     )
 
 

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError, field_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
@@ -31,7 +31,24 @@ from lens_ray.models.spec import (
 )
 from lens_ray.yaml_problems import Problem, described, first_line, nearest
 
-__all__ = ["JobSpec", "load_job"]
+__all__ = ["JobSpec", "Until", "load_job"]
+
+
+class Until(ClosedModel):
+    """When enough samples were asked; the others are left out on purpose.
+
+    Attributes:
+        halfwidth: An ability is asked until half of the width of the interval of its corrected
+            score is no more than this, of each model by itself.
+        per: What is asked until then.
+        level: Of the interval.
+        min_samples: At least so many samples of an ability are asked.
+    """
+
+    halfwidth: float = Field(gt=0, le=0.5)
+    per: Literal["ability"] = "ability"
+    level: float = Field(default=0.95, gt=0.5, lt=1)
+    min_samples: int = Field(default=60, ge=20)
 
 
 class JobSpec(ClosedModel):
@@ -44,6 +61,8 @@ class JobSpec(ClosedModel):
         store: Folder or fsspec URL; made at the first row.
         models: Who answers; names are unique.
         limit: At most this many samples of the suite; None takes all.
+        splits: Which of the suite's splits; None takes all.
+        until: When enough of them were asked; None asks all.
     """
 
     name: str = Field(pattern=NAME_PATTERN)
@@ -52,6 +71,8 @@ class JobSpec(ClosedModel):
     store: str = Field(min_length=1, max_length=4096)
     models: tuple[ModelSpec, ...]
     limit: int | None = Field(default=None, ge=1)
+    splits: tuple[Literal["anchor", "search", "sealed"], ...] | None = None
+    until: Until | None = None
 
     def only(self, names: Sequence[str]) -> JobSpec:
         """The same job with some of its models, in its own order.
@@ -73,6 +94,15 @@ class JobSpec(ClosedModel):
         if value is not None and not value:
             raise PydanticCustomError(
                 "no_ability", "the list is empty; leave the key out to take all of the suite's"
+            )
+        return value
+
+    @field_validator("splits")
+    @classmethod
+    def _some_split(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if value is not None and not value:
+            raise PydanticCustomError(
+                "no_split", "the list is empty; leave the key out to take all of the suite's"
             )
         return value
 
@@ -249,7 +279,9 @@ def _unknown_templates(models: Sequence[ModelSpec]) -> list[InitErrorDetails]:
 def _known_keys(path: KeyPath, values: Mapping[str, object]) -> list[str]:
     """The keys that the mapping at a path may have."""
     model: type[BaseModel] = JobSpec
-    if path[-1:] == ("generation",):
+    if path == ("until",):
+        model = Until
+    elif path[-1:] == ("generation",):
         model = GenerationOverrides
     elif path[-1:] == ("runtime_env",):
         model = RuntimeEnv

@@ -106,6 +106,43 @@ def test_more_abilities_and_samples_go_on_in_the_same_run(tmp_path: Path, suite:
     assert less.scores == tuple(scores_of(log, suite, suite.select(("counting",))))
 
 
+def test_a_job_stops_where_the_intervals_are_narrow_and_goes_on_when_told(
+    tmp_path: Path, suite: Suite
+) -> None:
+    """A fake guesses: an interval of the corrected score needs 60 samples for 0.25."""
+    wide = {"halfwidth": 0.3, "min_samples": 40}
+    first = evaluate(job(tmp_path, fake("a"), fake("b"), limit=None, until=wide))
+    assert (first.exit_code, statuses(first)) == (0, ["complete", "complete"])
+    store = Store(first.store)
+    for model in first.models:
+        assert 6 * 40 <= model.expected == model.answered < len(suite.samples)
+        assert model.left_out == len(suite.samples) - model.expected
+        assert [score.coverage for score in model.scores] == [1.0] * 7
+        commit = store.run(str(model.run_id)).refresh().commit
+        assert commit is not None
+        assert commit.expected == model.expected == len(suite.samples) - len(commit.left_out)
+        until: Any = commit.facts["until"]
+        for score in model.scores[:-1]:
+            assert score.n == until["abilities"][score.ability]["asked"]
+    again = evaluate(job(tmp_path, fake("a"), fake("b"), limit=None, until=wide))
+    assert [model.answered for model in again.models] == [0, 0]
+    assert [m.scores for m in again.models] == [m.scores for m in first.models]
+    whole = evaluate(job(tmp_path, fake("a"), limit=None)).models[0]
+    assert whole.run_id == first.models[0].run_id
+    assert whole.answered == len(suite.samples) - first.models[0].answered
+
+
+def test_only_the_anchors(tmp_path: Path, suite: Suite) -> None:
+    anchors = {sample.sample_id for sample in suite.samples if sample.split == "anchor"}
+    model = evaluate(job(tmp_path, fake(), limit=None, splits=("anchor",))).models[0]
+    assert (model.status, model.expected) == ("complete", len(anchors))
+    rows = Store(str(tmp_path / "store")).rows(columns=["sample_id", "split"]).to_pylist()
+    assert {row["sample_id"] for row in rows} == anchors
+    assert {row["split"] for row in rows} == {"anchor"}
+    whole = evaluate(job(tmp_path, fake(), limit=None)).models[0]
+    assert (whole.run_id, whole.resumed) == (model.run_id, len(anchors))
+
+
 def test_rows_are_shared_only_by_what_is_the_same(tmp_path: Path) -> None:
     models = (fake("a", path="x"), fake("twin", path="x"), fake("seed", path="x", seed=1))
     report = evaluate(job(tmp_path, *models))

@@ -49,13 +49,17 @@ def test_a_whole_file(tmp_path: Path) -> None:
         write(
             tmp_path,
             GOOD + "    step: 500\n    generation: {temperature: 1e-3, stop: ['\\n']}\n"
-            "    access: closed\n    replicas: auto\nabilities: [counting, ocr]\nlimit: 60\n",
+            "    access: closed\n    replicas: auto\nabilities: [counting, ocr]\nlimit: 60\n"
+            "splits: [anchor, search]\nuntil: {halfwidth: 0.02, per: ability, level: 0.9}\n",
         )
     )
     assert (spec.name, spec.suite, spec.store, spec.limit) == (
         "nightly", "mini:quick", "./store", 60
     )  # fmt: skip
     assert spec.abilities == ("counting", "ocr")
+    assert spec.splits == ("anchor", "search")
+    assert spec.until is not None
+    assert (spec.until.halfwidth, spec.until.level, spec.until.min_samples) == (0.02, 0.9, 60)
     (model,) = spec.models
     assert (model.step, model.options, model.access) == (500, {"batch_size": 4}, "closed")
     assert model.generation["temperature"] == 0.001
@@ -80,6 +84,26 @@ def test_a_spec_in_python() -> None:
     [
         (GOOD.replace("suite:", "siute:"), "2:1: siute: unknown key; did you mean 'suite'?"),
         (GOOD + "colour: 1\n", "8:1: colour: unknown key; known: abilities, limit, models, name"),
+        (
+            GOOD + "until: {halfwidht: 0.02}\n",
+            "8:9: until.halfwidht: unknown key; did you mean 'halfwidth'?",
+        ),
+        (GOOD + "until: {per: ability}\n", "8:8: until.halfwidth: the key is missing;"),
+        (GOOD + "until: 0.02\n", "8:8: until: 0.02 was found; write a mapping of keys to values"),
+        (
+            GOOD + "until: {halfwidth: 0}\n",
+            "8:20: until.halfwidth: 0 was found; it should be greater than 0",
+        ),
+        (
+            GOOD + "until: {halfwidth: .nan}\n",
+            "8:20: until.halfwidth: nan was found; it should be a finite number",
+        ),
+        (
+            GOOD + "until: {halfwidth: 0.02, per: model}\n",
+            "8:31: until.per: 'model' was found; write 'ability'",
+        ),
+        (GOOD + "splits: [ankor]\n", "8:10: splits[0]: 'ankor' was found; write 'anchor', "),
+        (GOOD + "splits: []\n", "8:9: splits: the list is empty; leave the key out"),
         (GOOD.replace("path:", "pth:"), "6:5: models[0].pth: unknown key; did you mean 'path'?"),
         (
             GOOD.replace("batch_size", "batchsize"),

@@ -15,6 +15,7 @@ from lens_ray.cli import (
     control,
     diagnose,
     doctor,
+    estimate,
     export,
     gate,
     import_,
@@ -23,11 +24,13 @@ from lens_ray.cli import (
     logs,
     plan,
     pool,
+    power,
     query,
     report,
     rescore,
     run,
     scores,
+    sequential,
     stability,
     stop,
     store,
@@ -59,6 +62,9 @@ app.command("leaderboard")(leaderboard.leaderboard)
 app.command("compare")(compare.compare)
 app.command("diagnose")(diagnose.diagnose)
 app.command("stability")(stability.stability)
+app.command("power")(power.power)
+app.command("estimate")(estimate.estimate)
+app.command("sequential")(sequential.sequential)
 app.command("query")(query.query)
 app.command("gate")(gate.gate)
 app.command("export")(export.export)

@@ -83,6 +83,13 @@ def _print(report: RunReport) -> None:
     answered = sum(model.answered for model in report.models)
     resumed = sum(model.resumed for model in report.models)
     print(f"{answered} answers in {report.seconds:.1f} s, {resumed} were there already")
+    for model in report.models:
+        if model.left_out:
+            whole = model.expected + model.left_out
+            print(
+                f"{one_line(model.model)}: {model.expected:,} of {whole:,} samples were enough "
+                "(until); the others were left out"
+            )
     asked = sum(model.flip_n for model in report.models)
     if asked:
         flipped = sum(round((model.flip_rate or 0) * model.flip_n) for model in report.models)

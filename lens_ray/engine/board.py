@@ -233,6 +233,7 @@ class Board:
         if desk.closed:
             desk.ledger.give_back(number)
         elif want > 0 and leasing and not seat.leaving and self._all_met(now):
+            desk.go_ahead()
             lease = self._rescue(seat, desk, now)
             if lease is None:
                 lease = desk.ledger.lease(number, self._share(seat, desk, want), now)

@@ -200,10 +200,9 @@ class _Opened:
         logs = {model.run_id: store.run(model.run_id) for model in plan.models}
         for log in logs.values():
             log.refresh()
-        samples = self.suite.select(plan.abilities, plan.limit)
-        self.selected = [sample.sample_id for sample in samples]
+        samples = self.suite.select(plan.abilities, plan.limit, plan.splits)
         desks = [
-            Desk(model, plan.settings, self.suite, samples, logs[model.run_id])
+            Desk(model, plan.settings, self.suite, samples, logs[model.run_id], plan.until)
             for model in plan.models
         ]
         wrote = partial(watch.commit, "rows")
@@ -215,7 +214,7 @@ class _Opened:
 
 def _commit(opened: _Opened, desk: Desk, epoch: float) -> Outcome:
     """Blocks."""
-    selected = opened.selected
+    selected = desk.kept
     facts = {**desk.commit_facts(epoch), "gpus": desk.plan.need.gpus}
     if desk.plan.need.gpus and opened.accelerator:
         facts["accelerator"] = opened.accelerator

@@ -14,7 +14,9 @@ from lens_ray.engine.planner import Work
 from lens_ray.engine.progress import ModelProgress
 from lens_ray.engine.seats import Pace
 from lens_ray.engine.settings import EngineSettings
+from lens_ray.engine.stopping import Stopping
 from lens_ray.engine.tally import Tally
+from lens_ray.job import Until
 from lens_ray.models.protocol import BackendInfo
 from lens_ray.store import RunLog
 from lens_ray.store.schema import SUPERSEDABLE
@@ -63,6 +65,7 @@ class Desk:
         suite: Suite,
         samples: Sequence[Sample],
         log: RunLog | None,
+        until: Until | None = None,
     ) -> None:
         """Queue what has no final row; rows that may be superseded are tried again.
 
@@ -72,6 +75,7 @@ class Desk:
             suite: What is asked.
             samples: Those of it that this job asks for.
             log: The run, refreshed; None where nothing is stored (a simulation).
+            until: When an ability has been asked enough; None asks all.
         """
         self.plan = model
         self._log = log
@@ -93,8 +97,17 @@ class Desk:
         self.resumed = len(samples) - len(todo)
         costs = expected_costs(samples, model.spec)
         self._costs = {sample.sample_id: costs[sample.sample_id] for sample in todo}
+        self._samples = samples
+        self._stopping: Stopping | None = None
+        if until is not None and log is not None:
+            state = log.state
+            stored = state.done | state.open.keys()
+            self._stopping = Stopping(samples, suite, until, model.run_id, stored)
         self.ledger = Ledger(
-            self._costs, timeout_s=self._patience_s, attempt_cap=settings.attempt_cap
+            self._costs,
+            timeout_s=self._patience_s,
+            attempt_cap=settings.attempt_cap,
+            held_back=self._stopping.held_back if self._stopping else None,
         )
         longest = max((text_bytes(name) for name in self._costs), default=1)
         self.most = max(1, IDS_BYTES // (longest + _ID))
@@ -108,9 +121,14 @@ class Desk:
         self._first: float | None = None
         self._last: float | None = None
         names = [sample.sample_id for sample in samples]
-        self.check = FlipCheck(model.run_id, names, settings.flip_samples)
+        sure = self._stopping.first if self._stopping else names
+        self.check = FlipCheck(model.run_id, sure, settings.flip_samples)
         if self.resumed:
             self._remember_texts()
+        if self._stopping is not None:
+            self._stopping.resume(self.log)
+            self._move(self._stopping.abilities)
+            self._look()
 
     def _remember_texts(self) -> None:
         """What the self-check compares with, from rows of an earlier start."""
@@ -118,6 +136,13 @@ class Desk:
         for row in rows:
             if row["status"] not in SUPERSEDABLE:
                 self.check.note(row["sample_id"], row["text"])
+
+    @property
+    def kept(self) -> list[str]:
+        """The samples that are asked: all, but for what an adaptive stop leaves out."""
+        if self._stopping is not None:
+            return self._stopping.kept
+        return [sample.sample_id for sample in self._samples]
 
     @property
     def log(self) -> RunLog:
@@ -160,6 +185,15 @@ class Desk:
         if info.paid:
             self.ledger.duplicates = False
             self.check.done = True  # asking again would cost money again
+
+    def go_ahead(self) -> None:
+        """Where nothing waits but what an adaptive stop holds back: queue the next of it.
+
+        What is asked before its look may turn out to be more than was needed; that is better than
+        an engine that waits, and worse than one that costs money.
+        """
+        if self._stopping is not None and not self.ledger.waiting and self.ledger.duplicates:
+            self._move(self._stopping.ahead())
 
     def begin(self, now: float) -> None:
         """Work is handed out."""
@@ -261,6 +295,8 @@ class Desk:
             facts["large_rows"] = self.large
             facts["answering_s"] = round(self._last - self._first, 3)
             facts["replica_s"] = round(self.replica_s, 3)
+        if self._stopping is not None:
+            facts["until"] = self._stopping.facts()
         return {**facts, **self.tally.facts(epoch)}
 
     def _count(self, row: Row, now: float) -> None:
@@ -274,3 +310,21 @@ class Desk:
             self.cause = self.cause or str(row["cause"])
         else:
             self.check.note(str(row["sample_id"]), str(row["text"]))
+        if self._stopping is not None:
+            self._stopping.note(row)
+            self._look()
+
+    def _look(self) -> None:
+        """Whether what has ended decides an ability."""
+        if self._stopping is not None:
+            self._move(self._stopping.look(self.ledger.begun))
+
+    def _move(self, abilities: Sequence[str]) -> None:
+        """Queue what may be asked now, end what is not to be."""
+        assert self._stopping is not None
+        for ability in abilities:
+            self.ledger.release(self._stopping.released(ability))
+            left_out = self._stopping.left_out(ability)
+            if left_out:
+                self.ledger.leave_out(left_out)
+                self._expected[ability] = self._stopping.size(ability) - len(left_out)

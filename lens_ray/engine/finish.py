@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lens_ray.engine.stopping import Stopping
+from lens_ray.job import Until
 from lens_ray.stats import (
     SCORED_COLUMNS,
     AbilityScore,
@@ -21,14 +23,37 @@ from lens_ray.suites.sample import Sample
 from lens_ray.suites.suite import Suite
 
 
-def answered(log: RunLog, selected: Sequence[str]) -> bool:
-    """Whether a run needs nothing more: committed, with a final row of every selected sample."""
+def answered(
+    log: RunLog, suite: Suite, samples: Sequence[Sample], until: Until | None = None
+) -> bool:
+    """Whether a run needs nothing more: committed, with a final row of every sample to be asked.
+
+    Args:
+        log: The run, refreshed.
+        suite: What was asked.
+        samples: That the job asks for.
+        until: When an ability has been asked enough.
+    """
+    state = log.state
+    if state.commit is None:
+        return False
+    selected = [sample.sample_id for sample in samples]
+    if until is not None:
+        stored = state.done | state.open.keys()
+        stopping = Stopping(samples, suite, until, log.header.run_id, stored)
+        stopping.resume(log)
+        stopping.look(lambda _: False)
+        selected = stopping.kept
+    return state.done.issuperset(selected) and not set(state.commit.left_out).intersection(selected)
+
+
+def asked(log: RunLog, samples: Sequence[Sample], until: Until | None = None) -> Sequence[Sample]:
+    """Of the samples that a job asks for, those that its adaptive stop has not left out."""
     commit = log.state.commit
-    return (
-        commit is not None
-        and log.state.done.issuperset(selected)
-        and not set(commit.left_out).intersection(selected)
-    )
+    if until is None or commit is None:
+        return samples
+    left_out = set(commit.left_out)
+    return [sample for sample in samples if sample.sample_id not in left_out]
 
 
 def counted(log: RunLog, suite: Suite) -> set[str]:

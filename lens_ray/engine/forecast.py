@@ -157,7 +157,7 @@ def forecast(
         ClusterError: Ray is out of reach.
     """
     suite = load_suite(job.suite)
-    samples = suite.select(job.abilities, job.limit if limit is None else limit)
+    samples = suite.select(job.abilities, job.limit if limit is None else limit, job.splits)
     if rooms is None:
         with Cluster(address) as cluster:
             rooms = cluster.rooms()
@@ -165,6 +165,11 @@ def forecast(
     states, notes = _stored(job.store)
     lines = [_line(spec, suite, samples, rooms, states) for spec in job.models]
     simulation = _play(lines, suite, rooms)
+    if job.until is not None:
+        notes += (
+            f"at most: until a half-width of {job.until.halfwidth:g} is reached, which may be "
+            "after fewer samples of an ability",
+        )
     return _summed(job, suite, samples, rooms, lines, simulation, prices, notes)
 
 

@@ -16,6 +16,9 @@ The life of a sample::
 A replica that dies may have been killed by any sample it held, so all of them become suspects and
 are tried one at a time; one that dies with its machine was killed by none. A sample that no replica
 is needed for any more is dropped from it.
+
+Samples may be held back at the start: `Ledger.release` queues them, `Ledger.leave_out` ends them
+without a row.
 """
 
 from __future__ import annotations
@@ -62,7 +65,9 @@ class Ended:
 @dataclass(slots=True)
 class _Item:
     cost: float
+    order: int = 0
     queued: bool = True
+    begun: bool = False
     ended: bool = False
     suspect: bool = False
     failures: int = 0
@@ -98,28 +103,36 @@ class Ledger:
         timeout_s: float,
         attempt_cap: int = ATTEMPT_CAP,
         duplicates: bool = True,
+        held_back: Mapping[str, int] | None = None,
     ) -> None:
-        """Queue every sample.
+        """Queue every sample that is not held back.
 
         Args:
             costs: Expected cost by sample id, in any unit.
             timeout_s: See the class.
             attempt_cap: Error answers after which a sample ends as ``infra_error``.
             duplicates: Whether a sample may be in flight twice; never where answers cost money.
+            held_back: Samples that wait for `release`, with their order: lower ones are handed out
+                first, whatever they cost.
         """
         self.timeout_s = timeout_s
         self.duplicates = duplicates
         self._attempt_cap = attempt_cap
-        self._items = {sample_id: _Item(cost) for sample_id, cost in costs.items()}
-        self._queue = [(-item.cost, sample_id) for sample_id, item in self._items.items()]
+        later = held_back or {}
+        self._items = {
+            sample_id: _Item(cost, later.get(sample_id, 0), queued=sample_id not in later)
+            for sample_id, cost in costs.items()
+        }
+        queued = {name: item for name, item in self._items.items() if item.queued}
+        self._queue = [(item.order, -item.cost, name) for name, item in queued.items()]
         heapq.heapify(self._queue)
         self._suspects: deque[str] = deque()
         self._leases: dict[int, dict[int, _Open]] = {}
         self._drops: dict[int, set[str]] = {}
         self._numbers = 0
         self._unfinished = len(self._items)
-        self._waiting = len(self._items)
-        self._waiting_cost = sum(item.cost for item in self._items.values())
+        self._waiting = len(queued)
+        self._waiting_cost = sum(item.cost for item in queued.values())
 
     @property
     def finished(self) -> bool:
@@ -154,6 +167,25 @@ class Ledger:
         """The number of the attempt that a sample is in or that comes next."""
         return self._items[sample_id].attempt
 
+    def begun(self, sample_id: str) -> bool:
+        """Whether a sample was handed out, or has ended."""
+        item = self._items.get(sample_id)
+        return item is not None and (item.begun or item.ended)
+
+    def release(self, sample_ids: Iterable[str]) -> None:
+        """Queue samples that were held back; others are passed over."""
+        for sample_id in sample_ids:
+            item = self._items.get(sample_id)
+            if item is not None and not (item.queued or item.begun or item.ended):
+                self._requeue(sample_id)
+
+    def leave_out(self, sample_ids: Iterable[str]) -> None:
+        """End samples without a row; those that were handed out stay."""
+        for sample_id in sample_ids:
+            item = self._items.get(sample_id)
+            if item is not None and not (item.begun or item.ended):
+                self._end(sample_id)
+
     def lease(self, replica: int, n: int, now: float) -> Lease | None:
         """Hand out up to ``n`` samples, longest first; None where there is nothing to hand out.
 
@@ -165,7 +197,7 @@ class Ledger:
             return self._grant(replica, [suspect], now, alone=True)
         taken: list[str] = []
         while len(taken) < n and self._queue:
-            sample_id = heapq.heappop(self._queue)[1]
+            sample_id = heapq.heappop(self._queue)[2]
             item = self._items[sample_id]
             if item.queued and not item.ended and not item.suspect:
                 self._unqueue(item)
@@ -330,6 +362,7 @@ class Ledger:
     def _grant(self, replica: int, taken: list[str], now: float, *, alone: bool = False) -> Lease:
         self._numbers += 1
         for sample_id in taken:
+            self._items[sample_id].begun = True
             self._items[sample_id].holders[replica] = self._numbers
         lease = _Open(set(taken), alone, now + self.timeout_s, now)
         self._leases.setdefault(replica, {})[self._numbers] = lease
@@ -373,7 +406,7 @@ class Ledger:
         if item.suspect:
             self._suspects.append(sample_id)
         else:
-            heapq.heappush(self._queue, (-item.cost, sample_id))
+            heapq.heappush(self._queue, (item.order, -item.cost, sample_id))
 
     def _end(self, sample_id: str) -> None:
         item = self._items[sample_id]

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from lens_ray.engine.planner import Need, Room
 from lens_ray.engine.settings import EngineSettings
+from lens_ray.job import Until
 from lens_ray.models.identity import Identity
 from lens_ray.models.protocol import Generation
 from lens_ray.models.remote import is_remote
@@ -86,6 +87,8 @@ class EnginePlan:
         rooms: Machines of the cluster.
         settings: Of the engine.
         job: Name of the job, for its metrics.
+        splits: Of the suite that are asked; None is all of them.
+        until: When an ability of a model has been asked enough; None asks all.
     """
 
     store: str
@@ -98,6 +101,8 @@ class EnginePlan:
     rooms: tuple[Room, ...]
     settings: EngineSettings = field(default_factory=EngineSettings)
     job: str = ""
+    splits: tuple[str, ...] | None = None
+    until: Until | None = None
 
 
 def run_id_of(spec: ModelSpec, identity: Identity, suite_digest: str) -> str:

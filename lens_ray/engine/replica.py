@@ -118,7 +118,7 @@ class Replica:
         """The suite, its images being read while the model is loaded; in the reader's thread."""
         suite = open_suite(self._plan, self._notes)
         self._images = Images(suite)
-        samples = suite.select(self._plan.abilities, self._plan.limit)
+        samples = suite.select(self._plan.abilities, self._plan.limit, self._plan.splits)
         needed = {image for sample in samples for image in sample.images}
         self._reader.submit(self._images.warm, needed)
         return suite

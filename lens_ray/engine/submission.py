@@ -229,7 +229,7 @@ def _samples(spec: JobSpec) -> str:
     """
     if "/" in spec.suite or "@" in spec.suite or Path(spec.suite).exists():
         return ""  # it need not be there on this machine
-    return str(len(load_suite(spec.suite).select(spec.abilities, spec.limit)))
+    return str(len(load_suite(spec.suite).select(spec.abilities, spec.limit, spec.splits)))
 
 
 def _git_sha(job: Path) -> str:

@@ -135,9 +135,12 @@ class Suite:
                     return
 
     def select(
-        self, abilities: Sequence[str] | None = None, limit: int | None = None
+        self,
+        abilities: Sequence[str] | None = None,
+        limit: int | None = None,
+        splits: Sequence[str] | None = None,
     ) -> tuple[Sample, ...]:
-        """The samples of some abilities, at most ``limit`` of them.
+        """The samples of some abilities and splits, at most ``limit`` of them.
 
         A limit takes from every subtask in turn and leaves no group in pieces.
 
@@ -156,7 +159,16 @@ class Suite:
             raise SuiteError("abilities: the list is empty; leave the key out to take all of them")
         if limit is not None and limit < 1:
             raise SuiteError(f"limit: {limit} leaves no sample; give 1 or more")
-        chosen = [s for s in self.samples if abilities is None or s.ability in abilities]
+        chosen = [
+            s
+            for s in self.samples
+            if (abilities is None or s.ability in abilities)
+            and (splits is None or s.split in splits)
+        ]
+        if splits is not None and not chosen:
+            raise SuiteError(
+                f"splits: suite {self.name} has none of these samples in {', '.join(splits)}"
+            )
         if limit is None or limit >= len(chosen):
             return tuple(chosen)
         kept = _round_robin(chosen, limit)

@@ -29,6 +29,22 @@ def test_longest_expected_goes_first() -> None:
     assert (book.waiting, book.waiting_cost, book.unfinished) == (0, 0.0, 3)
 
 
+def test_what_is_held_back_comes_in_its_order_once_it_is_released() -> None:
+    costs = {"long": 9.0, "late": 5.0, "soon": 1.0, "never": 7.0}
+    book = Ledger(costs, timeout_s=10.0, held_back={"long": 2, "late": 1, "soon": 0, "never": 3})
+    assert (book.lease(1, 9, 0.0), book.waiting, book.unfinished) == (None, 0, 4)
+    book.release(["long", "late", "soon"])
+    assert (book.waiting, book.waiting_cost) == (3, 15.0)
+    assert ids(book.lease(1, 2, 0.0)) == ["soon", "late"]
+    book.leave_out(["soon", "long", "never"])
+    assert [book.begun(name) for name in ("soon", "late", "other")] == [True, True, False]
+    assert (book.waiting, book.unfinished, book.lease(2, 9, 0.0)) == (0, 2, None)
+    for name in ("soon", "late"):
+        assert book.complete(1, name, 1.0)
+    assert book.finished
+    assert not book.complete(1, "never", 2.0)
+
+
 def test_first_answer_counts_and_the_twin_is_dropped() -> None:
     book = ledger("a")
     assert book.lease(1, 1, 0.0)
@@ -181,8 +197,8 @@ def test_a_suspect_stays_one_when_its_machine_dies() -> None:
 class LedgerMachine(RuleBasedStateMachine):
     """Replicas that lease, answer, fail, die, hang and come back, in any order."""
 
-    @initialize(count=st.integers(1, 12), paid=st.booleans())
-    def begin(self, count: int, paid: bool) -> None:
+    @initialize(count=st.integers(1, 12), paid=st.booleans(), held=st.integers(0, 6))
+    def begin(self, count: int, paid: bool, held: int) -> None:
         self.now = 0.0
         self.paid = paid
         self.names = [f"s{number}" for number in range(count)]
@@ -190,7 +206,12 @@ class LedgerMachine(RuleBasedStateMachine):
             {name: float(number % 3) for number, name in enumerate(self.names)},
             timeout_s=10.0,
             duplicates=not paid,
+            held_back={name: number for number, name in enumerate(self.names[:held])},
         )
+        #: Waiting for their turn: never handed out so far.
+        self.back = set(self.names[:held])
+        self.out: set[str] = set()
+        self.begun: set[str] = set()
         self.next_replica = 0
         #: What each live replica holds, as it knows it itself.
         self.live: dict[int, set[str]] = {}
@@ -201,7 +222,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.suspects: set[str] = set()
 
     def open(self) -> list[str]:
-        return [name for name in self.names if not self.rows[name]]
+        return [name for name in self.names if not self.rows[name] and name not in self.out]
 
     def _took(self, replica: int, lease: object) -> None:
         if lease is None:
@@ -210,6 +231,7 @@ class LedgerMachine(RuleBasedStateMachine):
         assert taken
         assert not self.live[replica].intersection(taken)
         assert not self.rows.keys() & set(taken)
+        assert not (self.back | self.out) & set(taken)
         if lease.alone:  # type: ignore[attr-defined]
             assert len(taken) == 1
             assert not self.book.held(replica) - set(taken)
@@ -218,9 +240,11 @@ class LedgerMachine(RuleBasedStateMachine):
             assert replica not in self.alone
             assert not self.suspects.intersection(taken)
         self.live[replica] |= set(taken)
+        self.begun |= set(taken)
 
     def _end(self, name: str) -> None:
         self.rows[name] += 1
+        self.back.discard(name)
         for held in self.live.values():
             held.discard(name)
         for replica in [r for r, alone in self.alone.items() if alone == name]:
@@ -302,6 +326,20 @@ class LedgerMachine(RuleBasedStateMachine):
         del self.live[replica]
         self.alone.pop(replica, None)
 
+    @precondition(lambda self: self.back)
+    @rule(data=st.data())
+    def release(self, data: st.DataObject) -> None:
+        names = data.draw(st.sets(st.sampled_from(self.names)))
+        self.book.release(names)
+        self.back -= names
+
+    @rule(data=st.data())
+    def leave_out(self, data: st.DataObject) -> None:
+        names = data.draw(st.sets(st.sampled_from(self.names), max_size=2))
+        self.book.leave_out(names)
+        self.out |= {name for name in names if name in self.open() and name not in self.begun}
+        self.back -= self.out
+
     @rule(seconds=st.floats(0.1, 11.0))
     def wait(self, seconds: float) -> None:
         self.now += seconds
@@ -334,11 +372,14 @@ class LedgerMachine(RuleBasedStateMachine):
         says = kept | set(more)
         self.book.adopt(replica, says, self.now)
         self.live[replica] = says
+        self.begun |= says
+        self.back -= says
 
     @invariant()
     def every_sample_is_somewhere(self) -> None:
         held = set().union(*self.live.values()) if self.live else set()
-        assert self.book.waiting == len([n for n in self.open() if n not in held])
+        waiting = [n for n in self.open() if n not in held and n not in self.back]
+        assert self.book.waiting == len(waiting)
         assert self.book.unfinished == len(self.open())
         assert self.book.finished == (not self.open())
 
@@ -369,6 +410,7 @@ class LedgerMachine(RuleBasedStateMachine):
             return
         for replica in list(self.live):
             self.book.give_back(replica)
+        self.book.release(self.names)
         for _ in range(3 * len(self.names)):
             lease = self.book.lease(-1, 2, self.now)
             if lease is None:
@@ -377,7 +419,8 @@ class LedgerMachine(RuleBasedStateMachine):
                 assert self.book.complete(-1, name, self.now)
                 self.rows[name] += 1
         assert self.book.finished
-        assert dict(self.rows) == dict.fromkeys(self.names, 1)
+        kept = [name for name in self.names if name not in self.out]
+        assert dict(self.rows) == dict.fromkeys(kept, 1)
 
 
 LedgerMachine.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)

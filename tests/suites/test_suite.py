@@ -293,6 +293,20 @@ def test_select_by_ability(tmp_path: Path) -> None:
         suite.select([])
 
 
+def test_select_by_split(tmp_path: Path) -> None:
+    samples, images = suite_of(10)
+    samples = [
+        dataclasses.replace(one, split="anchor" if place < 3 else "sealed")
+        for place, one in enumerate(samples)
+    ]
+    made = write_suite("split", samples, images, tmp_path / "s", licence="x", revision="1")
+    assert made.select(splits=["anchor"]) == made.samples[:3]
+    assert made.select(["counting"], 2, ["sealed"]) == made.samples[3:5]
+    assert made.select(splits=["anchor", "sealed"]) == made.samples
+    with pytest.raises(SuiteError, match="splits: suite split has none of these samples in search"):
+        made.select(splits=["search"])
+
+
 def test_a_limit_takes_from_every_subtask_and_keeps_groups_whole(tmp_path: Path) -> None:
     suite = mixed(tmp_path / "s")
     for limit in range(1, 30):
