@@ -23,7 +23,7 @@ from lens_ray.engine.messages import Directive, Observed, Orders, Outcome, Repor
 from lens_ray.engine.opening import open_suite
 from lens_ray.engine.plan import EnginePlan
 from lens_ray.engine.progress import Progress
-from lens_ray.engine.rooms import Room
+from lens_ray.engine.rooms import Room, accelerator_of
 from lens_ray.engine.sink import Sink
 from lens_ray.store import Store
 from lens_ray.suites.suite import Suite
@@ -210,12 +210,16 @@ class _Opened:
         self.sink = Sink(logs, plan.settings, clock, wrote)
         self.board = Board(plan, desks, self.sink.add)
         self.ending: set[int] = set()
+        self.accelerator = accelerator_of(plan.rooms)
 
 
 def _commit(opened: _Opened, desk: Desk, epoch: float) -> Outcome:
     """Blocks."""
     selected = opened.selected
-    commit_run(desk.log, opened.suite, selected, desk.commit_facts(epoch))
+    facts = {**desk.commit_facts(epoch), "gpus": desk.plan.need.gpus}
+    if desk.plan.need.gpus and opened.accelerator:
+        facts["accelerator"] = opened.accelerator
+    commit_run(desk.log, opened.suite, selected, facts)
     without = len(selected) - len(desk.log.state.done.intersection(selected))
     reason = f"{without} of {len(selected)} samples have no answer"
     return Outcome(
