@@ -129,7 +129,7 @@ class Judged:
         none: Probability that no model meets the needed scores.
         possible: Whether the model cannot be excluded from being the best.
         regret: Expected loss of score against the best, where this model is chosen.
-        missed: Whether a needed score is missed, beyond the share of the level's error.
+        missed_of: By needed ability: whether a model misses the score, beyond the level's error.
         meets: By needed ability: probability that each model reaches the score.
     """
 
@@ -140,7 +140,7 @@ class Judged:
     none: float
     possible: Bools
     regret: Floats
-    missed: Bools
+    missed_of: Mapping[str, Bools]
     meets: Mapping[str, Floats]
 
 
@@ -172,17 +172,18 @@ def judge(
     count = len(draws.models)
     may = np.ones(count, dtype=bool) if eligible is None else np.array(eligible, dtype=bool)
     may &= ~np.isnan(total.value)
-    meets, reached = {}, np.ones(total.deviations.shape, dtype=bool)
-    missed, certain = np.zeros(count, dtype=bool), np.ones(count, dtype=bool)
+    meets, missed_of = {}, {}
+    reached, certain = np.ones(total.deviations.shape, dtype=bool), np.ones(count, dtype=bool)
     each = error * _FOR_NEEDS / 2 / max(len(needed), 1)
     for ability, least in needed.items():
         one = sampled(draws, figures, ability, each)
         meets[ability] = np.array([one.above(place, least) for place in range(count)])
         reached &= one.value + one.deviations >= least
-        missed |= meets[ability] < each
+        missed_of[ability] = meets[ability] < each
         # Wrongly vouching for any one of the rivals is the error here, so it is shared by them.
         certain &= meets[ability] > 1 - each / max(count - 1, 1)
         may &= ~np.isnan(one.value)
+    missed = np.any([np.zeros(count, dtype=bool), *missed_of.values()], axis=0)
     best, none, regret = _best(total, may, reached)
     half = [float(stdtrit(total.df, (1 + level) / 2)) * total.se(p) for p in range(count)]
     return Judged(
@@ -193,7 +194,7 @@ def judge(
         none=none,
         possible=_possible(total, may & ~missed, may & certain, part),
         regret=regret,
-        missed=missed,
+        missed_of=missed_of,
         meets=meets,
     )
 

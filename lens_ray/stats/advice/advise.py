@@ -1,0 +1,200 @@
+"""Which model to take: `advise`, from a store, and `Advice`, its result.
+
+The score is a weighted sum of the abilities' corrected scores; hard needs exclude models; what is
+left is ranked with the probability of being best. See the modules beside this one for each step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lens_ray.errors import UserError
+from lens_ray.stats.advice.best import Judged, judge
+from lens_ray.stats.advice.combine import Combination, cascade, route
+from lens_ray.stats.advice.expense import Expense, expense_of
+from lens_ray.stats.advice.fit import Check, Verdict, fit_of, score_checks, static_checks
+from lens_ray.stats.advice.more_samples import Evaluation
+from lens_ray.stats.advice.needs import Needs
+from lens_ray.stats.advice.pareto import front
+from lens_ray.stats.advice.undecided import Field, evaluations
+from lens_ray.stats.costs import Cost, costs_of
+from lens_ray.stats.figures import Figures, ability_figures, in_order
+from lens_ray.stats.frames import Framed
+from lens_ray.stats.joint import REPLICATES, JointDraws, draw_jointly
+from lens_ray.stats.marks import COLUMNS, Marks, load_marks
+from lens_ray.stats.scores import in_overall
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from lens_ray.prices import Prices
+    from lens_ray.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Option(Framed):
+    """One model, as the needs see it.
+
+    Attributes:
+        model: Its label.
+        run_id: Its run.
+        access: ``open`` or ``closed`` weights.
+        fit: ``met`` where it meets every hard need, ``missed`` where it misses one, else
+            ``undecided``.
+        checks: Each hard need.
+        score: Weighted mean of its abilities' corrected scores; None with a reason.
+        ci_low: Lower bound of its interval.
+        ci_high: Upper bound.
+        best: Probability that it is the best model that meets the needs.
+        possible: Whether it cannot be excluded from being that one.
+        regret: Expected score that is lost where it is chosen, against the best.
+        could_gain: By how much it may be ahead of the recommended model (upper bound).
+        abilities: Corrected score by ability.
+        instability: Weighted mean over abilities of the noise-free spread (tau) of its subtask
+            scores; lower is steadier. None is unknown.
+        usd_per_1000: Dollars for 1,000 answers; None is unknown.
+        usd_reason: Why.
+        latency_s: Median seconds of an answer; None is unknown.
+        memory_gb: GPU memory that it needs, estimated; None is unknown.
+        front: Whether no other model is at least as good in score, stability, cost and latency
+            and better in one; None where it has no score or misses a need.
+        reason: Why it has no score.
+    """
+
+    model: str
+    run_id: str | None
+    access: str | None
+    fit: Verdict
+    checks: tuple[Check, ...]
+    score: float | None
+    ci_low: float | None
+    ci_high: float | None
+    best: float | None
+    possible: bool
+    regret: float | None
+    could_gain: float | None
+    abilities: Mapping[str, float | None]
+    instability: float | None
+    usd_per_1000: float | None
+    usd_reason: str | None
+    latency_s: float | None
+    memory_gb: float | None
+    front: bool | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Advice(Framed):
+    """What to take, how sure that is, and what would make it surer.
+
+    Attributes:
+        suite: Name of the suite.
+        suite_digest: Its digest.
+        level: Of intervals and of the set of possible best models.
+        needs: What was needed.
+        weights: Of the abilities, sum 1.
+        recommended: The model with the highest score of those that meet every need; None with a
+            reason.
+        reason: Why none is recommended.
+        none_meets: Probability that no model reaches the needed scores.
+        options: The models, best first; those that miss a need last.
+        undecided: What the data do not decide, one line each.
+        next_evaluation: The cheapest evaluation that would decide it; None where nothing is
+            undecided or nothing affordable decides it.
+        evaluations: All that were thought of, cheapest first.
+        combinations: Routing and cascade.
+        notes: What a reader should know.
+    """
+
+    suite: str
+    suite_digest: str
+    level: float
+    needs: Needs
+    weights: Mapping[str, float]
+    recommended: str | None
+    reason: str | None
+    none_meets: float
+    options: tuple[Option, ...]
+    undecided: tuple[str, ...]
+    next_evaluation: Evaluation | None
+    evaluations: tuple[Evaluation, ...]
+    combinations: tuple[Combination, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def possible(self) -> tuple[str, ...]:
+        """The models that cannot be excluded from being the best."""
+        return tuple(option.model for option in self.options if option.possible)
+
+    def option(self, model: str) -> Option:
+        """One of the options.
+
+        Raises:
+            UserError: There is none of this name.
+        """
+        for option in self.options:
+            if option.model == model:
+                return option
+        raise UserError(f"no model {model!r} in the advice")
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One record a model."""
+        return [asdict(option) for option in self.options]
+
+
+def advise(
+    store: Store,
+    needs: Needs | None = None,
+    *,
+    models: Sequence[str] | None = None,
+    suite: str | None = None,
+    on: str = "all",
+    prices: Prices | None = None,
+    level: float = 0.95,
+    replicates: int = REPLICATES,
+) -> Advice:
+    """Advise on the models of a store.
+
+    Args:
+        store: Where their rows are.
+        needs: What is needed; None weighs the six abilities alike.
+        models: See `lens_ray.stats.choose.choose_runs`.
+        suite: See there.
+        on: See `lens_ray.stats.marks.load_marks`.
+        prices: For costs that rows do not carry; None takes the usual table.
+        level: Of intervals and of the set of possible best models.
+        replicates: Of the joint bootstrap.
+
+    Raises:
+        UserError: Needs of abilities that were not asked, or runs that cannot be compared.
+        StoreUnavailable: The store is out of reach or damaged.
+    """
+    wanted = needs or Needs()
+    marks = load_marks(store, models, suite=suite, on=on)
+    costs = costs_of(store, marks.runs, prices=prices, accelerator=wanted.accelerator)
+    facts = store.facts([run.run_id for run in marks.runs])
+    grounds = Grounds.of(marks, wanted, replicates)
+    by_model = dict(zip(marks.models, marks.runs, strict=True))
+    expenses = {
+        name: expense_of(costs[run.run_id], facts.get(run.run_id, {}))
+        for name, run in by_model.items()
+    }
+    static = {
+        name: static_checks(wanted, run, facts.get(run.run_id, {}), costs[run.run_id])
+        for name, run in by_model.items()
+    }
+
+    def rows_of(names: Sequence[str]) -> dict[str, pa.Table]:
+        import pyarrow.compute as pc
+
+        ids = [by_model[name].run_id for name in names]
+        read = store.rows(ids, columns=("run_id", "confidence", *COLUMNS))
+        return {
+            name: read.filter(pc.equal(read["run_id"], by_model[name].run_id)) for name in names
+        }
+
+    return _advice(grounds, static, expenses, costs, rows_of, level)
