@@ -1,0 +1,162 @@
+"""How widely true values spread, when each is known with noise: `sd_bounds`.
+
+The standard deviation of noisy values is larger than that of the true ones, so a percentile
+bootstrap of it misses low: its replicates carry the noise twice. The interval here inverts a test.
+Along the observed direction the true values are spread t apart; a bound is the t at which the
+observed spread is as extreme as the level says, with the noise of the joint bootstrap. That is the
+parametric counterpart of inverting the non-central chi-square distribution, which it is where all
+noise is equal, independent and normal.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from lens_ray.stats.units import Bools, Floats, Ints
+
+#: Spread below this is rounding.
+TINY = 1e-12
+_STEPS = 40
+_FAR = 2.0**20
+
+
+class Noisy(NamedTuple):
+    """Values and their noise.
+
+    Attributes:
+        values: One a subtask.
+        noise: Replicates x subtasks, around 0.
+    """
+
+    values: Floats
+    noise: Floats
+
+
+def fill_flat(
+    noise: npt.NDArray[np.floating], mean: Floats, clusters: Ints, flat: Bools, seed: int
+) -> Floats:
+    """Give noise to means whose clusters are all alike, so that no bootstrap moves them.
+
+    It is normal with the variance of Agresti and Coull: that of a share with two successes and
+    two failures added, of as many trials as there are clusters.
+
+    Args:
+        noise: Replicates x means.
+        mean: The means, in [0, 1].
+        clusters: Clusters of each.
+        flat: Which are to be given some.
+        seed: Of the draw.
+
+    Returns:
+        A copy.
+    """
+    filled = noise.astype(np.float64)
+    places = np.flatnonzero(flat)
+    if len(places):
+        rng = np.random.default_rng([seed, 1])
+        deviation = np.sqrt(shrunk_variance(mean[places], clusters[places]))
+        filled[:, places] = rng.standard_normal((len(noise), len(places))) * deviation
+    return filled
+
+
+def shrunk_variance(share: Floats, clusters: Ints) -> Floats:
+    """Agresti and Coull's variance of a share."""
+    trials = clusters + 4.0
+    shifted = (share * clusters + 2.0) / trials
+    found: Floats = shifted * (1.0 - shifted) / trials
+    return found
+
+
+def sd_bounds(groups: Sequence[Noisy], confidence: float = 0.95) -> tuple[float, float]:
+    """Interval of the mean over groups of the standard deviation (ddof 1) of the true values.
+
+    Args:
+        groups: Of at least 2 values each; their replicates belong together.
+        confidence: Two-sided level.
+
+    Returns:
+        Lower and upper bound; they hold the observed figure.
+    """
+    parts = [_Part.of(group) for group in groups]
+    observed = math.fsum(part.observed for part in parts) / len(parts)
+    tail = (1.0 - confidence) / 2.0
+    unit = observed if observed > TINY else 1.0
+
+    def share_above(scale: float) -> float:
+        """How often the observed spread is reached where the true one is ``scale`` units."""
+        drawn = _mean([part.drawn(scale * unit * part.share(observed)) for part in parts])
+        return float((drawn >= observed * (1 - 1e-9)).mean())
+
+    without = share_above(0.0)
+    low = 0.0 if without > tail else _root(share_above, tail) * unit
+    if observed <= TINY or without >= 1.0 - tail:
+        # Less spread than noise alone makes, as at the ceiling: as much as noise can hide.
+        hidden = _mean([part.drawn(0.0) for part in parts])
+        high = float(np.quantile(hidden, 1.0 - tail))
+    else:
+        high = _root(share_above, 1.0 - tail) * unit
+    return min(low, observed), max(high, observed)
+
+
+def _mean(drawn: Sequence[Floats]) -> Floats:
+    found: Floats = np.mean(drawn, axis=0)
+    return found
+
+
+def _root(share_above: Callable[[float], float], wanted: float) -> float:
+    """Where a rising share passes a value."""
+    low, high = 0.0, 1.0
+    while share_above(high) < wanted and high < _FAR:
+        low, high = high, 2 * high
+    for _ in range(_STEPS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if share_above(middle) < wanted else (low, middle)
+    return (low + high) / 2
+
+
+class _Part(NamedTuple):
+    """One group along its observed direction.
+
+    Attributes:
+        observed: The standard deviation of its values.
+        along: Noise along the direction, by replicate.
+        square: Sum of squares of the centred noise, by replicate.
+        freedom: Values less 1.
+    """
+
+    observed: float
+    along: Floats
+    square: Floats
+    freedom: int
+
+    @classmethod
+    def of(cls, group: Noisy) -> _Part:
+        values, noise = group
+        centred = values - values.mean()
+        apart = noise - noise.mean(axis=1, keepdims=True)
+        length = float(np.linalg.norm(centred))
+        if length <= TINY:
+            # All alike: any direction serves; that of the most noise is the most careful.
+            centred = np.linalg.eigh(apart.T @ apart)[1][:, -1]
+            direction, length = centred, 0.0
+        else:
+            direction = centred / length
+        freedom = len(values) - 1
+        return cls(length / math.sqrt(freedom), apart @ direction, (apart**2).sum(axis=1), freedom)
+
+    def share(self, whole: float) -> float:
+        """This group's spread, where that of the mean is 1."""
+        return self.observed / whole if whole > TINY else 1.0
+
+    def drawn(self, spread: float) -> Floats:
+        """Standard deviations that would be seen of a true one."""
+        far = spread * math.sqrt(self.freedom)
+        found: Floats = np.sqrt(
+            np.maximum(far**2 + 2 * far * self.along + self.square, 0.0) / self.freedom
+        )
+        return found
