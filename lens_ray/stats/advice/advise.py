@@ -1,4 +1,4 @@
-"""Which model to take: `advise`, from a store, and `Advice`, its result.
+"""Which model to take: `advise`.
 
 The score is a weighted sum of the abilities' corrected scores; hard needs exclude models; what is
 left is ranked with the probability of being best. See the modules beside this one for each step.
@@ -6,27 +6,28 @@ left is ranked with the probability of being best. See the modules beside this o
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from lens_ray.errors import UserError
-from lens_ray.stats.advice.best import Judged, judge
+from lens_ray.stats.advice.best import judge
 from lens_ray.stats.advice.combine import Combination, cascade, route
 from lens_ray.stats.advice.expense import Expense, expense_of
-from lens_ray.stats.advice.fit import Check, Verdict, fit_of, score_checks, static_checks
+from lens_ray.stats.advice.fit import (
+    Check,
+    at_most,
+    fit_of,
+    static_checks,
+)
+from lens_ray.stats.advice.grounds import Grounds
 from lens_ray.stats.advice.more_samples import Evaluation
 from lens_ray.stats.advice.needs import Needs
-from lens_ray.stats.advice.pareto import front
-from lens_ray.stats.advice.undecided import Field, evaluations
+from lens_ray.stats.advice.options import first, in_rank, option_of, why_none, with_front
+from lens_ray.stats.advice.result import Advice, Option
+from lens_ray.stats.advice.undecided import could_gain, evaluations
 from lens_ray.stats.costs import Cost, costs_of
-from lens_ray.stats.figures import Figures, ability_figures, in_order
-from lens_ray.stats.frames import Framed
-from lens_ray.stats.joint import REPLICATES, JointDraws, draw_jointly
+from lens_ray.stats.joint import REPLICATES
 from lens_ray.stats.marks import COLUMNS, Marks, load_marks
-from lens_ray.stats.scores import in_overall
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -34,116 +35,10 @@ if TYPE_CHECKING:
     from lens_ray.prices import Prices
     from lens_ray.store import Store
 
-
-@dataclass(frozen=True, slots=True)
-class Option(Framed):
-    """One model, as the needs see it.
-
-    Attributes:
-        model: Its label.
-        run_id: Its run.
-        access: ``open`` or ``closed`` weights.
-        fit: ``met`` where it meets every hard need, ``missed`` where it misses one, else
-            ``undecided``.
-        checks: Each hard need.
-        score: Weighted mean of its abilities' corrected scores; None with a reason.
-        ci_low: Lower bound of its interval.
-        ci_high: Upper bound.
-        best: Probability that it is the best model that meets the needs.
-        possible: Whether it cannot be excluded from being that one.
-        regret: Expected score that is lost where it is chosen, against the best.
-        could_gain: By how much it may be ahead of the recommended model (upper bound).
-        abilities: Corrected score by ability.
-        instability: Weighted mean over abilities of the noise-free spread (tau) of its subtask
-            scores; lower is steadier. None is unknown.
-        usd_per_1000: Dollars for 1,000 answers; None is unknown.
-        usd_reason: Why.
-        latency_s: Median seconds of an answer; None is unknown.
-        memory_gb: GPU memory that it needs, estimated; None is unknown.
-        front: Whether no other model is at least as good in score, stability, cost and latency
-            and better in one; None where it has no score or misses a need.
-        reason: Why it has no score.
-    """
-
-    model: str
-    run_id: str | None
-    access: str | None
-    fit: Verdict
-    checks: tuple[Check, ...]
-    score: float | None
-    ci_low: float | None
-    ci_high: float | None
-    best: float | None
-    possible: bool
-    regret: float | None
-    could_gain: float | None
-    abilities: Mapping[str, float | None]
-    instability: float | None
-    usd_per_1000: float | None
-    usd_reason: str | None
-    latency_s: float | None
-    memory_gb: float | None
-    front: bool | None
-    reason: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Advice(Framed):
-    """What to take, how sure that is, and what would make it surer.
-
-    Attributes:
-        suite: Name of the suite.
-        suite_digest: Its digest.
-        level: Of intervals and of the set of possible best models.
-        needs: What was needed.
-        weights: Of the abilities, sum 1.
-        recommended: The model with the highest score of those that meet every need; None with a
-            reason.
-        reason: Why none is recommended.
-        none_meets: Probability that no model reaches the needed scores.
-        options: The models, best first; those that miss a need last.
-        undecided: What the data do not decide, one line each.
-        next_evaluation: The cheapest evaluation that would decide it; None where nothing is
-            undecided or nothing affordable decides it.
-        evaluations: All that were thought of, cheapest first.
-        combinations: Routing and cascade.
-        notes: What a reader should know.
-    """
-
-    suite: str
-    suite_digest: str
-    level: float
-    needs: Needs
-    weights: Mapping[str, float]
-    recommended: str | None
-    reason: str | None
-    none_meets: float
-    options: tuple[Option, ...]
-    undecided: tuple[str, ...]
-    next_evaluation: Evaluation | None
-    evaluations: tuple[Evaluation, ...]
-    combinations: tuple[Combination, ...]
-    notes: tuple[str, ...]
-
-    @property
-    def possible(self) -> tuple[str, ...]:
-        """The models that cannot be excluded from being the best."""
-        return tuple(option.model for option in self.options if option.possible)
-
-    def option(self, model: str) -> Option:
-        """One of the options.
-
-        Raises:
-            UserError: There is none of this name.
-        """
-        for option in self.options:
-            if option.model == model:
-                return option
-        raise UserError(f"no model {model!r} in the advice")
-
-    def rows(self) -> list[dict[str, Any]]:
-        """One record a model."""
-        return [asdict(option) for option in self.options]
+#: Rows of some models, by name.
+RowsOf = Callable[[Sequence[str]], Mapping[str, "pa.Table"]]
+#: Fewer clusters of an ability than this are too few for what is said of it.
+_CLUSTERS = 20
 
 
 def advise(
@@ -175,26 +70,214 @@ def advise(
     """
     wanted = needs or Needs()
     marks = load_marks(store, models, suite=suite, on=on)
+    ids = [run.run_id for run in marks.runs]
     costs = costs_of(store, marks.runs, prices=prices, accelerator=wanted.accelerator)
-    facts = store.facts([run.run_id for run in marks.runs])
-    grounds = Grounds.of(marks, wanted, replicates)
+    facts = store.facts(ids)
     by_model = dict(zip(marks.models, marks.runs, strict=True))
-    expenses = {
-        name: expense_of(costs[run.run_id], facts.get(run.run_id, {}))
-        for name, run in by_model.items()
-    }
-    static = {
-        name: static_checks(wanted, run, facts.get(run.run_id, {}), costs[run.run_id])
-        for name, run in by_model.items()
-    }
 
     def rows_of(names: Sequence[str]) -> dict[str, pa.Table]:
         import pyarrow.compute as pc
 
-        ids = [by_model[name].run_id for name in names]
-        read = store.rows(ids, columns=("run_id", "confidence", *COLUMNS))
+        chosen = [by_model[name].run_id for name in names]
+        read = store.rows(chosen, columns=("run_id", "confidence", *COLUMNS))
         return {
-            name: read.filter(pc.equal(read["run_id"], by_model[name].run_id)) for name in names
+            name: read.filter(pc.equal(read["run_id"], run_id))
+            for name, run_id in zip(names, chosen, strict=True)
         }
 
-    return _advice(grounds, static, expenses, costs, rows_of, level)
+    return advice_on(
+        # Of runs that were cut to what is common, the scores' n says nothing.
+        Grounds.of(marks, wanted, replicates, {} if marks.notes else _answered(store, ids)),
+        {
+            name: static_checks(wanted, run, facts.get(run.run_id, {}), costs[run.run_id])
+            for name, run in by_model.items()
+        },
+        {
+            name: expense_of(costs[run.run_id], facts.get(run.run_id, {}))
+            for name, run in by_model.items()
+        },
+        {name: costs[run.run_id] for name, run in by_model.items()},
+        rows_of,
+        level,
+    )
+
+
+def advice_on(
+    grounds: Grounds,
+    static: Mapping[str, tuple[Check, ...]],
+    expenses: Mapping[str, Expense],
+    costs: Mapping[str, Cost],
+    rows_of: RowsOf,
+    level: float = 0.95,
+) -> Advice:
+    """The advice, from what was read.
+
+    Args:
+        grounds: Marks, needs and replicates.
+        static: By model: its needs that do not depend on scores.
+        expenses: By model.
+        costs: By model, where they are known.
+        rows_of: Reads the rows of models, with their confidence.
+        level: See `advise`.
+    """
+    needs, marks = grounds.needs, grounds.marks
+    judged = judge(
+        grounds.draws, grounds.figures, grounds.weights, min_score=needs.min_score,
+        eligible=[fit_of(static[name]) != "missed" for name in marks.models], level=level,
+    )  # fmt: skip
+    options = with_front(
+        [
+            option_of(grounds, judged, place, static[name], expenses[name], costs.get(name))
+            for place, name in enumerate(marks.models)
+        ]
+    )
+    recommended = first(options, "met")
+    leader = recommended or first(options, "undecided")
+    field = grounds.field(expenses)
+    rivals = [each.model for each in options if each.possible and each.model != leader]
+    error = (1 - level) / max(len(rivals), 1)  # of each comparison with the leader
+    gains = could_gain(field, leader, rivals, error) if leader else {}
+    options = in_rank([replace(each, could_gain=gains.get(each.model)) for each in options])
+    ahead = [each.model for each in options if gains.get(each.model, 0.0) > needs.indifference]
+    plans = evaluations(
+        field, leader, ahead, _needed(options, needs), error=error,
+        indifference=needs.indifference,
+    )  # fmt: skip
+    return Advice(
+        suite=marks.suite,
+        suite_digest=marks.suite_digest,
+        level=level,
+        needs=needs,
+        weights=field.weights,
+        recommended=recommended,
+        reason=None if recommended else why_none(options),
+        none_meets=judged.none,
+        options=tuple(options),
+        undecided=tuple(_undecided(options, leader, ahead)),
+        next_evaluation=_next(plans, leader, ahead, recommended is not None),
+        evaluations=tuple(plans),
+        combinations=_combinations(grounds, options, leader, expenses, rows_of),
+        notes=(*marks.notes, *_notes(grounds)),
+    )
+
+
+def _answered(store: Store, ids: Sequence[str]) -> dict[str, int]:
+    """Samples that a model answered, by ability: the most of any run."""
+    found: dict[str, int] = {}
+    for row in store.scores(list(ids)).select(["ability", "n"]).to_pylist():
+        found[row["ability"]] = max(found.get(row["ability"], 0), row["n"])
+    return found
+
+
+def _needed(options: Sequence[Option], needs: Needs) -> list[tuple[str, str, float]]:
+    """Undecided scores of models that may be the best, best first."""
+    return [
+        (each.model, ability, least)
+        for each in options
+        for ability, least in needs.min_score.items()
+        for check in each.checks
+        if each.possible
+        and check.need == f"min_score.{ability}"
+        and check.verdict == "undecided"
+        and check.found is not None
+    ]
+
+
+def _undecided(options: Sequence[Option], leader: str | None, ahead: Sequence[str]) -> list[str]:
+    """What the data do not decide."""
+    found = [
+        f"whether {name} is better than {leader}: it may be ahead by up to {each.could_gain:.3f}"
+        for each in options
+        for name in (each.model,)
+        if name in ahead
+    ]
+    for each in options:
+        found += [
+            f"whether {each.model} meets {check.need} ({check.wanted}): "
+            f"{check.reason or 'not known'}"
+            for check in each.checks
+            if check.verdict == "undecided" and (each.possible or each.model == leader)
+        ]
+    return found
+
+
+def _next(
+    plans: Sequence[Evaluation], leader: str | None, ahead: Sequence[str], chosen: bool
+) -> Evaluation | None:
+    """The cheapest evaluation that decides: which model, or first whether one meets the needs."""
+    whole = {leader, *ahead} if chosen else None
+    for plan in plans:
+        if (set(plan.models) == whole and plan.gain is not None) or (
+            not chosen and plan.gain is None
+        ):
+            return plan
+    return None
+
+
+def _combinations(
+    grounds: Grounds,
+    options: Sequence[Option],
+    leader: str | None,
+    expenses: Mapping[str, Expense],
+    rows_of: RowsOf,
+) -> tuple[Combination, ...]:
+    """Routing and cascade of the models that may be used at all."""
+    hard = {"access", "on_site", "gpu_memory_gb"}
+    usable = [
+        each.model
+        for each in options
+        if each.score is not None
+        and not any(c.verdict == "missed" and c.need in hard for c in each.checks)
+    ]
+    if leader is None or len(usable) < 2:
+        return ()
+    marks, needs = grounds.marks.only(usable), grounds.needs
+    known = {name: expenses[name] for name in usable}
+    found = (
+        route(marks, leader, grounds.weights, known, needs.indifference),
+        cascade(marks, leader, rows_of, grounds.weights, known, needs.indifference),
+    )
+    return tuple(replace(each, checks=_together(each, needs, known)) for each in found)
+
+
+def _together(
+    found: Combination, needs: Needs, expenses: Mapping[str, Expense]
+) -> tuple[Check, ...]:
+    """The limits that models together must keep, too."""
+    checks = []
+    if not found.models:
+        return ()
+    if needs.max_usd_per_1000 is not None:
+        reason = None if found.usd_per_1000 is not None else "what a model's answers cost"
+        checks.append(
+            at_most("max_usd_per_1000", needs.max_usd_per_1000, found.usd_per_1000, reason,
+                    "$ for 1,000 answers")
+        )  # fmt: skip
+    if needs.max_latency_s is not None:
+        reason = None if found.latency_s is not None else "how long a model's answers take"
+        checks.append(
+            at_most("max_latency_s", needs.max_latency_s, found.latency_s, reason, "s an answer")
+        )
+    if needs.gpu_memory_gb is not None:
+        sizes = [expenses[name].memory_gb for name in set(found.models.values())]
+        total = None if None in sizes else sum(size or 0.0 for size in sizes)
+        reason = None if total is not None else "what a model's weights take is not known"
+        checks.append(at_most("gpu_memory_gb", needs.gpu_memory_gb, total, reason, "GB on one GPU"))
+    return tuple(checks)
+
+
+def _notes(grounds: Grounds) -> list[str]:
+    """What a reader should know of the ground."""
+    marks: Marks = grounds.marks
+    found = []
+    if len(marks.models) == 1:
+        found.append("there is one model only, so it is compared with none")
+    for name, weight in grounds.weights.items():
+        if weight > 0:
+            mine = marks.of("ability", [name])
+            if mine.clusters < _CLUSTERS:
+                found.append(
+                    f"{name} has {mine.clusters} independent images only: "
+                    f"its intervals need {_CLUSTERS} to be trusted"
+                )
+    return found

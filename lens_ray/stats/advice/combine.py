@@ -1,13 +1,14 @@
 """Models together: one for each ability (`route`), or a small one first (`cascade`).
 
 What is chosen (which model for which ability, from which confidence on) is chosen on the split
-``search``, and so is the best single model; the two are then compared, paired, on the split
-``sealed``, which had no part in the choice.
+``search``; the outcome is then compared, paired, with the best single model on the split
+``sealed``, which had no part in that choice. The single model is the best of all splits, so the
+comparison leans, if at all, towards it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,13 +17,14 @@ import pyarrow.compute as pc
 
 from lens_ray.stats.advice.best import weighted
 from lens_ray.stats.advice.expense import Expense, cheaper_than
+from lens_ray.stats.advice.fit import Check
 from lens_ray.stats.contrast import Difference, contrast
 from lens_ray.stats.decision import is_confidence
 from lens_ray.stats.figures import Figures, ability_figures
 from lens_ray.stats.frames import Framed
 from lens_ray.stats.joint import means_of
 from lens_ray.stats.marks import Marks, marks_of
-from lens_ray.stats.units import FINAL, Bools, Floats, marked_units
+from lens_ray.stats.units import Bools, Floats, marked_units
 
 SEARCH, SEALED = "search", "sealed"
 #: Shares of the questions that the second model of a cascade may get, as tried.
@@ -41,7 +43,7 @@ class Combination(Framed):
         basis: Of a cascade: what makes the first model the cheaper one, ``dollars``,
             ``parameters`` or ``latency``.
         deferred: Share of the questions that the second model gets, on ``sealed``.
-        single: The best single model on ``search``.
+        single: The best single model.
         score: Of the combination on ``sealed``.
         single_score: Of the single model there.
         difference: ``score`` - ``single_score``.
@@ -55,6 +57,7 @@ class Combination(Framed):
         verdict: ``better``, ``as good`` (worse by less than what does not matter), ``worse`` or
             ``not shown``; None with a reason.
         reason: Why there is no combination, or a figure is None.
+        checks: Limits of cost, latency and memory that models together must keep, too.
     """
 
     kind: str
@@ -75,10 +78,12 @@ class Combination(Framed):
     latency_s: float | None
     verdict: str | None
     reason: str | None
+    checks: tuple[Check, ...] = ()
 
 
 def route(
     marks: Marks,
+    single: str,
     weights: Mapping[str, float],
     expenses: Mapping[str, Expense],
     indifference: float,
@@ -87,6 +92,7 @@ def route(
 
     Args:
         marks: Of the models that may be used.
+        single: The best single one of them.
         weights: Of the abilities.
         expenses: What each model costs.
         indifference: Differences of the score that do not matter.
@@ -108,13 +114,10 @@ def route(
         if np.isnan(column).all():
             return _none("routing", f"no score of {name} on split {SEARCH}")
         chosen[name] = marks.models[int(np.nanargmax(column))]
-    single = _best(search, weights)
-    if single is None:
-        return _none("routing", f"no score on split {SEARCH}")
-    if set(chosen.values()) == {single}:
-        return replace(
-            _none("routing", f"{single} is the best at every ability that counts"), single=single
-        )
+    if len(set(chosen.values())) == 1:
+        (one,) = set(chosen.values())
+        reason = f"on split {SEARCH} {one} is the best at every ability that counts"
+        return replace(_none("routing", reason), single=single)
     sealed = marks.of("split", [SEALED])
     facet = sealed.facets["ability"]
     picks = np.array([marks.models.index(chosen.get(label, single)) for label in facet.labels])
@@ -137,7 +140,8 @@ def route(
 
 def cascade(
     marks: Marks,
-    tables: Mapping[str, pa.Table],
+    second: str,
+    rows_of: Callable[[Sequence[str]], Mapping[str, pa.Table]],
     weights: Mapping[str, float],
     expenses: Mapping[str, Expense],
     indifference: float,
@@ -146,7 +150,8 @@ def cascade(
 
     Args:
         marks: Of the models that may be used.
-        tables: Their rows, by model: `lens_ray.stats.marks.COLUMNS` and ``confidence``.
+        second: The best single one of them.
+        rows_of: Reads the rows of models: `lens_ray.stats.marks.COLUMNS` and ``confidence``.
         weights: Of the abilities.
         expenses: What each model costs.
         indifference: Differences of the score that do not matter.
@@ -155,18 +160,14 @@ def cascade(
     if reason is not None:
         return _none("cascade", reason)
     search = marks.of("split", [SEARCH])
-    second = _best(search, weights)
-    if second is None:
-        return _none("cascade", f"no score on split {SEARCH}")
     basis, cheaper = cheaper_than(second, {name: expenses[name] for name in marks.models})
     if not cheaper:
         return replace(
             _none("cascade", f"no model is known to be cheaper or smaller than {second}"),
             single=second,
         )
-    pairs = {
-        first: Pair.of(tables[first], tables[second], SEARCH, weights) for first in cheaper
-    }
+    tables = rows_of([*cheaper, second])
+    pairs = {first: Pair.of(tables[first], tables[second], SEARCH, weights) for first in cheaper}
     sure = {first: pair for first, pair in pairs.items() if not np.isneginf(pair.confidence).all()}
     if not sure:
         return replace(
@@ -186,9 +187,7 @@ def cascade(
     defer = pair.confidence < threshold
     deferred = pair.share(defer)
     name = "cascade"
-    both = marks_of(
-        {name: pair.mixed(defer), second: pair.second}, weights=marks.weights
-    )
+    both = marks_of({name: pair.mixed(defer), second: pair.second}, weights=marks.weights)
     one, two = expenses[first], expenses[second]
     answered = replace(
         _none("cascade", None),
@@ -312,11 +311,6 @@ def _score(rows: pa.Table, marks: Marks, figures: Figures) -> float:
     }
     means = np.array([[mean.get(name, np.nan) for name in marks.strata]])
     return float(figures.values(means)[0, 0])
-
-
-def _best(marks: Marks, weights: Mapping[str, float]) -> str | None:
-    values = weighted(ability_figures(marks), weights).values(means_of(marks))[:, 0]
-    return None if np.isnan(values).all() else marks.models[int(np.nanargmax(values))]
 
 
 def _confirmed(

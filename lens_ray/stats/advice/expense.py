@@ -40,7 +40,9 @@ def expense_of(cost: Cost, facts: Mapping[str, object]) -> Expense:
     return Expense(cost.usd_per_1000, cost.latency_s, parameters, memory_gb(facts)[0])
 
 
-def cheaper_than(model: str, expenses: Mapping[str, Expense]) -> tuple[str | None, dict[str, float]]:
+def cheaper_than(
+    model: str, expenses: Mapping[str, Expense]
+) -> tuple[str | None, dict[str, float]]:
     """The models that cost less than one, with the share of its cost that each takes.
 
     Args:

@@ -87,8 +87,9 @@ def static_checks(
     return tuple(found)
 
 
-def score_checks(needs: Needs, judged: Judged, place: int, scores: Mapping[str, float | None]) \
-        -> tuple[Check, ...]:
+def score_checks(
+    needs: Needs, judged: Judged, place: int, scores: Mapping[str, float | None]
+) -> tuple[Check, ...]:
     """The scores that are needed of one model.
 
     Args:
@@ -102,9 +103,7 @@ def score_checks(needs: Needs, judged: Judged, place: int, scores: Mapping[str, 
         score, chance = scores.get(ability), float(judged.meets[ability][place])
         key, wanted = f"min_score.{ability}", f"at least {least:g}"
         if score is None:
-            found.append(
-                Check(key, "undecided", wanted, None, None, f"its {ability} has no score")
-            )
+            found.append(Check(key, "undecided", wanted, None, None, f"its {ability} has no score"))
             continue
         verdict: Verdict = "undecided"
         if chance >= needs.sure:
@@ -126,9 +125,7 @@ def fit_of(checks: tuple[Check, ...]) -> Verdict:
     return "undecided" if "undecided" in verdicts else "met"
 
 
-def at_most(
-    need: str, limit: float, value: float | None, reason: str | None, unit: str
-) -> Check:
+def at_most(need: str, limit: float, value: float | None, reason: str | None, unit: str) -> Check:
     """Whether a number is within its limit."""
     wanted = f"at most {limit:g} {unit}"
     if value is None:
