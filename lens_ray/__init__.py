@@ -30,32 +30,41 @@ if TYPE_CHECKING:
     from lens_ray.evaluate import RunReport, evaluate
     from lens_ray.job import JobSpec, load_job
     from lens_ray.models.spec import ModelSpec
+    from lens_ray.stats.advice import Advice, Needs, advise, load_needs
     from lens_ray.store import Store
     from lens_ray.suites.sample import Sample
     from lens_ray.suites.suite import Suite, load_suite
 
 _HOME = {
+    "Advice": "lens_ray.stats.advice",
     "JobSpec": "lens_ray.job",
     "ModelSpec": "lens_ray.models.spec",
+    "Needs": "lens_ray.stats.advice",
     "RunReport": "lens_ray.evaluate",
     "Sample": "lens_ray.suites.sample",
     "Store": "lens_ray.store",
     "Suite": "lens_ray.suites.suite",
+    "advise": "lens_ray.stats.advice",
     "evaluate": "lens_ray.evaluate",
     "load_job": "lens_ray.job",
+    "load_needs": "lens_ray.stats.advice",
     "load_suite": "lens_ray.suites.suite",
 }
 
 __all__ = [
+    "Advice",
     "JobSpec",
     "LensError",
     "ModelSpec",
+    "Needs",
     "RunReport",
     "Sample",
     "Store",
     "Suite",
+    "advise",
     "evaluate",
     "load_job",
+    "load_needs",
     "load_suite",
 ]
 

@@ -11,6 +11,7 @@ from typing import cast
 import typer
 
 from lens_ray.cli import (
+    advise,
     control,
     doctor,
     import_,
@@ -48,6 +49,7 @@ app = typer.Typer(
 app.command("run")(run.run)
 app.command("plan")(plan.plan)
 app.command("scores")(scores.scores)
+app.command("advise")(advise.advise)
 app.command("query")(query.query)
 app.command("rescore")(rescore.rescore)
 app.command("import")(import_.import_)

@@ -27,6 +27,8 @@ from lens_ray.stats.marks import Marks, marks_of
 from lens_ray.stats.units import Bools, Floats, marked_units
 
 SEARCH, SEALED = "search", "sealed"
+#: Standard errors by which a model must be ahead on ``search`` to get an ability.
+_AHEAD = 1.645
 #: Shares of the questions that the second model of a cascade may get, as tried.
 SHARES = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
@@ -107,16 +109,12 @@ def route(
     figures = ability_figures(search)
     if any(name not in figures.names for name in counted):
         return _none("routing", f"split {SEARCH} lacks an ability that counts")
-    values = figures.values(means_of(search))
-    chosen = {}
-    for name in counted:
-        column = values[:, figures.names.index(name)]
-        if np.isnan(column).all():
-            return _none("routing", f"no score of {name} on split {SEARCH}")
-        chosen[name] = marks.models[int(np.nanargmax(column))]
+    chosen = {name: _pick(search, single, figures.only([name])) for name in counted}
+    if set(chosen.values()) == {single}:
+        reason = f"on split {SEARCH} no model is surely better than {single} at an ability"
+        return replace(_none("routing", reason), single=single)
     if len(set(chosen.values())) == 1:
-        (one,) = set(chosen.values())
-        reason = f"on split {SEARCH} {one} is the best at every ability that counts"
+        reason = f"on split {SEARCH} {chosen[counted[0]]} is the best at every ability that counts"
         return replace(_none("routing", reason), single=single)
     sealed = marks.of("split", [SEALED])
     facet = sealed.facets["ability"]
@@ -311,6 +309,23 @@ def _score(rows: pa.Table, marks: Marks, figures: Figures) -> float:
     }
     means = np.array([[mean.get(name, np.nan) for name in marks.strata]])
     return float(figures.values(means)[0, 0])
+
+
+def _pick(search: Marks, single: str, figure: Figures) -> str:
+    """The best model at one ability; the single one where none is ahead by `_AHEAD` errors.
+
+    Of many models one is always ahead by chance, and loses again on ``sealed``.
+    """
+    values = figure.values(means_of(search))[:, 0]
+    if np.isnan(values).all():
+        return single
+    best = search.models[int(np.nanargmax(values))]
+    if best == single:
+        return single
+    found = contrast(search, best, single, figure)[0]
+    if found.difference is None or found.se is None:
+        return single
+    return best if found.difference > _AHEAD * found.se else single
 
 
 def _confirmed(

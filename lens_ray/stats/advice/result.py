@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from lens_ray.errors import UserError
@@ -123,3 +123,8 @@ class Advice(Framed):
     def rows(self) -> list[dict[str, Any]]:
         """One record a model."""
         return [asdict(option) for option in self.options]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything, as plain values; what is unknown is None."""
+        found = asdict(replace(self, needs=Needs()))
+        return found | {"needs": self.needs.model_dump(), "possible": list(self.possible)}
