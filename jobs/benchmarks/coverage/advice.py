@@ -14,7 +14,7 @@ from lens_ray.stats.marks import Facet, Marks
 from lens_ray.stats.units import Floats
 
 #: Replicates of a simulated field; the product takes 2,000.
-_REPLICATES = 500
+_REPLICATES = 1000
 _ABILITIES = ("attribute", "counting", "ocr")
 _WEIGHTS = {"attribute": 0.25, "counting": 0.5, "ocr": 0.25}
 

@@ -26,6 +26,9 @@ from lens_ray.stats.units import Bools, Floats, Ints
 SAME = 1e-6
 #: Of the level's error, the part that needed scores get where there are some.
 _FOR_NEEDS = 0.5
+#: The quantile of the greatest distance runs short with few clusters: without this factor 5 equal
+#: models on 3 x 20 clusters were each kept in 94.6 % of 3,000 fields, with it in 95.3 %.
+_TAKEN = 0.9
 
 
 def weighted(figures: Figures, weights: Mapping[str, float], name: str = "score") -> Figures:
@@ -57,14 +60,12 @@ class Sampled:
         deviations: Replicates x models.
         floor: Variance of two clusters' worth of disagreement: what a difference between models
             that hardly differ has at least (Bonett and Price 2012 add as much).
-        stretch: Ratio of the t to the normal quantile at the level's one-sided error.
         df: Degrees of freedom.
     """
 
     value: Floats
     deviations: Floats
     floor: float
-    stretch: float
     df: float
 
     def se(self, place: int) -> float:
@@ -78,27 +79,22 @@ class Sampled:
         return float(stdtr(self.df, (self.value[place] - least) / self.se(place)))
 
 
-def sampled(draws: JointDraws, figures: Figures, name: str, error: float = 0.05) -> Sampled:
+def sampled(draws: JointDraws, figures: Figures, name: str) -> Sampled:
     """One figure of all models.
 
     Args:
         draws: The joint replicates.
         figures: Among them the one.
         name: Its name.
-        error: One-sided error for which `Sampled.stretch` is made.
     """
-    from scipy.special import ndtri, stdtrit
-
     one = figures.only([name])
     value = draws.values(one)[:, 0]
     slope = one.slope[0]
-    df = _freedom(slope, draws.clusters)
     return Sampled(
         value=value,
         deviations=(draws.deviations @ slope.astype(np.float32)).astype(np.float64),
         floor=_floor(slope, draws.clusters),
-        stretch=float(stdtrit(df, 1 - error) / ndtri(1 - error)),
-        df=df,
+        df=_freedom(slope, draws.clusters),
     )
 
 
@@ -168,7 +164,7 @@ def judge(
     needed = dict(min_score or {})
     error = 1 - level
     part = error * (1 - _FOR_NEEDS) if needed else error
-    total = sampled(draws, weighted(figures, weights), "score", part)
+    total = sampled(draws, weighted(figures, weights), "score")
     count = len(draws.models)
     may = np.ones(count, dtype=bool) if eligible is None else np.array(eligible, dtype=bool)
     may &= ~np.isnan(total.value)
@@ -176,7 +172,7 @@ def judge(
     reached, certain = np.ones(total.deviations.shape, dtype=bool), np.ones(count, dtype=bool)
     each = error * _FOR_NEEDS / 2 / max(len(needed), 1)
     for ability, least in needed.items():
-        one = sampled(draws, figures, ability, each)
+        one = sampled(draws, figures, ability)
         meets[ability] = np.array([one.above(place, least) for place in range(count)])
         reached &= one.value + one.deviations >= least
         missed_of[ability] = meets[ability] < each
@@ -226,7 +222,16 @@ def _possible(total: Sampled, may: Bools, rivals: Bools, error: float) -> Bools:
             continue
         apart = total.deviations[:, others] - total.deviations[:, [place]]
         se = np.sqrt(apart.var(axis=0) + total.floor)
-        limit = float(np.quantile((apart / se).max(axis=1), 1 - error)) * total.stretch
+        greatest = (apart / se).max(axis=1)
+        limit = float(np.quantile(greatest, 1 - _TAKEN * error, method="higher"))
+        limit *= _stretch(total.df, error / len(others))
         ahead = (total.value[others] - total.value[place]) / se
         possible[place] = bool(ahead.max() <= max(limit, SAME))
     return possible
+
+
+def _stretch(df: float, error: float) -> float:
+    """Ratio of the t to the normal quantile at a one-sided error."""
+    from scipy.special import ndtri, stdtrit
+
+    return float(stdtrit(df, 1 - error) / ndtri(1 - error))

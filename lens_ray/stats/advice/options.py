@@ -115,7 +115,8 @@ def why_none(options: Sequence[Option]) -> str:
     what = "; ".join(_said(check) for check in near.checks if check.verdict == near.fit)
     if near.fit == "undecided":
         return f"no model surely meets every need; {near.model} may: {what}"
-    return f"no model meets every need; the nearest is {near.model}, which misses {what}"
+    best = f"{near.model}, the best of those that miss fewest, misses {what}"
+    return f"no model meets every need; {best}"
 
 
 def known(value: float) -> float | None:

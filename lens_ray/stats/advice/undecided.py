@@ -100,7 +100,7 @@ def evaluations(
         if (plan := _for_score(field, model, ability, least, error)) is not None
     ]
     if leader is not None and rivals:
-        sets = [(rival,) for rival in rivals]
+        sets: list[tuple[str, ...]] = [(rival,) for rival in rivals]
         if len(rivals) > 1:
             sets.append(tuple(rivals))
         found += [
