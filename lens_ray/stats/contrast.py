@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from lens_ray.stats.detectable import detectable
 from lens_ray.stats.figures import Figures
 from lens_ray.stats.frames import Framed
 from lens_ray.stats.joint import cells_of, components, means_of
@@ -19,8 +20,6 @@ from lens_ray.stats.units import Floats, Ints
 
 #: Marks nearer than this are the same.
 SAME = 1e-9
-#: Power at which a difference counts as detectable.
-POWER = 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +40,13 @@ class Difference(Framed):
         p: Two-sided p-value of no difference, alone.
         se: Standard error of the difference.
         df: Degrees of freedom of the t distribution.
-        mde: The smallest true difference that would be found with power 0.8 at this level.
+        mde: The smallest true difference that would be found with power 0.8 at this level
+            (`lens_ray.stats.detectable`).
         better: Units on which ``a`` has the higher mark.
         worse: Units on which ``b`` has it.
         method: How interval and p-value were made.
         reason: Why a figure is None.
+        note: What a reader of the interval should know; None where it is as good as any.
     """
 
     figure: str
@@ -66,6 +67,7 @@ class Difference(Framed):
     worse: int
     method: str
     reason: str | None = None
+    note: str | None = None
 
 
 def contrast(
@@ -172,7 +174,7 @@ def _tested(
         p=float(2 * stdtr(freedom, -abs(estimate) / se)),
         se=se,
         df=freedom,
-        mde=half + float(stdtrit(freedom, POWER)) * se,
+        mde=detectable(se, freedom, 1 - confidence),
     )
 
 

@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 
 from lens_ray.prices import Dollars, Prices, load_prices
 from lens_ray.stats.frames import Framed
+from lens_ray.stats.marks import by_run
 from lens_ray.stats.units import FINAL, Floats
 
 if TYPE_CHECKING:
@@ -89,15 +90,9 @@ def costs_of(
     ids = [run.run_id for run in runs]
     rows = store.rows(ids, columns=("run_id", *COLUMNS))
     facts = store.facts(ids)
-    code = pc.index_in(rows["run_id"], value_set=pa.array(ids, pa.string())).to_numpy()
-    order = np.argsort(code, kind="stable")
-    rows = rows.select(COLUMNS).take(pa.array(order))
-    ends = np.searchsorted(code[order], np.arange(len(ids) + 1))
     return {
-        run.run_id: cost_of(
-            run, rows.slice(start, stop - start), facts.get(run.run_id, {}), table, accelerator
-        )
-        for run, start, stop in zip(runs, ends[:-1].tolist(), ends[1:].tolist(), strict=True)
+        run.run_id: cost_of(run, mine, facts.get(run.run_id, {}), table, accelerator)
+        for run, mine in zip(runs, by_run(rows, ids), strict=True)
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -44,8 +45,8 @@ class Book:
         self.runs.append(run)
         return run
 
-    def cost(self, run: RunHeader, **options: object) -> Cost:
-        found = costs_of(self.store, self.runs, prices=PRICES, **options)  # type: ignore[arg-type]
+    def cost(self, run: RunHeader, **options: Any) -> Cost:
+        found = costs_of(self.store, self.runs, prices=PRICES, **options)
         return found[run.run_id]
 
 
@@ -84,7 +85,7 @@ def test_tokens_at_the_listed_price(book: Book) -> None:
 
 def test_replica_seconds_on_accelerators(book: Book) -> None:
     # 2 GPUs x 100 s at 3.6 dollars an hour = 0.2 dollars for 400 answers: 0.5 for 1,000.
-    told = {"answered": 400, "replica_s": 100.0}
+    told: dict[str, Any] = {"answered": 400, "replica_s": 100.0}
     run = book.run(rows(range(4)), gpus=2.0, accelerator="H100", **told)
     assert book.cost(run).usd_per_1000 == pytest.approx(0.5)
     assert book.cost(run).basis == "measured replica seconds on 2 x H100 at us, 2026-01-02"
