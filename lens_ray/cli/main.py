@@ -18,6 +18,7 @@ from lens_ray.cli import (
     jobs,
     logs,
     plan,
+    pool,
     query,
     report,
     rescore,
@@ -63,6 +64,7 @@ app.command("stop")(stop.stop)
 suite.app.command("control")(control.control)
 app.add_typer(suite.app, name="suite")
 app.add_typer(store.app, name="store")
+app.add_typer(pool.app, name="pool")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -3,9 +3,8 @@
 The standard deviation of noisy values is larger than that of the true ones, so a percentile
 bootstrap of it misses low: its replicates carry the noise twice. The interval here inverts a test.
 Along the observed direction the true values are spread t apart; a bound is the t at which the
-observed spread is as extreme as the level says, with the noise of the joint bootstrap. That is the
-parametric counterpart of inverting the non-central chi-square distribution, which it is where all
-noise is equal, independent and normal.
+observed spread is as extreme as the level says, with normal noise of the values' covariance. Where
+all noise is equal and independent, that inverts the non-central chi-square distribution.
 """
 
 from __future__ import annotations
@@ -15,13 +14,14 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from lens_ray.stats.units import Bools, Floats, Ints
+from lens_ray.stats.units import Floats, Ints
+
+REPLICATES = 2000
 
 #: Spread below this is rounding.
 TINY = 1e-12
-_STEPS = 40
+_STEPS = 24
 _FAR = 2.0**20
 
 
@@ -37,31 +37,49 @@ class Noisy(NamedTuple):
     noise: Floats
 
 
-def fill_flat(
-    noise: npt.NDArray[np.floating], mean: Floats, clusters: Ints, flat: Bools, seed: int
-) -> Floats:
-    """Give noise to means whose clusters are all alike, so that no bootstrap moves them.
+def mean_covariance(
+    score: Floats, stratum: Ints, cluster: Ints, strata: Ints
+) -> tuple[Floats, Floats, Ints]:
+    """Means of some strata, their cluster-robust covariance, and how many clusters each has.
 
-    It is normal with the variance of Agresti and Coull: that of a share with two successes and
-    two failures added, of as many trials as there are clusters.
+    A stratum whose clusters are all alike has the variance of Agresti and Coull, as many trials
+    as there are clusters: nobody knows it without noise.
 
     Args:
-        noise: Replicates x means.
-        mean: The means, in [0, 1].
-        clusters: Clusters of each.
-        flat: Which are to be given some.
-        seed: Of the draw.
-
-    Returns:
-        A copy.
+        score: Of each unit, in [0, 1]; NaN is no unit.
+        stratum: Of each unit.
+        cluster: Of each unit.
+        strata: Which strata, each with at least one unit.
     """
-    filled = noise.astype(np.float64)
-    places = np.flatnonzero(flat)
-    if len(places):
-        rng = np.random.default_rng([seed, 1])
-        deviation = np.sqrt(shrunk_variance(mean[places], clusters[places]))
-        filled[:, places] = rng.standard_normal((len(noise), len(places))) * deviation
-    return filled
+    column = np.full(int(max(stratum.max(), strata.max())) + 1, -1)
+    column[strata] = np.arange(len(strata))
+    known = np.flatnonzero((column[stratum] >= 0) & ~np.isnan(score))
+    place, marks = column[stratum[known]], score[known]
+    size = np.bincount(place, minlength=len(strata))
+    mean: Floats = np.bincount(place, weights=marks, minlength=len(strata)) / size
+    names, row = np.unique(cluster[known], return_inverse=True)
+    cell = row.reshape(-1) * len(strata) + place
+    shape = (len(names), len(strata))
+    apart = np.bincount(
+        cell, weights=(marks - mean[place]) / size[place], minlength=names.size * len(strata)
+    )
+    there = np.bincount(cell, minlength=names.size * len(strata)).reshape(shape) > 0
+    clusters: Ints = there.sum(axis=0)
+    moved = apart.reshape(shape) * np.sqrt(clusters / np.maximum(clusters - 1, 1))
+    covariance: Floats = moved.T @ moved
+    flat = np.flatnonzero(np.sqrt(np.diag(covariance)) < TINY)
+    covariance[flat, :] = covariance[:, flat] = 0.0
+    covariance[flat, flat] = shrunk_variance(mean[flat], clusters[flat])
+    return mean, covariance, clusters
+
+
+def normal_noise(covariance: Floats, seed: int, replicates: int = REPLICATES) -> Floats:
+    """Replicates of normal noise; the same for the same arguments."""
+    values, vectors = np.linalg.eigh(covariance)
+    rng = np.random.default_rng(seed)
+    normal = rng.standard_normal((replicates, len(covariance)))
+    noise: Floats = normal @ (vectors * np.sqrt(np.maximum(values, 0.0))).T
+    return noise
 
 
 def shrunk_variance(share: Floats, clusters: Ints) -> Floats:

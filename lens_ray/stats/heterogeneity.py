@@ -18,7 +18,7 @@ import numpy as np
 from lens_ray.stats.units import Floats
 
 _STEPS = 200
-_EXACT = 1e-13
+_EXACT = 1e-14
 
 
 class Measured(NamedTuple):
@@ -97,6 +97,6 @@ def _solve(groups: Sequence[Measured], wanted: float) -> Floats:
         step = np.where(slope < 0, (wanted - value) / np.where(slope < 0, slope, 1.0), 0.0)
         step = np.maximum(step, 0.0)
         square = square + step
-        if bool(np.all(step <= _EXACT * (1.0 + square) * 1e-3)):
+        if bool(np.all(step <= _EXACT * square)):
             break
     return square

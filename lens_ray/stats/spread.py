@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from lens_ray.errors import UserError
-from lens_ray.stats.dispersion import TINY, fill_flat, shrunk_variance
+from lens_ray.stats.dispersion import TINY, mean_covariance, normal_noise
 from lens_ray.stats.entropy import rank_among, rank_entropy
 from lens_ray.stats.figures import bounds_of, in_order
 from lens_ray.stats.frames import Framed
@@ -23,8 +23,10 @@ from lens_ray.stats.joint import JointDraws
 from lens_ray.stats.marks import Marks
 from lens_ray.stats.pool import Pool
 from lens_ray.stats.scores import OVERALL, in_overall
-from lens_ray.stats.steadiness import KINDS, Kind, Steady, Subtasks, standard_scores, steadiness
+from lens_ray.stats.steadiness import KINDS, Kind, Steady, Subtasks, standard_scale, steadiness
 from lens_ray.stats.units import Floats
+
+_Drawn = tuple[Subtasks, Floats]
 
 
 @dataclass(frozen=True)
@@ -36,14 +38,15 @@ class Spread:
         names: The abilities in their usual order, then ``overall``.
         pool: The frozen pool, or None.
         steady: Figure with its interval, by (kind, model, name).
-        parts: The subtasks that they are made of, by (model, ability).
+        parts: The subtasks that they are made of and their bootstrap (replicates x subtasks:
+            deviations of the corrected scores), or why there are none; by (model, ability).
     """
 
     models: tuple[str, ...]
     names: tuple[str, ...]
     pool: Pool | None
     steady: Mapping[tuple[Kind, str, str], Steady]
-    parts: Mapping[tuple[str, str], Subtasks | str]
+    parts: Mapping[tuple[str, str], _Drawn | str]
 
     def values(self, kind: Kind) -> Floats:
         """Models x names; NaN where the figure is unknown."""
@@ -60,33 +63,30 @@ class Spread:
     def replicates(self, kind: Kind) -> Floats:
         """Replicates x models x names; NaN where the figure is unknown.
 
-        A replicate is what the figure might be on other samples. The bootstrap's noise comes on
-        top of that which the marks have; DVS and tau have it taken off once, RES cannot.
+        A replicate is what the figure might be on other samples of the same number. The
+        bootstrap's noise comes on top of that of the marks; DVS has it taken off once, and tau,
+        which is free of noise, twice. RES keeps it.
         """
-        size = next((len(p.noise) for p in self.parts.values() if isinstance(p, Subtasks)), 0)
-        found = np.full((size, len(self.models), len(self.names)), np.nan)
-        values = self.values(kind)
-        for row, model in enumerate(self.models):
-            for place, name in enumerate(self.names):
-                if np.isnan(values[row, place]):
-                    continue
-                parts = self._parts(model, name)
-                if kind == "tau":
-                    # The replicates' scores have the noise of the marks and of the bootstrap.
-                    found[:, row, place] = tau_of(
-                        [Measured(p.corrected + p.noise, 2 * p.measured.variance) for p in parts]
-                    )
-                    continue
-                draw = _dvs_replicates if kind == "dvs" else _res_replicates
-                assert self.pool is not None
-                found[:, row, place] = np.mean([draw(p, self.pool) for p in parts], axis=0)
-        return found
+        taken_off = 2 if kind == "tau" else 1
+        drawn = [self._drawn(kind, name, self.models, taken_off) for name in self.names]
+        return np.stack(drawn, axis=2)
 
-    def difference(self, kind: Kind, a: str, b: str, name: str) -> SpreadDifference:
-        """How much less steady model ``a`` is than ``b``; above 0 it is less steady.
+    def difference(
+        self, kind: Kind, a: str, b: str, name: str, confidence: float = 0.95
+    ) -> SpreadDifference:
+        """How much less steady model ``a`` is than ``b``, on the same samples and subtasks.
 
-        The interval joins those of both by the method of variance estimates recovery (Zou and
-        Donner 2008) as if they were independent, which is careful where models err alike.
+        For DVS and tau the interval is made of the quantiles of the paired replicates, for DVS
+        with the noise taken off once and twice, whichever reaches further: at the edge, where one
+        model does not vary, each alone holds the truth in fewer than 90 % of the cases. For RES
+        it joins both intervals by the method of variance estimates recovery (Zou and Donner 2008).
+
+        Args:
+            kind: The figure.
+            a: The model that is less steady where the difference is above 0.
+            b: The other.
+            name: An ability, or ``overall``.
+            confidence: Two-sided level; of RES, that which `spread` was called with.
 
         Raises:
             UserError: There is no such model or ability.
@@ -96,21 +96,44 @@ class Spread:
             if given not in known:
                 raise UserError(f"no {what} {given!r}; there are: {', '.join(known)}")
         one, two = self.steady[kind, a, name], self.steady[kind, b, name]
+        empty = SpreadDifference(kind, name, a, b, one.value, two.value, None, None, None)
         if one.value is None or two.value is None:
-            who = f"{a}: {one.reason}" if one.value is None else f"{b}: {two.reason}"
-            return SpreadDifference(kind, name, a, b, one.value, two.value, None, None, None, who)
+            who, why = (a, one.reason) if one.value is None else (b, two.reason)
+            return replace(empty, reason=f"{who}: {why}")
         apart = one.value - two.value
         if one.low is None or one.high is None or two.low is None or two.high is None:
-            why = one.reason or two.reason
-            return SpreadDifference(kind, name, a, b, one.value, two.value, apart, None, None, why)
-        low = apart - math.hypot(one.value - one.low, two.high - two.value)
-        high = apart + math.hypot(one.high - one.value, two.value - two.low)
-        return SpreadDifference(kind, name, a, b, one.value, two.value, apart, low, high)
+            return replace(empty, difference=apart, reason=one.reason or two.reason)
+        if kind == "res":
+            low = apart - math.hypot(one.value - one.low, two.high - two.value)
+            high = apart + math.hypot(one.high - one.value, two.value - two.low)
+        else:
+            tail = (1.0 - confidence) / 2.0
+            low = high = apart
+            for taken_off in (2,) if kind == "tau" else (1, 2):
+                drawn = self._drawn(kind, name, (a, b), taken_off)
+                ends = np.quantile(drawn[:, 0] - drawn[:, 1], [tail, 1.0 - tail])
+                low, high = min(low, float(ends[0])), max(high, float(ends[1]))
+        return replace(empty, difference=apart, low=low, high=high)
 
-    def _parts(self, model: str, name: str) -> list[Subtasks]:
+    def _drawn(self, kind: Kind, name: str, models: Sequence[str], taken_off: int) -> Floats:
+        """Replicates x models, of which the bootstrap's noise is taken off so many times."""
+        columns = [
+            _replicates(kind, self._parts(model, name), self.pool, taken_off)
+            if self.steady[kind, model, name].value is not None
+            else np.full(self._size, np.nan)
+            for model in models
+        ]
+        return np.stack(columns, axis=1)
+
+    @property
+    def _size(self) -> int:
+        """How many replicates there are."""
+        return next((len(part[1]) for part in self.parts.values() if not isinstance(part, str)), 0)
+
+    def _parts(self, model: str, name: str) -> list[_Drawn]:
         names = self.names[:-1] if name != OVERALL else in_order(in_overall(self.names))
         found = [self.parts[model, each] for each in names if name in (OVERALL, each)]
-        return [part for part in found if isinstance(part, Subtasks)]
+        return [part for part in found if not isinstance(part, str)]
 
     def _figures(self, kind: Kind, which: str) -> Floats:
         rows = [
@@ -188,18 +211,18 @@ def _put(
     steady: dict[tuple[Kind, str, str], Steady],
     model: str,
     name: str,
-    parts: Sequence[Subtasks | str],
+    parts: Sequence[_Drawn | str],
     pool: Pool | None,
     confidence: float,
 ) -> None:
-    whole = [part for part in parts if isinstance(part, Subtasks)]
+    whole = [part[0] for part in parts if not isinstance(part, str)]
     trouble = [part for part in parts if isinstance(part, str)]
     found = {} if trouble else steadiness(whole, pool, confidence)
     for kind in KINDS:
         steady[kind, model, name] = Steady(None, reason=trouble[0]) if trouble else found[kind]
 
 
-def _subtasks(marks: Marks, draws: JointDraws, row: int, ability: str) -> Subtasks | str:
+def _subtasks(marks: Marks, draws: JointDraws, row: int, ability: str) -> _Drawn | str:
     """The subtasks of one model and ability that have a weight, or why it has no stability."""
     given = marks.weights.get(ability)
     places = np.array(
@@ -213,34 +236,53 @@ def _subtasks(marks: Marks, draws: JointDraws, row: int, ability: str) -> Subtas
     if not len(places):
         return f"no weight is given for a subtask of {ability}"
     chance, upper = (each[places] for each in bounds_of(marks))
-    mean, clusters = draws.mean[row, places], draws.clusters[places]
     names = tuple(marks.strata[place][1] for place in places.tolist())
     for place, name in enumerate(names):
-        if np.isnan(mean[place]):
+        if np.isnan(draws.mean[row, places[place]]):
             return f"{ability}/{name} has no answered sample"
         if not upper[place] > chance[place]:
             return f"{ability}/{name} has chance {chance[place]:g} and upper {upper[place]:g}"
-    deviations = draws.deviations[:, row, places]
-    variance = deviations.astype(np.float64).var(axis=0)
-    flat = variance < TINY
-    variance = np.where(flat, shrunk_variance(mean, clusters), variance)
-    noise = fill_flat(deviations, mean, clusters, flat, draws.seed)
-    return Subtasks(
-        ability, names, mean, chance, upper, variance, clusters, noise / (upper - chance)
+    mean, covariance, clusters = mean_covariance(
+        marks.score[row], marks.stratum, marks.cluster, places
     )
+    part = Subtasks(ability, names, mean, chance, upper, covariance, clusters)
+    noise = draws.deviations[:, row, places].astype(np.float64)
+    flat = np.flatnonzero(noise.std(axis=0) < TINY)
+    if len(flat):
+        # No bootstrap moves what is all alike; its variance is that of `mean_covariance`.
+        noise[:, flat] = normal_noise(covariance[np.ix_(flat, flat)], draws.seed, len(noise))
+    return part, noise / part.span
 
 
-def _dvs_replicates(part: Subtasks, pool: Pool) -> Floats:
-    values, noise = standard_scores(part, pool)
-    seen = (values + noise).var(axis=1, ddof=1)
-    found: Floats = np.sqrt(np.maximum(seen - noise.var(axis=1, ddof=1).mean(), 0.0))
+def _replicates(kind: Kind, parts: Sequence[_Drawn], pool: Pool | None, taken_off: int) -> Floats:
+    if kind == "tau":
+        return tau_of(
+            [
+                Measured(part.corrected + noise, taken_off * part.measured.variance)
+                for part, noise in parts
+            ]
+        )
+    assert pool is not None
+    drawn = [
+        _dvs_replicates(*each, pool, taken_off) if kind == "dvs" else _res_replicates(*each, pool)
+        for each in parts
+    ]
+    found: Floats = np.mean(drawn, axis=0)
     return found
 
 
-def _res_replicates(part: Subtasks, pool: Pool) -> Floats:
+def _dvs_replicates(part: Subtasks, noise: Floats, pool: Pool, taken_off: int) -> Floats:
+    center, unit = standard_scale(part, pool)
+    seen = ((part.corrected - center + noise) / unit).var(axis=1, ddof=1)
+    added = taken_off * (noise / unit).var(axis=1, ddof=1).mean()
+    found: Floats = np.sqrt(np.maximum(seen - added, 0.0))
+    return found
+
+
+def _res_replicates(part: Subtasks, noise: Floats, pool: Pool) -> Floats:
     ranks = []
     for place, name in enumerate(part.names):
         others = pool.corrected(part.ability, name)
         assert others is not None
-        ranks.append(rank_among(part.corrected[place] + part.noise[:, place], others))
+        ranks.append(rank_among(part.corrected[place] + noise[:, place], others))
     return rank_entropy(np.stack(ranks, axis=1))

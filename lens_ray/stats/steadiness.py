@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-from lens_ray.stats.dispersion import Noisy, sd_bounds
+from lens_ray.stats.dispersion import Noisy, normal_noise, sd_bounds
 from lens_ray.stats.entropy import entropy_bounds, rank_among
 from lens_ray.stats.heterogeneity import Measured, tau_bounds, tau_of
 from lens_ray.stats.intervals import wilson
@@ -44,9 +44,8 @@ class Subtasks:
         mean: Mean score of each.
         chance: Mean chance level of each.
         upper: Mean upper bound of each.
-        variance: Cluster-robust variance of each mean, above 0.
+        covariance: Cluster-robust covariance of the means, its diagonal above 0.
         clusters: Clusters of each.
-        noise: Replicates x subtasks: of the corrected scores, around 0.
     """
 
     ability: str
@@ -54,14 +53,19 @@ class Subtasks:
     mean: Floats
     chance: Floats
     upper: Floats
-    variance: Floats
+    covariance: Floats
     clusters: Ints
-    noise: Floats
+
+    @property
+    def span(self) -> Floats:
+        """What a corrected score of 1 is in scores."""
+        found: Floats = self.upper - self.chance
+        return found
 
     @property
     def corrected(self) -> Floats:
         """The corrected score of each."""
-        found: Floats = (self.mean - self.chance) / (self.upper - self.chance)
+        found: Floats = (self.mean - self.chance) / self.span
         return found
 
     @property
@@ -75,7 +79,7 @@ class Subtasks:
     @property
     def measured(self) -> Measured:
         """The corrected scores with their variances."""
-        return Measured(self.corrected, self.variance / (self.upper - self.chance) ** 2)
+        return Measured(self.corrected, np.diag(self.covariance) / self.span**2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,9 +139,11 @@ def steadiness(
 
 def _dvs_bounds(parts: Sequence[Subtasks], pool: Pool, confidence: float) -> tuple[float, float]:
     found = []
-    for part in parts:
-        values, noise = standard_scores(part, pool)
-        found.append(Noisy(values, noise * part.widening))
+    for number, part in enumerate(parts):
+        center, unit = standard_scale(part, pool)
+        wide = part.widening / (part.span * unit)
+        noise = normal_noise(part.covariance * np.outer(wide, wide), number)
+        found.append(Noisy((part.corrected - center) / unit, noise))
     return sd_bounds(found, confidence)
 
 
@@ -159,14 +165,22 @@ def _tau(parts: Sequence[Subtasks], few: bool, confidence: float) -> Steady:
             )
     groups = [part.measured for part in parts]
     value = float(tau_of(groups))
-    return Steady(value, reason=TOO_FEW) if few else Steady(value, *tau_bounds(groups, confidence))
+    if few:
+        return Steady(value, reason=TOO_FEW)
+    low, high = tau_bounds(groups, confidence)
+    return Steady(value, low, max(value, min(high, max(_widest(part) for part in parts))))
 
 
-def standard_scores(part: Subtasks, pool: Pool) -> Noisy:
-    """The z-scores against a pool that has a spread on every subtask, with their noise."""
+def _widest(part: Subtasks) -> float:
+    """The largest standard deviation that corrected scores can have: half of their range."""
+    highest, lowest = (1.0 - part.chance) / part.span, -part.chance / part.span
+    return float(highest.max() - lowest.min()) / 2
+
+
+def standard_scale(part: Subtasks, pool: Pool) -> tuple[Floats, Floats]:
+    """Mean and standard deviation of each subtask over a pool that has a spread on all."""
     others = np.array([pool.corrected(part.ability, name) for name in part.names])
-    spread = others.std(axis=1, ddof=1)
-    return Noisy((part.corrected - others.mean(axis=1)) / spread, part.noise / spread)
+    return others.mean(axis=1), others.std(axis=1, ddof=1)
 
 
 def _possible_entropy(part: Subtasks, pool: Pool, confidence: float) -> tuple[float, float]:
@@ -184,7 +198,7 @@ def _possible_entropy(part: Subtasks, pool: Pool, confidence: float) -> tuple[fl
         mean = float(part.mean[place])
         trials = int(part.clusters[place])
         if 0.0 < mean < 1.0:
-            trials = max(int(mean * (1.0 - mean) / float(part.variance[place])), 1)
+            trials = max(int(mean * (1.0 - mean) / float(part.covariance[place, place])), 1)
         chance, upper = float(part.chance[place]), float(part.upper[place])
         band = np.asarray(wilson(mean, trials, float(levels[place])), dtype=np.float64)
         others = pool.corrected(part.ability, name)
