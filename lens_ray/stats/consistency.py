@@ -16,7 +16,8 @@ import numpy as np
 import pyarrow as pa
 
 from lens_ray.scoring.plain import normalise
-from lens_ray.stats.intervals import draw, interval
+from lens_ray.stats.clustered import clustered
+from lens_ray.stats.intervals import interval
 from lens_ray.stats.scores import OVERALL
 from lens_ray.stats.units import FINAL, Units
 from lens_ray.suites.sample import ABILITIES, Sample
@@ -150,21 +151,22 @@ def _figures(
 ) -> list[Consistency]:
     shares = []
     for column in (1, 2):
-        draws = draw(_units(names, pairs, column), names, seed_key)
+        units = _units(names, pairs, column)
+        sums = clustered(units.score, units.stratum, units.cluster, len(names))
         weights = np.eye(len(names))
         whole = [len(found) > 0 for found in pairs]
         figures: list[tuple[float | None, float | None, float | None]] = [
-            (float(draws.mean[place]), *interval(draws, weights[place], confidence))
+            (float(sums.mean[place]), *interval(sums, weights[place], confidence))
             if whole[place]
             else (None, None, None)
             for place in range(len(names))
         ]
-        mean = math.fsum(draws.mean) / len(names) if names and all(whole) else None
+        mean = math.fsum(sums.mean) / len(names) if names and all(whole) else None
         if mean is None:
             figures.append((None, None, None))
         else:
             even = np.full(len(names), 1 / len(names))
-            figures.append((mean, *interval(draws, even, confidence)))
+            figures.append((mean, *interval(sums, even, confidence)))
         shares.append(figures)
     counts = [*(len(found) for found in pairs), sum(map(len, pairs))]
     return [

@@ -1,8 +1,13 @@
 """One model against another, paired by unit: `contrast`.
 
-The difference of a figure is a weighted sum over strata of mean unit differences. Its variance is
-cluster-robust in each stratum, with C / (C - 1), and its interval takes the t quantile with
-Satterthwaite's degrees of freedom.
+The difference of a figure is a weighted sum over strata of mean unit differences, with the
+cluster-robust variance of `lens_ray.stats.clustered` and the t quantile with Satterthwaite's
+degrees of freedom. Where few units differ such an interval is too short (none differ: no length at
+all), so each stratum gets pseudo-units as Bonett and Price (2012) give one proportion: c on which
+``a`` is ahead and c on which ``b`` is. Here c = (1 / k) / (1 + m): k is the number of strata that
+weigh in (sum l)^2 / sum l^2, with l = weight / sqrt(units), so that all strata share one pair; m is
+how many units the model that is ahead less often has for itself, so that the pair goes as soon as
+both kinds have been seen. Interval and p-value are of one statistic and agree.
 """
 
 from __future__ import annotations
@@ -11,11 +16,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from lens_ray.stats.clustered import TINY, Clustered, clustered, few_clusters
 from lens_ray.stats.detectable import detectable
 from lens_ray.stats.figures import Figures
 from lens_ray.stats.frames import Framed
-from lens_ray.stats.joint import cells_of, components, means_of
+from lens_ray.stats.joint import means_of
 from lens_ray.stats.marks import Marks
+from lens_ray.stats.mcnemar import mcnemar_exact
 from lens_ray.stats.units import Floats, Ints
 
 #: Marks nearer than this are the same.
@@ -46,6 +53,8 @@ class Difference(Framed):
         worse: Units on which ``b`` has it.
         method: How interval and p-value were made.
         reason: Why a figure is None.
+        p_exact: The exact McNemar p-value, which assumes nothing and is more careful than ``p``;
+            None but for one stratum of rights and wrongs that are each a cluster.
         note: What a reader of the interval should know; None where it is as good as any.
     """
 
@@ -67,6 +76,7 @@ class Difference(Framed):
     worse: int
     method: str
     reason: str | None = None
+    p_exact: float | None = None
     note: str | None = None
 
 
@@ -88,46 +98,108 @@ def contrast(
     pair = marks.only((a, b))
     both = pair.answered.all(axis=0)
     score = np.where(both, pair.score, np.nan)
-    pair = replace(pair, score=score)
-    means = means_of(pair)
+    means = means_of(replace(pair, score=score))
     values = figures.values(means)
-    apart = replace(pair, models=(a,), runs=pair.runs[:1], score=score[:1] - score[1:])
-    cells = cells_of(apart)
-    group = np.zeros(len(marks.strata), dtype=np.int64)
-    for number, strata in enumerate(components(cells, len(marks.strata))):
-        group[strata] = number
-    moved = np.nan_to_num(apart.score[0])
+    moved = score[0] - score[1]
+    sums = clustered(moved, marks.stratum, marks.cluster, len(marks.strata))
+    pairs = _pairs(moved, marks.stratum, sums)
     found = []
     for place, name in enumerate(figures.names):
         slope = figures.slope[place]
         counted = both & (slope[marks.stratum] != 0)
+        clusters = sums.counted(slope)
         empty = Difference(
-            figure=name,
-            a=a,
-            b=b,
-            n=int(counted.sum()),
-            clusters=len(np.unique(marks.cluster[counted])),
-            better=int((moved[counted] > SAME).sum()),
-            worse=int((moved[counted] < -SAME).sum()),
-            method="cluster t",
-            **dict.fromkeys(_FIGURES),
-        )
+            figure=name, a=a, b=b, n=int(counted.sum()), clusters=clusters,
+            better=int((moved[counted] > SAME).sum()), worse=int((moved[counted] < -SAME).sum()),
+            method="cluster t", **dict.fromkeys(_FIGURES),
+        )  # fmt: skip
         reason = figures.reasons.get(name) or _lacking(marks, slope, means)
         if reason is not None:
             found.append(replace(empty, reason=reason))
             continue
-        influence = cells.residual[0] * slope[cells.stratum]
-        variance, freedom = cluster_variance(influence, cells.cluster, group[cells.stratum])
-        estimate = float(values[0, place] - values[1, place])
         known = replace(
             empty, value_a=float(values[0, place]), value_b=float(values[1, place]),
-            difference=estimate,
+            difference=float(values[0, place] - values[1, place]),
+            p_exact=_exact(sums, slope, moved[counted]), note=few_clusters(clusters),
         )  # fmt: skip
-        found.append(_tested(known, estimate, variance, freedom, confidence))
+        found.append(_tested(known, sums, pairs, slope, confidence))
     return found
 
 
 _FIGURES = ("value_a", "value_b", "difference", "ci_low", "ci_high", "p", "se", "df", "mde")
+
+
+@dataclass(frozen=True)
+class _Pairs:
+    """How units differ, by stratum.
+
+    Attributes:
+        trials: Independent units that would tell as much.
+        square: What one unit that differs adds to the squares: 1 for rights and wrongs.
+        fewer: How many of the trials the model has that is ahead less often.
+    """
+
+    trials: Floats
+    square: Floats
+    fewer: Floats
+
+
+def _pairs(moved: Floats, stratum: Ints, sums: Clustered) -> _Pairs:
+    width = len(sums.size)
+    known = ~np.isnan(moved)
+    moved, stratum = moved[known], stratum[known]
+    moved = np.where(np.abs(moved) > SAME, moved, 0.0)
+    ahead, behind, fourth = (
+        np.bincount(stratum, weights=part, minlength=width)
+        for part in (np.maximum(moved, 0) ** 2, np.minimum(moved, 0) ** 2, moved**4)
+    )
+    total = ahead + behind
+    # Of differences of all sizes it is that of the large ones, which the squares hang on.
+    square = np.divide(fourth, total, out=np.ones(width), where=total > 0)
+    size = np.maximum(sums.size, 1.0)
+    within = total / size - sums.mean**2
+    varied = (sums.variance > TINY) & (within > TINY)
+    trials = np.divide(within, sums.variance, out=np.maximum(sums.alike, 1.0), where=varied)
+    fewer = np.minimum(ahead, behind) / square / size * trials
+    return _Pairs(trials, square, fewer)
+
+
+def _tested(
+    known: Difference, sums: Clustered, pairs: _Pairs, slope: Floats, confidence: float
+) -> Difference:
+    """The difference with its interval, test and detectable effect."""
+    from scipy.special import stdtr, stdtrit
+
+    if known.clusters < 2:
+        return replace(known, reason="one cluster only: nothing shows how far it may be off")
+    share = np.abs(slope) / np.sqrt(pairs.trials)
+    strata = share.sum() ** 2 / (share**2).sum()
+    added = 2 / strata / (1 + pairs.fewer)
+    kept = pairs.trials / (pairs.trials + added)
+    middle = float(slope @ (kept * sums.mean))
+    spread = added * (pairs.square + kept * sums.mean**2) / (pairs.trials + added) ** 2
+    variance, freedom = sums.combined(slope * kept, slope**2 * spread)
+    se = variance**0.5
+    half = float(stdtrit(freedom, (1 + confidence) / 2)) * se
+    assert known.difference is not None
+    return replace(
+        known,
+        ci_low=min(middle - half, known.difference),
+        ci_high=max(middle + half, known.difference),
+        p=float(2 * stdtr(freedom, -abs(middle) / se)),
+        se=se,
+        df=freedom,
+        mde=detectable(se, freedom, 1 - confidence),
+    )
+
+
+def _exact(sums: Clustered, slope: Floats, moved: Floats) -> float | None:
+    """The exact McNemar p-value where it holds."""
+    places = np.flatnonzero(slope)
+    whole = np.abs(moved - np.round(moved)) < SAME
+    if len(places) != 1 or sums.clusters[places[0]] != sums.size[places[0]] or not whole.all():
+        return None
+    return mcnemar_exact(int((moved > SAME).sum()), int((moved < -SAME).sum()))
 
 
 def cluster_variance(influence: Floats, cluster: Ints, group: Ints) -> tuple[float, float]:
@@ -155,27 +227,6 @@ def cluster_variance(influence: Floats, cluster: Ints, group: Ints) -> tuple[flo
         total += part
         below += part**2 / (size - 1)
     return total, total**2 / below if below > 0 else 0.0
-
-
-def _tested(
-    known: Difference, estimate: float, variance: float, freedom: float, confidence: float
-) -> Difference:
-    """The difference with its interval, test and detectable effect."""
-    from scipy.special import stdtr, stdtrit
-
-    if variance <= 0.0:
-        return replace(known, reason="the marks do not vary: no interval of the difference")
-    se = variance**0.5
-    half = float(stdtrit(freedom, (1 + confidence) / 2)) * se
-    return replace(
-        known,
-        ci_low=estimate - half,
-        ci_high=estimate + half,
-        p=float(2 * stdtr(freedom, -abs(estimate) / se)),
-        se=se,
-        df=freedom,
-        mde=detectable(se, freedom, 1 - confidence),
-    )
 
 
 def _lacking(marks: Marks, slope: Floats, means: Floats) -> str | None:

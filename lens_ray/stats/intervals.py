@@ -1,220 +1,154 @@
-"""Intervals of weighted means over strata: stratified cluster bootstrap with care at the edges.
+"""Intervals of shares and of weighted means over strata: `wilson`, `proportion`, `interval`.
 
-Each stratum's mean is resampled by whole clusters. Three corrections make the intervals hold for
-small strata (simulated in ``tests/stats/test_intervals.py``):
+`interval` is Wilson's for a weighted sum. Wilson (1927) solves (m - p)^2 = q^2 p(1 - p) / n: the
+variance is that at the bound, not at the estimate. A sum over strata has no single p, but on the
+shortest way from the estimate to a bound each stratum's mean moves by its part of the variance;
+along it the variance is V0 + V1 d - V2 d^2, and the bounds solve d^2 = q^2 (V0 + V1 d - V2 d^2).
+For one stratum of independent units that is Wilson's to the last digit but for q. V0 is the
+cluster-robust variance and q the t quantile with Satterthwaite's degrees of freedom
+(`lens_ray.stats.clustered`).
 
-* deviations are widened by sqrt(C / (C - 1)) per stratum of C clusters, and by the ratio of the
-  t to the normal quantile with Satterthwaite's degrees of freedom;
-* a stratum whose clusters all have the same mean (all right, all wrong) has no bootstrap spread:
-  it enters by its Wilson bounds over its clusters, the sides added in quadrature (the method of
-  variance estimates recovery, MOVER);
-* clusters that lie in several strata are resampled once for all of them.
-
-Replicate b of every stratum belongs to one joint draw, so any weighting of the strata, within an
-ability or over all, reads its interval from the same replicates.
+Why no bootstrap: percentile intervals of 5 strata of 100 with truths of 0.97 to 0.999 hold it in
+89 %, these in 96 % (``jobs/benchmarks/bench_marks.py`` prints all cases). What has no formula
+(ranks, stability) is drawn by `lens_ray.stats.joint`.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
-
 import numpy as np
-import numpy.typing as npt
 
-from lens_ray.stats.units import Bools, Floats, Ints, Units
+from lens_ray.stats.clustered import TINY, Clustered
+from lens_ray.stats.units import Floats
 
-REPLICATES = 2000
-#: Above this many different cluster totals the draw is normal with the clusters' covariance.
-_TYPES = 1000
-#: Spread below this is rounding.
-_TINY = 1e-12
-
-
-@dataclass(frozen=True)
-class Draws:
-    """Bootstrap replicates of the strata's mean scores.
-
-    Attributes:
-        mean: Mean score by stratum.
-        clusters: Clusters by stratum.
-        variance: Cluster-robust variance of the mean by stratum.
-        flat: Strata without spread between clusters.
-        deviations: Replicate minus mean, widened; replicates x strata.
-    """
-
-    mean: Floats
-    clusters: Ints
-    variance: Floats
-    flat: Bools
-    deviations: Floats
-
-
-def draw(units: Units, names: Sequence[str], seed_key: str, replicates: int = REPLICATES) -> Draws:
-    """Resample the strata.
-
-    Args:
-        units: The marked units; a stratum without any stays at 0.
-        names: A name for each stratum; with ``seed_key`` it seeds the stratum's draw, so a
-            stratum's replicates do not depend on which others are drawn.
-        seed_key: What identifies the run.
-        replicates: How many.
-
-    Returns:
-        The replicates.
-    """
-    totals = _totals(units)
-    size = np.maximum(np.bincount(units.stratum, minlength=len(names)), 1.0)
-    mean = np.bincount(units.stratum, weights=units.score, minlength=len(names)) / size
-    residual = totals.score - totals.count * mean[totals.stratum]
-    count = np.bincount(totals.stratum, minlength=len(names))
-    few = np.maximum(count - 1, 1)
-    variance = (
-        np.bincount(totals.stratum, weights=residual**2, minlength=len(names))
-        * (count / few)
-        / size**2
-    )
-    flat = (count < 2) | (np.sqrt(variance) < _TINY)
-    deviations = np.zeros((replicates, len(names)))
-    for strata in _components(totals, len(names)):
-        wanted = strata[~flat[strata]]
-        if len(wanted):
-            seed = _seed(seed_key, [names[place] for place in strata.tolist()])
-            deviations[:, wanted] = _component(totals, wanted, mean, seed, replicates)
-    deviations *= np.sqrt(count / few)
-    return Draws(mean, count, variance, flat, deviations)
-
-
-def interval(draws: Draws, weights: Floats, confidence: float = 0.95) -> tuple[float, float]:
-    """The interval of ``sum(weights * mean)``.
-
-    Args:
-        draws: The replicates.
-        weights: Non-negative weight of each stratum's mean; 0 leaves it out.
-        confidence: Two-sided level.
-
-    Returns:
-        Lower and upper bound; the estimate lies between them, and they within what is possible.
-    """
-    estimate = float(weights @ draws.mean)
-    spread = draws.deviations @ weights
-    tail = (1.0 - confidence) / 2.0
-    below, above = np.quantile(spread, [tail, 1.0 - tail]) * _t_factor(draws, weights, tail)
-    down, up = max(-float(below), 0.0) ** 2, max(float(above), 0.0) ** 2
-    for place in np.flatnonzero(draws.flat & (weights > 0)):
-        least, most = wilson(draws.mean[place], int(draws.clusters[place]), confidence)
-        down += (weights[place] * (draws.mean[place] - least)) ** 2
-        up += (weights[place] * (most - draws.mean[place])) ** 2
-    # Scores lie in [0, 1].
-    bottom = max(estimate - down**0.5, 0.0)
-    top = min(estimate + up**0.5, float(weights.sum()))
-    return min(bottom, estimate), max(top, estimate)
+#: With so many successes (or failures) or fewer, Wilson's near bound is too near.
+_FEW = 4.5
+#: Of the t quantile of a share.
+_LEAST_FREEDOM = 9
 
 
 def wilson(share: float, count: int, confidence: float = 0.95) -> tuple[float, float]:
     """Wilson's interval of a share of ``count`` trials; it holds the share."""
     from scipy.special import ndtri
 
-    z2 = float(ndtri((1.0 + confidence) / 2.0)) ** 2
-    middle = share + z2 / (2 * count)
-    half = (z2 * (share * (1 - share) / count + z2 / (4 * count**2))) ** 0.5
-    scale = 1 + z2 / count
+    return _wilson(share, count, float(ndtri((1.0 + confidence) / 2.0)))
+
+
+def proportion(share: float, count: int, confidence: float = 0.95) -> tuple[float, float]:
+    """The interval of a share of ``count`` independent trials: Wilson's, mended twice.
+
+    * The t quantile with ``count`` - 1 degrees of freedom, not the normal one: of 30 trials it
+      lifts the least coverage of a 95 % interval from 92.1 to 93.9 %. It stops at 9 degrees: of
+      fewer than ten trials it would outgrow the exact interval.
+    * With one to four successes Wilson's lower bound is too high: a truth of 0.17 / n is missed in
+      16 %. There the one-sided Poisson bound of Brown, Cai and DasGupta (2001, the modified Wilson
+      interval) takes its place where it is lower; failures are treated alike.
+
+    For 30 to 3,000 trials it then holds every truth in 92.8 to 97.8 % (by enumeration,
+    ``tests/stats/test_intervals.py``), and those near 0 or 1 in more.
+
+    Args:
+        share: Successes / ``count``.
+        count: Trials, at least 1.
+        confidence: Two-sided level.
+    """
+    freedom = max(count - 1, _LEAST_FREEDOM)
+    low, high = _wilson(share, count, _quantile(freedom, confidence))
+    return _mended(low, high, share, float(count), confidence)
+
+
+def interval(found: Clustered, weights: Floats, confidence: float = 0.95) -> tuple[float, float]:
+    """The interval of ``sum(weights * mean)`` of values in [0, 1].
+
+    One stratum of independent rights and wrongs has `proportion`'s; else see the page's top.
+
+    Args:
+        found: The units' sums; every stratum that counts has a unit.
+        weights: Non-negative weight of each stratum's mean, one above 0; 0 leaves it out.
+        confidence: Two-sided level.
+
+    Returns:
+        Lower and upper bound; the estimate lies between them, and they within what is possible.
+    """
+    places = np.flatnonzero(weights > 0)
+    scale = weights[places]
+    mean, size = found.mean[places], found.size[places]
+    if len(places) == 1 and _independent_shares(found, places[0]):
+        low, high = proportion(float(mean[0]), int(size[0]), confidence)
+        return float(scale[0]) * low, float(scale[0]) * high
+    most, estimate = float(scale.sum()), float(scale @ mean)
+    at_most = mean * (1 - mean)
+    # Where no cluster differs from another, each tells as much as one trial.
+    none = found.variance[places] <= TINY
+    variance = np.where(none, at_most / found.alike[places], found.variance[places])
+    trials = np.where(none, found.alike[places], at_most / np.where(none, 1.0, variance))
+    extra = np.zeros(len(weights))
+    extra[places] = np.where(none, scale**2 * variance, 0.0)
+    base, _ = found.combined(weights, extra)
+    # Laplace's share keeps a stratum of rights only on the way.
+    shrunk = (trials * mean + 1) / (trials + 2)
+    moved = scale**2 * shrunk * (1 - shrunk) / trials
+    extra[places] = np.where(none, moved, 0.0)
+    _, freedom = found.combined(weights, extra)
+    quantile = _quantile(freedom, confidence)
+    bounds = []
+    for side, end in ((-1, 0.0), (1, 1.0)):
+        # A stratum of wrongs only cannot go down.
+        going = np.where(mean == end, 0.0, moved)
+        step = going / max(float(going.sum()), TINY) / scale
+        first = float((scale**2 * (1 - 2 * mean) / trials * step).sum())
+        second = float((scale**2 / trials * step**2).sum())
+        bounds.append(estimate + _root(base, first, second, quantile, side))
+    low, high = max(bounds[0], 0.0), min(bounds[1], most)
+    if base > 0.0:
+        share = estimate / most
+        equal = share * (1 - share) * most**2 / base
+        below, above = _mended(low / most, high / most, share, equal, confidence)
+        low, high = below * most, above * most
+    return min(low, estimate), max(high, estimate)
+
+
+def _wilson(share: float, count: int, quantile: float) -> tuple[float, float]:
+    q2 = quantile**2
+    middle = share + q2 / (2 * count)
+    half = (q2 * (share * (1 - share) / count + q2 / (4 * count**2))) ** 0.5
+    scale = 1 + q2 / count
     return (
         max(0.0, min((middle - half) / scale, share)),
         min(1.0, max((middle + half) / scale, share)),
     )
 
 
-def _t_factor(draws: Draws, weights: Floats, tail: float) -> float:
-    """How much wider the t quantile is than the normal one."""
-    from scipy.special import ndtri, stdtrit
-
-    parts = np.where(draws.flat, 0.0, weights**2 * draws.variance)
-    total = float(parts.sum())
-    if total <= 0.0:
-        return 1.0
-    freedom = total**2 / float((parts**2 / np.maximum(draws.clusters - 1, 1)).sum())
-    return float(stdtrit(freedom, 1.0 - tail) / ndtri(1.0 - tail))
+def _independent_shares(found: Clustered, place: int) -> bool:
+    """Whether a stratum's units are rights and wrongs, each a cluster of its own."""
+    mean, size = found.mean[place], found.size[place]
+    # Values in [0, 1] have the variance m(1 - m) only if all are 0 or 1.
+    full = mean * (1 - mean) * size / max(size - 1, 1)
+    return bool(found.clusters[place] == size and abs(found.spread[place] - full) < 1e-9)
 
 
-@dataclass(frozen=True)
-class _Totals:
-    """Units added up by (stratum, cluster), sorted by cluster."""
-
-    stratum: Ints
-    cluster: Ints
-    count: Floats
-    score: Floats
+def _root(base: float, first: float, second: float, quantile: float, side: int) -> float:
+    """The lower (-1) or upper (1) root of d^2 = q^2 (base + first d - second d^2)."""
+    q2 = quantile**2
+    middle, scale = q2 * first / 2, 1 + q2 * second
+    return float((middle + side * (middle**2 + scale * q2 * base) ** 0.5) / scale)
 
 
-def _totals(units: Units) -> _Totals:
-    width = len(units.strata)
-    present, inverse = np.unique(units.cluster * width + units.stratum, return_inverse=True)
-    inverse = inverse.reshape(-1)
-    return _Totals(
-        stratum=present % width,
-        cluster=present // width,
-        count=np.bincount(inverse, minlength=len(present)).astype(np.float64),
-        score=np.bincount(inverse, weights=units.score, minlength=len(present)).astype(np.float64),
-    )
+def _mended(
+    low: float, high: float, share: float, count: float, confidence: float
+) -> tuple[float, float]:
+    """Bounds of a share with the Poisson bound where successes or failures are few."""
+    from scipy.special import gammaincinv
+
+    tail = 1.0 - confidence
+    right, wrong = share * count, (1 - share) * count
+    if 0 < right < min(_FEW, wrong):
+        low = min(low, float(gammaincinv(right, tail)) / count)
+    if 0 < wrong < min(_FEW, right):
+        high = max(high, 1 - float(gammaincinv(wrong, tail)) / count)
+    return low, high
 
 
-def _components(totals: _Totals, strata: int) -> list[Ints]:
-    """The strata in sets that share no cluster."""
-    parent = list(range(strata))
+def _quantile(freedom: float, confidence: float) -> float:
+    from scipy.special import stdtrit
 
-    def root(place: int) -> int:
-        while parent[place] != place:
-            parent[place] = parent[parent[place]]
-            place = parent[place]
-        return place
-
-    shared = np.flatnonzero(totals.cluster[1:] == totals.cluster[:-1])
-    pairs = np.unique(
-        np.stack([totals.stratum[shared], totals.stratum[shared + 1]], axis=1), axis=0
-    )
-    for left, right in pairs.tolist():
-        parent[root(left)] = root(right)
-    sets: dict[int, list[int]] = {}
-    for place in range(strata):
-        sets.setdefault(root(place), []).append(place)
-    return [np.array(members) for members in sets.values()]
-
-
-def _component(totals: _Totals, strata: Ints, mean: Floats, seed: int, replicates: int) -> Floats:
-    """Replicate minus mean of strata whose clusters are drawn together."""
-    column = np.full(int(totals.stratum.max()) + 1, -1)
-    column[strata] = np.arange(len(strata))
-    here = np.flatnonzero(column[totals.stratum] >= 0)
-    clusters, row = np.unique(totals.cluster[here], return_inverse=True)
-    count = np.zeros((len(clusters), len(strata)))
-    residual = np.zeros_like(count)
-    place = (row.reshape(-1), column[totals.stratum[here]])
-    count[place] = totals.count[here]
-    residual[place] = totals.score[here] - totals.count[here] * mean[totals.stratum[here]]
-    rng = np.random.default_rng(seed)
-    # Clusters with equal totals are interchangeable: drawing their number is the same bootstrap.
-    kinds, many = np.unique(np.hstack([count, residual]), axis=0, return_counts=True)
-    if len(kinds) > _TYPES:
-        return _normal(rng, residual, count.sum(axis=0), replicates)
-    times = rng.multinomial(len(clusters), many / len(clusters), size=replicates)
-    drawn = times @ kinds[:, : len(strata)]
-    moved = times @ kinds[:, len(strata) :]
-    # A stratum none of whose clusters was drawn says nothing: no deviation.
-    result: Floats = np.divide(moved, drawn, out=np.zeros_like(moved), where=drawn > 0)
-    return result
-
-
-def _normal(rng: np.random.Generator, residual: Floats, size: Floats, replicates: int) -> Floats:
-    """Normal deviations with the covariance that the bootstrap of the totals has."""
-    covariance = residual.T @ residual / np.outer(size, size)
-    values, vectors = np.linalg.eigh(covariance)
-    normal = rng.standard_normal((replicates, len(size)))
-    result: npt.NDArray[np.float64] = normal @ (vectors * np.sqrt(np.maximum(values, 0.0))).T
-    return result
-
-
-def _seed(seed_key: str, names: Sequence[str]) -> int:
-    text = "\x1f".join([seed_key, *sorted(names)])
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
+    return float(stdtrit(max(freedom, 1.0), (1 + confidence) / 2))

@@ -7,12 +7,12 @@ replicates (ranks, differences, probabilities of being best) keeps the pairing.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from lens_ray.stats.clustered import components as sets_of
 from lens_ray.stats.figures import Figures
 from lens_ray.stats.marks import Marks
 from lens_ray.stats.units import Floats, Ints
@@ -121,23 +121,9 @@ def cells_of(marks: Marks) -> Cells:
     return Cells(present % width, present // width, residual)
 
 
-def components(cells: Cells, strata: int) -> Iterator[Ints]:
+def components(cells: Cells, strata: int) -> list[Ints]:
     """The strata in sets that share no cluster."""
-    parent = list(range(strata))
-
-    def root(place: int) -> int:
-        while parent[place] != place:
-            parent[place] = parent[parent[place]]
-            place = parent[place]
-        return place
-
-    for place in np.flatnonzero(cells.cluster[1:] == cells.cluster[:-1]).tolist():
-        parent[root(int(cells.stratum[place]))] = root(int(cells.stratum[place + 1]))
-    sets: dict[int, list[int]] = {}
-    for place in range(strata):
-        sets.setdefault(root(place), []).append(place)
-    for members in sets.values():
-        yield np.array(members)
+    return sets_of(cells.stratum, cells.cluster, strata)
 
 
 def _component(

@@ -8,7 +8,9 @@ from functools import cached_property
 
 import numpy as np
 
-from lens_ray.stats.intervals import Draws, draw, interval
+from lens_ray.stats.clustered import TINY, Clustered, clustered
+from lens_ray.stats.intervals import interval
+from lens_ray.stats.resample import Draws, draw
 from lens_ray.stats.units import Floats, Units
 
 
@@ -46,7 +48,7 @@ class SubtaskScore:
 
 
 class Strata:
-    """Means, bounds and bootstrap of the subtasks, in the order of ``units.strata``."""
+    """Means, bounds and spread of the subtasks, in the order of ``units.strata``."""
 
     def __init__(self, units: Units, seed_key: str) -> None:
         self.units = units
@@ -56,6 +58,12 @@ class Strata:
         self.chance = self._mean(units.chance)
         self.upper = self._mean(units.upper)
         self.range = self.upper - self.chance
+
+    @cached_property
+    def sums(self) -> Clustered:
+        """The scores added up by cluster, at first need."""
+        units = self.units
+        return clustered(units.score, units.stratum, units.cluster, len(units.strata))
 
     @cached_property
     def draws(self) -> Draws:
@@ -97,14 +105,14 @@ class Strata:
         for place, weight in weights.items():
             slope[place] = weight / self.range[place]
             shift += weight * float(self.chance[place] / self.range[place])
-        low, high = interval(self.draws, slope, confidence)
+        low, high = interval(self.sums, slope, confidence)
         return min(low - shift, estimate), max(high - shift, estimate)
 
     def subtask(self, place: int, confidence: float) -> SubtaskScore:
         """The figures of one stratum."""
         ability, name = self.units.strata[place]
         n, units = self.covered(place), int(self.marked[place])
-        clusters = int(self.draws.clusters[place])
+        clusters = int(self.sums.clusters[place])
         if not units:
             return SubtaskScore(ability, name, n, 0, 0, *(None,) * 6)
         mean, low, high = (float(each[place]) for each in (self.accuracy, self.chance, self.upper))
@@ -125,14 +133,13 @@ class Strata:
         from scipy.special import stdtr
 
         mean, chance = float(self.accuracy[place]), float(self.chance[place])
-        clusters = int(self.draws.clusters[place])
+        clusters = int(self.sums.clusters[place])
         if mean == chance:
             return 1.0
         if not 0.0 < chance < 1.0:
             return 0.0
-        trials = float(clusters)
-        if not self.draws.flat[place]:
-            trials = mean * (1.0 - mean) / float(self.draws.variance[place])
+        variance = float(self.sums.variance[place])
+        trials = mean * (1.0 - mean) / variance if variance > TINY else float(clusters)
         distance = abs(mean - chance) / (chance * (1.0 - chance) / trials) ** 0.5
         return float(2.0 * stdtr(max(clusters - 1, 1), -distance))
 

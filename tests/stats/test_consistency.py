@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from statsmodels.stats.proportion import proportion_confint
+from scipy import stats
 
 from lens_ray.stats.consistency import base_of, consistency
 from lens_ray.store.schema import ROWS
@@ -48,10 +48,9 @@ def test_shares_by_hand() -> None:
     assert (ocr.n, ocr.unpaired) == (4, 2)
     assert (ocr.marks, ocr.answers) == (0.75, 0.5)
     assert (counting.n, counting.marks, counting.answers) == (2, 1.0, 1.0)
-    # All the same: Wilson's bounds over two clusters, by statsmodels.
-    low, high = proportion_confint(2, 2, method="wilson")
-    assert counting.marks_low == pytest.approx(low)
-    assert counting.marks_high == pytest.approx(high)
+    # All the same: Wilson's n / (n + q^2), q the t quantile with 9 degrees, its least.
+    assert counting.marks_low == pytest.approx(2 / (2 + stats.t.ppf(0.975, 9) ** 2))
+    assert counting.marks_high == 1.0
     assert (overall.n, overall.unpaired) == (6, 2)
     assert overall.marks == pytest.approx((0.75 + 1) / 2)
     for one in (counting, ocr, overall):
