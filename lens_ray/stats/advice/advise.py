@@ -127,7 +127,7 @@ def advice_on(
     )  # fmt: skip
     options = with_front(
         [
-            option_of(grounds, judged, place, static[name], expenses[name], costs.get(name))
+            option_of(grounds, judged, place, static[name], expenses[name], costs.get(name), level)
             for place, name in enumerate(marks.models)
         ]
     )

@@ -119,8 +119,6 @@ class Judged:
 
     Attributes:
         score: The score; NaN where it is unknown.
-        low: Lower bound of its two-sided interval.
-        high: Upper bound.
         best: Probability of being the best model that meets the needs.
         none: Probability that no model meets the needed scores.
         possible: Whether the model cannot be excluded from being the best.
@@ -130,8 +128,6 @@ class Judged:
     """
 
     score: Floats
-    low: Floats
-    high: Floats
     best: Floats
     none: float
     possible: Bools
@@ -157,10 +153,8 @@ def judge(
         weights: Of the abilities.
         min_score: Scores that abilities must reach.
         eligible: Models that no other need excludes; None takes all.
-        level: Of the confidence set and the intervals.
+        level: Of the confidence set.
     """
-    from scipy.special import stdtrit
-
     needed = dict(min_score or {})
     error = 1 - level
     part = error * (1 - _FOR_NEEDS) if needed else error
@@ -181,11 +175,8 @@ def judge(
         may &= ~np.isnan(one.value)
     missed = np.any([np.zeros(count, dtype=bool), *missed_of.values()], axis=0)
     best, none, regret = _best(total, may, reached)
-    half = [float(stdtrit(total.df, (1 + level) / 2)) * total.se(p) for p in range(count)]
     return Judged(
         score=total.value,
-        low=total.value - half,
-        high=total.value + half,
         best=best,
         none=none,
         possible=_possible(total, may & ~missed, may & certain, part),

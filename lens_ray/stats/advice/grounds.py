@@ -11,7 +11,9 @@ from lens_ray.stats.advice.best import sampled, weighted
 from lens_ray.stats.advice.expense import Expense
 from lens_ray.stats.advice.needs import Needs
 from lens_ray.stats.advice.undecided import Field
+from lens_ray.stats.clustered import clustered
 from lens_ray.stats.figures import Figures, ability_figures, in_order
+from lens_ray.stats.intervals import interval
 from lens_ray.stats.joint import JointDraws, draw_jointly
 from lens_ray.stats.marks import Marks
 from lens_ray.stats.scores import OVERALL, in_overall
@@ -82,6 +84,13 @@ class Grounds:
     def abilities(self) -> tuple[str, ...]:
         """The abilities, in the order of `values`."""
         return tuple(name for name in self.figures.names if name != OVERALL)
+
+    def interval(self, place: int, level: float) -> tuple[float, float]:
+        """The interval of one model's score, as `lens_ray.stats.scores` makes them."""
+        marks, total = self.marks, weighted(self.figures, self.weights)
+        sums = clustered(marks.score[place], marks.stratum, marks.cluster, len(marks.strata))
+        low, high = interval(sums, total.slope[0], level)
+        return low - float(total.shift[0]), high - float(total.shift[0])
 
     def field(self, expenses: Mapping[str, Expense]) -> Field:
         """The models with what their answers cost."""

@@ -30,6 +30,7 @@ def option_of(
     static: tuple[Check, ...],
     expense: Expense,
     cost: Cost | None,
+    level: float,
 ) -> Option:
     """One model.
 
@@ -40,6 +41,7 @@ def option_of(
         static: Its needs that do not depend on scores.
         expense: What it costs.
         cost: The same with reasons.
+        level: Of the interval.
     """
     marks = grounds.marks
     run = marks.runs[place] if marks.runs else None
@@ -48,6 +50,7 @@ def option_of(
     }
     checks = (*static, *score_checks(grounds.needs, judged, place, scores))
     score = known(judged.score[place])
+    bounds = (None, None) if score is None else grounds.interval(place, level)
     return Option(
         model=marks.models[place],
         run_id=run.run_id if run else None,
@@ -55,8 +58,8 @@ def option_of(
         fit=fit_of(checks),
         checks=checks,
         score=score,
-        ci_low=known(judged.low[place]),
-        ci_high=known(judged.high[place]),
+        ci_low=bounds[0],
+        ci_high=bounds[1],
         best=None if score is None else float(judged.best[place]),
         possible=bool(judged.possible[place]),
         regret=None if score is None else known(judged.regret[place]),
