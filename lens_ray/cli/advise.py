@@ -75,7 +75,8 @@ def _print(advice: Advice) -> None:
         print(one_line(line))
     print()
     print_table(words.COLUMNS, words.option_rows(advice))
-    print(words.LEGEND)
+    for line in words.LEGEND:
+        print(line)
     print()
     for part in (words.undecided_lines, words.combination_lines):
         for line in part(advice):

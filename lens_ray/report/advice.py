@@ -10,14 +10,16 @@ from lens_ray.stats.advice.result import Advice, Option
 
 #: So many of the models that may be best, and of what is undecided, are named.
 _NAMED = 5
+#: A smaller loss is printed as none.
+_LEAST_LOSS = 0.0005
 COLUMNS = (
     "model", "needs", "score", "interval", "best", "may be best", "uneven", "$/1,000",
     "latency s", "front",
 )  # fmt: skip
 LEGEND = (
-    "score: 0 is guessing, 1 is all right. best: probability of being the best. may be best: cannot"
-    " be excluded from being it. uneven: how far its subtasks lie apart (0 is steady). front: no"
-    " other model is as good in score, steadiness, cost and latency and better in one."
+    "score: 0 is guessing, 1 is all right; best: probability of being the best;",
+    "may be best: cannot be excluded from it; uneven: how far its subtasks lie apart, 0 is steady;",
+    "front: no other is as good in score, steadiness, cost and latency and better in one of them.",
 )
 
 
@@ -34,7 +36,7 @@ def option_rows(advice: Advice) -> list[tuple[object, ...]]:
     return [
         (
             each.model,
-            each.fit,
+            each.fit if each.checks else None,
             each.score,
             _interval(each),
             None if each.best is None else f"{each.best:.2f}",
@@ -69,11 +71,14 @@ def reason_lines(advice: Advice) -> Iterator[str]:
     for each in advice.options:
         if each.reason is not None:
             yield f"{each.model} has no score: {each.reason}"
-        for check in each.checks:
-            if check.verdict == "missed":
-                found = f"found {check.found}" if check.found is not None else "not known"
-                because = f" ({check.reason})" if check.reason else ""
-                yield f"{each.model} misses {check.need}: {check.wanted}, {found}{because}"
+        missed = [check for check in each.checks if check.verdict == "missed"]
+        if missed:
+            what = "; ".join(
+                f"{check.need} {check.wanted}, found {check.found}"
+                + (f" ({check.reason})" if check.reason else "")
+                for check in missed
+            )
+            yield f"{each.model} misses {what}"
     reasons = {each.usd_reason for each in advice.options if each.usd_per_1000 is None}
     for reason in sorted(each for each in reasons if each):
         yield f"cost is unknown: {reason}"
@@ -86,11 +91,12 @@ def undecided_lines(advice: Advice) -> Iterator[str]:
     yield from (f"Not decided: {line}." for line in named)
     if len(advice.undecided) > _NAMED:
         yield f"Not decided: {len(advice.undecided) - _NAMED} more such questions (--json)."
-    if not advice.undecided:
+    if not advice.undecided and advice.recommended is not None:
         yield (
             "Nothing is left to decide: no other model can be ahead by more than "
             f"{advice.needs.indifference:g}, which does not matter."
         )
+    if not advice.undecided:
         return
     plan = advice.next_evaluation
     if plan is not None:
@@ -115,20 +121,17 @@ def combination_lines(advice: Advice) -> Iterator[str]:
 
 
 def _recommended(advice: Advice, option: Option) -> Iterator[str]:
-    assert option.score is not None
-    assert option.best is not None
     yield (
-        f"Take {option.model}: its score is {option.score:.3f} (0 is guessing, 1 is all right), "
-        f"{advice.level:.0%} interval {_interval(option)}."
+        f"Take {option.model}: its score is {option.score or 0.0:.3f} (0 is guessing, 1 is all "
+        f"right), {advice.level:.0%} interval {_interval(option)}."
     )
-    if len(advice.options) > 1:
-        loss = "" if option.regret is None else f"; taking it loses {option.regret:.3f} on average"
-        yield (
-            f"It is the best of {len(advice.options)} with probability {option.best:.2f}{loss} "
-            "against the one that truly is."
-            if loss
-            else f"It is the best of {len(advice.options)} with probability {option.best:.2f}."
-        )
+    if option.best is None:
+        yield "How sure that is cannot be said: a subtask that counts has one image only."
+    elif len(advice.options) > 1:
+        loss = ""
+        if option.regret is not None and option.regret >= _LEAST_LOSS:
+            loss = f"; against the true best, taking it loses {option.regret:.3f} on average"
+        yield (f"It is the best of {len(advice.options)} with probability {option.best:.2f}{loss}.")
     for check in option.checks:
         sure = "" if check.probability is None else f" (probability {check.probability:.2f})"
         yield f"It meets {check.need}: {check.wanted}, found {check.found}{sure}."
@@ -141,19 +144,22 @@ def _interval(option: Option) -> str | None:
 
 
 def _planned(plan: Evaluation) -> str:
-    more = ", ".join(f"{count:,} of {name}" for name, count in plan.more.items())
-    usd = f"${plan.usd:,.2f}" if plan.usd is not None else "dollars unknown"
+    more = _listed([f"{count:,} of {name}" for name, count in plan.more.items()])
+    usd = f"${plan.usd:.3g}" if plan.usd is not None else "dollars unknown"
     gain = ""
     if plan.gain is not None:
         gain = f" and raises the score of the model that is taken by {plan.gain:.4f} on average"
     return (
-        f"ask {_listed(plan.models)} so many more questions each: {more} "
+        f"ask {_listed(plan.models)} more questions, each {more} "
         f"({plan.answers:,} answers, {usd}); it decides with probability {plan.decides:.2f}{gain}"
     )
 
 
 def _combined(found: Combination) -> str:
-    parts = ", ".join(f"{name} for {ability}" for ability, name in found.models.items())
+    abilities: dict[str, list[str]] = {}
+    for ability, name in found.models.items():
+        abilities.setdefault(name, []).append(ability)
+    parts = ", ".join(f"{name} for {' and '.join(each)}" for name, each in abilities.items())
     if found.kind == "cascade":
         first, second = found.models["first"], found.models["second"]
         parts = (
@@ -185,6 +191,8 @@ def _cost(found: Combination) -> str:
 
 def _listed(names: Sequence[str]) -> str:
     shown = list(names[:_NAMED])
-    if len(names) > _NAMED:
+    if len(names) == _NAMED + 1:
+        shown.append(names[-1])
+    elif len(names) > _NAMED:
         shown.append(f"{len(names) - _NAMED} more")
     return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"

@@ -3,7 +3,7 @@ from __future__ import annotations
 from lens_ray.report import advice as words
 from lens_ray.stats.advice import Needs
 from tests.stats.advice.makers import simulated
-from tests.stats.advice.test_advise import FIELD, advised
+from tests.stats.advice.test_advisor import FIELD, advised
 
 
 def text(needs: Needs, **usd: float | None) -> str:
@@ -20,7 +20,7 @@ def test_a_manager_reads_what_to_take() -> None:
     assert "Take reader: its score is 0." in said
     assert "No other model can be the best (95% sure)." in said
     assert "It meets min_score.ocr: at least 0.7, found 0." in said
-    assert "counter misses min_score.ocr: at least 0.7, found 0." in said
+    assert "counter misses min_score.ocr at least 0.7, found 0." in said
     assert "Nothing is left to decide" in said
     assert "One model for each ability: not of use here, for one ability counts" in said
 

@@ -1,7 +1,7 @@
 """Which model to take, for a use: scores, needs, costs and doubt made into advice.
 
 * `lens_ray.stats.advice.needs`         what a user writes
-* `lens_ray.stats.advice.advise`        `advise`, top-down; read it first
+* `lens_ray.stats.advice.advisor`       `advise`, top-down; read it first
 * `lens_ray.stats.advice.result`        what it answers
 * `lens_ray.stats.advice.grounds`       marks, replicates and what counts of them
 * `lens_ray.stats.advice.best`          probability of being best, models that may be
@@ -16,7 +16,7 @@
 
 from __future__ import annotations
 
-from lens_ray.stats.advice.advise import advise
+from lens_ray.stats.advice.advisor import advise
 from lens_ray.stats.advice.needs import Needs, load_needs
 from lens_ray.stats.advice.result import Advice, Option
 

@@ -29,6 +29,8 @@ from lens_ray.stats.units import Bools, Floats, marked_units
 SEARCH, SEALED = "search", "sealed"
 #: Standard errors by which a model must be ahead on ``search`` to get an ability.
 _AHEAD = 1.645
+#: A cascade must cost no more than this share of the single model, or be better.
+WORTH_IT = 0.9
 #: Shares of the questions that the second model of a cascade may get, as tried.
 SHARES = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
@@ -291,6 +293,13 @@ def _cheapest(
             score = _score(pair.mixed(defer), search, figures)
             if not np.isnan(score):
                 tried.append((ratio[first] + pair.share(defer), score, first, threshold))
+    # A cascade that spares next to nothing must be better to be of use.
+    own = float(alone[search.place(second)])
+    tried = [
+        each
+        for each in tried
+        if np.isneginf(each[3]) or each[0] <= WORTH_IT or each[1] > own + indifference
+    ]
     least = max(score for _, score, _, _ in tried) - indifference
     _, _, name, threshold = min(
         (each for each in tried if each[1] >= least), key=lambda each: (each[0], -each[1])

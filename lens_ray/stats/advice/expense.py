@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from lens_ray.stats.advice.fit import memory_gb
 from lens_ray.stats.costs import Cost
 
+#: A saving of less than a tenth is none.
+_CHEAPER = 0.9
 #: Median latencies are taken for a difference of size only from this ratio on: they depend on how
 #: loaded the backend was.
 _SLOWER = 1.5
@@ -54,8 +56,8 @@ def cheaper_than(
         cheaper, and the shares; None and nothing where no model is known to be cheaper.
     """
     for basis, name, most in (
-        ("dollars", "usd_per_1000", 1.0),
-        ("parameters", "parameters", 1.0),
+        ("dollars", "usd_per_1000", _CHEAPER),
+        ("parameters", "parameters", _CHEAPER),
         ("latency", "latency_s", 1 / _SLOWER),
     ):
         own: float | None = getattr(expenses[model], name)

@@ -24,6 +24,11 @@ Verdict = Literal["met", "missed", "undecided"]
 PROVIDERS = frozenset({"openai", "anthropic", "gemini"})
 #: Backends that host the weights where lens-ray runs.
 _HOSTED = frozenset({"transformers", "vllm", "fake"})
+_UNITS = {
+    "max_usd_per_1000": "${:.3g} for 1,000 answers",
+    "max_latency_s": "{:.3g} s an answer",
+    "gpu_memory_gb": "{:.3g} GB on one GPU",
+}
 _BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "float64": 8}
 #: Memory besides the weights: activations and cache, as a share of them. A rule of thumb; who
 #: serves long contexts needs more.
@@ -72,18 +77,12 @@ def static_checks(
         found.append(_memory(needs.gpu_memory_gb, run, facts))
     if needs.max_usd_per_1000 is not None:
         found.append(
-            at_most(
-                "max_usd_per_1000", needs.max_usd_per_1000, cost.usd_per_1000, cost.reason,
-                "$ for 1,000 answers",
-            )
-        )  # fmt: skip
+            at_most("max_usd_per_1000", needs.max_usd_per_1000, cost.usd_per_1000, cost.reason)
+        )
     if needs.max_latency_s is not None:
         found.append(
-            at_most(
-                "max_latency_s", needs.max_latency_s, cost.latency_s, cost.latency_reason,
-                "s an answer",
-            )
-        )  # fmt: skip
+            at_most("max_latency_s", needs.max_latency_s, cost.latency_s, cost.latency_reason)
+        )
     return tuple(found)
 
 
@@ -125,12 +124,20 @@ def fit_of(checks: tuple[Check, ...]) -> Verdict:
     return "undecided" if "undecided" in verdicts else "met"
 
 
-def at_most(need: str, limit: float, value: float | None, reason: str | None, unit: str) -> Check:
-    """Whether a number is within its limit."""
-    wanted = f"at most {limit:g} {unit}"
+def at_most(need: str, limit: float, value: float | None, reason: str | None) -> Check:
+    """Whether a number is within its limit.
+
+    Args:
+        need: One of ``max_usd_per_1000``, ``max_latency_s`` and ``gpu_memory_gb``.
+        limit: The most that is allowed.
+        value: What was found; None is unknown.
+        reason: Why it is unknown.
+    """
+    unit = _UNITS[need]
+    wanted = f"at most {unit.format(limit)}"
     if value is None:
         return Check(need, "undecided", wanted, None, None, reason)
-    return _check(need, value <= limit, wanted, f"{value:.3g} {unit}")
+    return _check(need, value <= limit, wanted, unit.format(value))
 
 
 def memory_gb(facts: Mapping[str, object]) -> tuple[float | None, str | None]:
@@ -165,10 +172,7 @@ def _on_site(run: RunHeader) -> Check:
 
 
 def _memory(limit: float, run: RunHeader, facts: Mapping[str, object]) -> Check:
-    wanted = f"one GPU of {limit:g} GB"
     if run.backend in PROVIDERS or run.access == "closed":
+        wanted = f"at most {_UNITS['gpu_memory_gb'].format(limit)}"
         return Check("gpu_memory_gb", "met", wanted, "no GPU: a provider is asked")
-    needed, reason = memory_gb(facts)
-    if needed is None:
-        return Check("gpu_memory_gb", "undecided", wanted, None, None, reason)
-    return _check("gpu_memory_gb", needed <= limit, wanted, f"{needed:.3g} GB")
+    return at_most("gpu_memory_gb", limit, *memory_gb(facts))

@@ -60,7 +60,7 @@ def option_of(
         score=score,
         ci_low=bounds[0],
         ci_high=bounds[1],
-        best=None if score is None else float(judged.best[place]),
+        best=None if score is None else known(judged.best[place]),
         possible=bool(judged.possible[place]),
         regret=None if score is None else known(judged.regret[place]),
         could_gain=None,

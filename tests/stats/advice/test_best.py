@@ -89,7 +89,14 @@ def test_no_variance_at_all() -> None:
     assert found.best.tolist() == [1.0, 0.0]
     single = judged(one_ability(a=np.ones(1)), {"ocr": 1.0})
     assert single.possible.tolist() == [True]
-    assert single.best.tolist() == [1.0]
+    assert np.isnan(single.best[0])
+
+
+def test_a_single_cluster_says_nothing_of_how_sure_it_is() -> None:
+    found = judged(one_ability(a=np.ones(1), b=np.zeros(1)), {"ocr": 1.0}, {"ocr": 0.5})
+    assert found.possible.all()
+    assert np.isnan(found.best).all()
+    assert found.meets["ocr"].tolist() == [0.5, 0.5]
 
 
 def test_a_model_without_a_score_is_no_candidate() -> None:
@@ -133,7 +140,7 @@ def test_an_undecided_need_excludes_no_rival() -> None:
 @settings(max_examples=30, deadline=None)
 @given(
     st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=5),
-    st.integers(2, 40),
+    st.integers(4, 40),
     st.integers(0, 2**16),
     st.one_of(st.none(), st.floats(0, 1)),
 )

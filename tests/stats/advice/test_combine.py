@@ -24,9 +24,9 @@ def free(marks: Marks) -> dict[str, Expense]:
 def knowing(marks: Marks, model: str, seed: int = 3) -> Floats:
     """Confidences that tell right from wrong, though not always."""
     right = marks.score[marks.place(model)]
-    return np.clip(
-        0.3 + 0.4 * right + np.random.default_rng(seed).normal(0, 0.15, len(right)), 0, 1
-    )
+    noise = np.random.default_rng(seed).normal(0, 0.15, len(right))
+    found: Floats = np.clip(0.3 + 0.4 * right + noise, 0, 1)
+    return found
 
 
 def test_each_ability_to_the_model_that_is_best_at_it() -> None:

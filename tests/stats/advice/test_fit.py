@@ -19,7 +19,7 @@ def cost(usd: float | None = 1.0, latency: float | None = 0.5) -> Cost:
 
 def test_memory_is_weights_and_a_fifth() -> None:
     # 8 billion x 2 bytes x 1.2 = 19.2 GB.
-    assert memory_gb(FACTS) == (pytest.approx(19.2), None)
+    assert memory_gb(FACTS)[0] == pytest.approx(19.2)
     assert memory_gb({"dtype": "float32"}) == (None, "the number of its parameters is not known")
     assert memory_gb({"parameters": 5, "dtype": "int4"})[1] == (
         "the type of its weights is not known"

@@ -244,26 +244,20 @@ def _together(
     found: Combination, needs: Needs, expenses: Mapping[str, Expense]
 ) -> tuple[Check, ...]:
     """The limits that models together must keep, too."""
-    checks = []
     if not found.models:
         return ()
-    if needs.max_usd_per_1000 is not None:
-        reason = None if found.usd_per_1000 is not None else "what a model's answers cost"
-        checks.append(
-            at_most("max_usd_per_1000", needs.max_usd_per_1000, found.usd_per_1000, reason,
-                    "$ for 1,000 answers")
-        )  # fmt: skip
-    if needs.max_latency_s is not None:
-        reason = None if found.latency_s is not None else "how long a model's answers take"
-        checks.append(
-            at_most("max_latency_s", needs.max_latency_s, found.latency_s, reason, "s an answer")
-        )
-    if needs.gpu_memory_gb is not None:
-        sizes = [expenses[name].memory_gb for name in set(found.models.values())]
-        total = None if None in sizes else sum(size or 0.0 for size in sizes)
-        reason = None if total is not None else "what a model's weights take is not known"
-        checks.append(at_most("gpu_memory_gb", needs.gpu_memory_gb, total, reason, "GB on one GPU"))
-    return tuple(checks)
+    sizes = [expenses[name].memory_gb for name in set(found.models.values())]
+    memory = None if None in sizes else sum(size or 0.0 for size in sizes)
+    limits = (
+        ("max_usd_per_1000", needs.max_usd_per_1000, found.usd_per_1000, "what the models cost"),
+        ("max_latency_s", needs.max_latency_s, found.latency_s, "how long the models take"),
+        ("gpu_memory_gb", needs.gpu_memory_gb, memory, "what the models' weights take"),
+    )
+    return tuple(
+        at_most(need, limit, value, f"{what} is not known" if value is None else None)
+        for need, limit, value, what in limits
+        if limit is not None
+    )
 
 
 def _notes(grounds: Grounds) -> list[str]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lens_ray.stats.advice import Advice, Needs
-from lens_ray.stats.advice.advise import advice_on
+from lens_ray.stats.advice.advisor import advice_on
 from lens_ray.stats.advice.expense import Expense
 from lens_ray.stats.advice.fit import static_checks
 from lens_ray.stats.advice.grounds import Grounds
