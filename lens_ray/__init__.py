@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from lens_ray.job import JobSpec, load_job
     from lens_ray.models.spec import ModelSpec
     from lens_ray.stats.advice import Advice, Needs, advise, load_needs
+    from lens_ray.stats.compare import compare
+    from lens_ray.stats.diagnose import diagnose
+    from lens_ray.stats.leaderboard import leaderboard
     from lens_ray.store import Store
     from lens_ray.suites.sample import Sample
     from lens_ray.suites.suite import Suite, load_suite
@@ -45,7 +48,10 @@ _HOME = {
     "Store": "lens_ray.store",
     "Suite": "lens_ray.suites.suite",
     "advise": "lens_ray.stats.advice",
+    "compare": "lens_ray.stats.compare",
+    "diagnose": "lens_ray.stats.diagnose",
     "evaluate": "lens_ray.evaluate",
+    "leaderboard": "lens_ray.stats.leaderboard",
     "load_job": "lens_ray.job",
     "load_needs": "lens_ray.stats.advice",
     "load_suite": "lens_ray.suites.suite",
@@ -62,7 +68,10 @@ __all__ = [
     "Store",
     "Suite",
     "advise",
+    "compare",
+    "diagnose",
     "evaluate",
+    "leaderboard",
     "load_job",
     "load_needs",
     "load_suite",

@@ -12,10 +12,14 @@ import typer
 
 from lens_ray.cli import (
     advise,
+    compare,
     control,
+    diagnose,
     doctor,
+    export,
     import_,
     jobs,
+    leaderboard,
     logs,
     plan,
     pool,
@@ -51,7 +55,11 @@ app.command("run")(run.run)
 app.command("plan")(plan.plan)
 app.command("scores")(scores.scores)
 app.command("advise")(advise.advise)
+app.command("leaderboard")(leaderboard.leaderboard)
+app.command("compare")(compare.compare)
+app.command("diagnose")(diagnose.diagnose)
 app.command("query")(query.query)
+app.command("export")(export.export)
 app.command("rescore")(rescore.rescore)
 app.command("import")(import_.import_)
 app.command("report")(report.report)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import errno
-import os
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lens_ray.errors import EnvironmentFailure, UserError
+from lens_ray.errors import UserError
+from lens_ray.report.files import check_target, whole_file
 from lens_ray.report.safe import content_policy, script_json, visible_line
 from lens_ray.suites.suite import load_suite
 
@@ -21,8 +19,6 @@ if TYPE_CHECKING:
 #: Samples of each suite that can be looked at, unless the caller wants another number.
 SAMPLES = 200
 _ASSETS = Path(__file__).parent / "assets"
-#: Failures of the machine; any other is a path that cannot be written to.
-_MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
 
 def write_report(
@@ -59,7 +55,7 @@ def write_report(
     from lens_ray.report.samples import browser_data
 
     path = Path(out)
-    _check_target(path)
+    check_target(path)
     if samples < 0:
         raise UserError(f"samples: {samples} is less than none; give 0 or more")
     pages = gather(store)
@@ -76,7 +72,8 @@ def write_report(
         for page in pages
         if samples
     ]
-    _write(path, render_page(store.url, pages, browsers))
+    with whole_file(path) as file:
+        file.write(render_page(store.url, pages, browsers).encode())
     return path
 
 
@@ -112,33 +109,3 @@ def render_page(url: str, pages: Sequence[SuitePage], browsers: Sequence[dict[st
         browsers=bool(browsers),
         data=Markup(script_json({"suites": browsers})),
     )
-
-
-def _check_target(path: Path) -> None:
-    """Refuse a file that cannot be written before the store is read."""
-    if path.is_dir():
-        raise UserError(f"out: {path} is a folder; name a file in it, as {path / 'report.html'}")
-    if path.exists() and not path.is_file():
-        raise UserError(f"out: {path} is not a regular file; name another")
-    if not path.parent.is_dir():
-        raise UserError(f"out: {path.parent} is not a folder; make it or name another file")
-
-
-def _write(path: Path, text: str) -> None:
-    """All of the file or nothing of it."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        try:
-            with partial.open("w", encoding="utf-8", newline="\n") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(path)
-        finally:
-            with suppress(OSError):
-                partial.unlink()
-    except OSError as error:
-        line = f"out: {path} cannot be written ({error.strerror})"
-        if error.errno in _MACHINE:
-            raise EnvironmentFailure(f"{line}; make room or name another file") from error
-        raise UserError(f"{line}; name a file in a folder that you may write to") from error

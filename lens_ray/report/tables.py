@@ -117,10 +117,13 @@ def share(value: float | None) -> str:
 
 
 def interval(score: AbilityScore | None) -> str:
-    """The 95 % interval, or the dash of a null."""
-    if score is None or score.ci_low is None or score.ci_high is None:
-        return NONE
-    return f"[{figure(score.ci_low)}, {figure(score.ci_high)}]"
+    """The 95 % interval of the corrected score, or the dash of a null."""
+    return NONE if score is None else bounds(score.ci_low, score.ci_high)
+
+
+def bounds(low: float | None, high: float | None) -> str:
+    """An interval, or the dash of a null."""
+    return NONE if low is None or high is None else f"[{figure(low)}, {figure(high)}]"
 
 
 def null_reasons(rows: Sequence[LeaderboardRow], *, scores_only: bool = False) -> list[str]:
@@ -142,12 +145,13 @@ def null_reasons(rows: Sequence[LeaderboardRow], *, scores_only: bool = False) -
     for (ability, reason), labels in models.items():
         abilities.setdefault((reason, tuple(labels)), []).append(ability)
     return [
-        visible_line(f"{', '.join(names)}, {_some(labels, len(rows))}: {reason}")
+        visible_line(f"{', '.join(names)}, {some_of(labels, len(rows))}: {reason}")
         for (reason, labels), names in abilities.items()
     ]
 
 
-def _some(labels: Sequence[str], all_of_them: int) -> str:
+def some_of(labels: Sequence[str], all_of_them: int) -> str:
+    """Names of models in a sentence, the first few where they are many."""
     if len(labels) == all_of_them > 1:
         return "every model"
     return ", ".join(labels[:4]) + (f" and {len(labels) - 4} more" if len(labels) > 4 else "")
@@ -175,7 +179,7 @@ def render_text(rows: Sequence[LeaderboardRow], width: int | None = None) -> str
         by_suite.setdefault(row.suite, []).append(row)
     parts: list[str] = []
     for suite, members in by_suite.items():
-        blocks = _blocks(_columns(members), width)
+        blocks = blocks_of(columns_of(members), width)
         if len(by_suite) > 1:
             blocks[0] = f"{visible_line(suite)}\n{blocks[0]}"
         if apart(name for row in members for name in row.abilities):
@@ -187,12 +191,12 @@ def render_text(rows: Sequence[LeaderboardRow], width: int | None = None) -> str
     return "\n\n".join(parts)
 
 
-def _columns(rows: Sequence[LeaderboardRow]) -> list[list[str]]:
+def columns_of(rows: Sequence[LeaderboardRow]) -> list[list[str]]:
     """The columns as cells; two of them head a column (``structured`` over ``data``)."""
     columns = [["", "model", *(visible_line(row.label) for row in rows)]]
     abilities = in_order(name for row in rows for name in row.abilities)
     others = apart(abilities)
-    columns += [_column(rows, ability) for ability in abilities if ability not in others]
+    columns += [ability_column(rows, ability) for ability in abilities if ability not in others]
     overall = [row.overall for row in rows]
     columns.append(["", OVERALL, *(figure(each.corrected if each else None) for each in overall)])
     if any(each is not None and each.uniform is not None for each in overall):
@@ -200,17 +204,18 @@ def _columns(rows: Sequence[LeaderboardRow]) -> list[list[str]]:
         columns.append(["uniform", "weights", *uniform])
     columns.append(["", "95 % interval", *(interval(each) for each in overall)])
     columns.append(["", "coverage", *(share(each.coverage if each else None) for each in overall)])
-    return columns + [_column(rows, ability, APART) for ability in others]
+    return columns + [ability_column(rows, ability, APART) for ability in others]
 
 
-def _column(rows: Sequence[LeaderboardRow], ability: str, mark: str = "") -> list[str]:
+def ability_column(rows: Sequence[LeaderboardRow], ability: str, mark: str = "") -> list[str]:
+    """The corrected scores of an ability below its name and a mark."""
     found = [row.abilities.get(ability) for row in rows]
     top, _, bottom = visible_line(ability).rpartition("_")
     cells = (figure(each.corrected if each else None) for each in found)
     return [top, f"{bottom}{mark}", *cells]
 
 
-def _blocks(columns: Sequence[list[str]], width: int | None) -> list[str]:
+def blocks_of(columns: Sequence[list[str]], width: int | None) -> list[str]:
     """The table, cut between columns so that each part fits, the first column in each part."""
     first, *others = columns
     sizes = [max(map(len, column)) for column in others]

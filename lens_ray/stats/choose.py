@@ -75,8 +75,9 @@ def _named(headers: Sequence[RunHeader], names: Sequence[str]) -> dict[str, list
         if name in found:
             raise UserError(f"the model {name!r} is named twice; name each once")
         runs = [header for header in headers if header.model == name] or [
-            header for header in headers if len(name) >= _ID and header.run_id.startswith(name)
-        ]
+            header for header in headers
+            if header.run_id == name or (len(name) >= _ID and header.run_id.startswith(name))
+        ]  # fmt: skip
         if not runs:
             near = get_close_matches(name, known, 1, 0.4)
             hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known)}"

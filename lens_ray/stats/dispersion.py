@@ -56,16 +56,15 @@ def mean_covariance(
     known = np.flatnonzero((column[stratum] >= 0) & ~np.isnan(score))
     place, marks = column[stratum[known]], score[known]
     size = np.bincount(place, minlength=len(strata))
-    mean: Floats = np.bincount(place, weights=marks, minlength=len(strata)) / size
+    mean = np.bincount(place, weights=marks, minlength=len(strata)) / size
     names, row = np.unique(cluster[known], return_inverse=True)
     cell = row.reshape(-1) * len(strata) + place
     shape = (len(names), len(strata))
-    apart = np.bincount(
-        cell, weights=(marks - mean[place]) / size[place], minlength=names.size * len(strata)
-    )
+    moves = (marks - mean[place]) / size[place]
+    apart = np.bincount(cell, weights=moves, minlength=names.size * len(strata)).reshape(shape)
     there = np.bincount(cell, minlength=names.size * len(strata)).reshape(shape) > 0
     clusters: Ints = there.sum(axis=0)
-    moved = apart.reshape(shape) * np.sqrt(clusters / np.maximum(clusters - 1, 1))
+    moved = apart * np.sqrt(clusters / np.maximum(clusters - 1, 1))
     covariance: Floats = moved.T @ moved
     flat = np.flatnonzero(np.sqrt(np.diag(covariance)) < TINY)
     covariance[flat, :] = covariance[:, flat] = 0.0

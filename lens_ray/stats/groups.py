@@ -20,14 +20,15 @@ from itertools import combinations
 import numpy as np
 
 from lens_ray.errors import UserError
-from lens_ray.stats.contrast import POWER, Difference, contrast
+from lens_ray.stats.contrast import Difference, contrast
+from lens_ray.stats.detectable import detectable
 from lens_ray.stats.figures import Figures
 from lens_ray.stats.frames import Framed
 from lens_ray.stats.joint import JointDraws
 from lens_ray.stats.marks import Marks
 from lens_ray.stats.multiplicity import holm
 from lens_ray.stats.ranks import Pairs, critical
-from lens_ray.stats.scores import OVERALL
+from lens_ray.stats.scores import OVERALL, in_overall
 from lens_ray.stats.units import Bools, Floats
 
 
@@ -48,9 +49,10 @@ class Gap(Framed):
         ci_low: Lower bound of its interval.
         ci_high: Upper bound.
         p: Two-sided p-value of no difference, alone.
-        p_holm: Holm's, among the abilities (and pairs of groups) of this kind; ``overall`` stands
-            apart from them.
-        mde: The smallest true difference that would be found with power 0.8.
+        p_holm: Holm's, of this kind among the abilities of the overall score (and all pairs of
+            groups); abilities beyond them are a family of their own, and so is ``overall``.
+        mde: The smallest true difference that would be found in 8 of 10 evaluations, all tests
+            of the family considered.
         reason: Why a figure is None.
     """
 
@@ -97,24 +99,47 @@ def gaps_of(
     members = [model for models in groups.values() for model in models]
     if len(set(members)) < len(members) or not all(groups.values()):
         raise UserError("every group needs a model, and a model is in one group")
+    sides = list(combinations(groups, 2))
     pairs = Pairs(draws, figures)
     found: list[Gap] = []
-    for a, b in combinations(groups, 2):
-        found += _means(marks, figures, (a, groups[a]), (b, groups[b]), confidence)
-        for figure in figures.names:
-            found.append(_best(draws, pairs, figures, figure, groups, (a, b), confidence))
-    return _adjusted(found)
+    for family in _families(figures).values():
+        # The first step of Holm's method is what a difference has to take to be found.
+        level = (1 - confidence) / (len(family.names) * max(len(sides), 1))
+        gaps: list[Gap] = []
+        for a, b in sides:
+            two = (a, groups[a]), (b, groups[b])
+            gaps += _means(marks, family, two, confidence, level)
+            for figure in family.names:
+                gaps.append(_best(draws, pairs, family, figure, two, confidence, level))
+        found += _adjusted(gaps)
+    return found
+
+
+def _families(figures: Figures) -> dict[str, Figures]:
+    """Figures that are tested together: the abilities of the overall score, others, overall."""
+    counted = in_overall(figures.names)
+    found: dict[str, list[str]] = {}
+    for name in figures.names:
+        family = OVERALL if name == OVERALL else "counted" if name in counted else "beyond"
+        found.setdefault(family, []).append(name)
+    return {family: figures.only(names) for family, names in found.items()}
 
 
 _Group = tuple[str, Sequence[str]]
 
 
-def _means(marks: Marks, figures: Figures, a: _Group, b: _Group, confidence: float) -> list[Gap]:
-    pooled = np.stack([marks.only(models).score.mean(axis=0) for _, models in (a, b)])
-    both = replace(marks, models=(a[0], b[0]), runs=(), score=pooled)
+def _means(
+    marks: Marks, figures: Figures, groups: tuple[_Group, _Group], confidence: float, level: float
+) -> list[Gap]:
+    (a, of_a), (b, of_b) = groups
+    pooled = np.stack([marks.only(models).score.mean(axis=0) for models in (of_a, of_b)])
+    both = replace(marks, models=(a, b), runs=(), score=pooled)
+    alone, strict = (
+        contrast(both, a, b, figures, confidence=each) for each in (confidence, 1 - level)
+    )
     return [
-        _gap("mean", found, tuple(a[1]), tuple(b[1]))
-        for found in contrast(both, a[0], b[0], figures, confidence=confidence)
+        replace(_gap("mean", found, tuple(of_a), tuple(of_b)), mde=far.mde)
+        for found, far in zip(alone, strict, strict=True)
     ]
 
 
@@ -130,18 +155,17 @@ def _best(
     pairs: Pairs,
     figures: Figures,
     figure: str,
-    groups: Mapping[str, Sequence[str]],
-    names: tuple[str, str],
+    groups: tuple[_Group, _Group],
     confidence: float,
+    level: float,
 ) -> Gap:
     """The best of one group against the best of another."""
-    from scipy.special import stdtrit
+    from scipy.special import ndtr
 
-    place = figures.names.index(figure)
-    known = ~np.isnan(pairs.values[:, place])
-    sides = [known & np.isin(draws.models, groups[name]) for name in names]
-    empty = Gap("best", figure, *names, (), (), *(None,) * 8)
-    lacking = [name for name, side in zip(names, sides, strict=True) if not side.any()]
+    known = pairs.known(figure)
+    sides = [known & np.isin(draws.models, models) for _, models in groups]
+    empty = Gap("best", figure, groups[0][0], groups[1][0], (), (), *(None,) * 8)
+    lacking = [name for (name, _), side in zip(groups, sides, strict=True) if not side.any()]
     if reason := figures.reasons.get(figure):
         return replace(empty, reason=reason)
     if lacking:
@@ -156,7 +180,7 @@ def _best(
     grid = np.ix_(first, second)
     half = np.stack([apart.half_widths(normal, row) for row in range(len(labels))])
     moved = apart.difference[grid]
-    more = float(stdtrit(apart.freedom[tops], POWER) * apart.se[tops])
+    strict = float(2 * ndtr(-critical(largest, 1 - level)))
     return replace(
         empty,
         models_a=(str(labels[tops[0]]),),
@@ -167,7 +191,7 @@ def _best(
         ci_low=float((moved - half[grid]).min(axis=1).max()),
         ci_high=float((moved + half[grid]).min(axis=1).max()),
         p=_p(moved / apart.se[grid], apart.freedom[grid], largest),
-        mde=float(half[tops]) + more,
+        mde=detectable(float(apart.se[tops]), float(apart.freedom[tops]), strict),
     )
 
 
@@ -188,15 +212,11 @@ def _p(ratio: Floats, freedom: Floats, largest: Floats) -> float:
 
 
 def _adjusted(gaps: Sequence[Gap]) -> list[Gap]:
-    """With Holm's p-values in their families."""
-    families: dict[tuple[str, bool], list[int]] = {}
-    for place, gap in enumerate(gaps):
-        if gap.p is not None:
-            families.setdefault((gap.kind, gap.figure == OVERALL), []).append(place)
+    """The gaps of one family with Holm's p-values, each kind for itself."""
     found = list(gaps)
-    for places in families.values():
-        adjusted = holm([_known(gaps[place].p) for place in places])
-        for place, p in zip(places, adjusted, strict=True):
+    for kind in ("mean", "best"):
+        places = [n for n, gap in enumerate(gaps) if gap.kind == kind and gap.p is not None]
+        for place, p in zip(places, holm([_known(gaps[n].p) for n in places]), strict=True):
             found[place] = replace(gaps[place], p_holm=p)
     return found
 

@@ -15,6 +15,8 @@ from lens_ray.stats.frames import Framed
 from lens_ray.stats.groups import Gap, gaps_of
 from lens_ray.stats.joint import REPLICATES, draw_jointly
 from lens_ray.stats.marks import Marks, read_marks, unfit
+from lens_ray.stats.pool import Pool
+from lens_ray.stats.pool_scores import scores_against
 from lens_ray.stats.ranks import Rank, ranks_of
 from lens_ray.stats.scores import OVERALL, AbilityScore
 
@@ -121,12 +123,13 @@ class Leaderboard(Framed):
 
 
 def leaderboard(
-    store: Store,
+    store: Store | str,
     models: Sequence[str] | None = None,
     *,
     suite: str | None = None,
     abilities: Sequence[str] | None = None,
     by: str | None = None,
+    pool: Pool | None = None,
     prices: Prices | None = None,
     accelerator: str | None = None,
     replicates: int = REPLICATES,
@@ -134,13 +137,14 @@ def leaderboard(
     """Rank the models of a store on one suite.
 
     Args:
-        store: Where their runs are.
+        store: The store or its URL.
         models: Names of models or ids of runs; None takes all that were asked the same, and says
             which were not.
         suite: ``NAME`` or ``NAME@DIGEST``, where the store has several.
         abilities: Only these, in this order; the first sorts the models. None shows all and sorts
             by ``overall``.
         by: Compare groups of models, too: one of `GROUPINGS`.
+        pool: DVS and RES against it, in the place of the suite's own.
         prices: See `lens_ray.stats.costs.costs_of`.
         accelerator: See there.
         replicates: Of the bootstrap.
@@ -150,18 +154,21 @@ def leaderboard(
         NotComparable: Models that were named were not asked the same.
         StoreUnavailable: The store is out of reach or damaged.
     """
+    from lens_ray.store import Store as OpenStore
+
     if by is not None and by not in GROUPINGS:
         raise UserError(f"models cannot be grouped by {by!r}; use {' or '.join(GROUPINGS)}")
-    chosen = choose_runs(store, models, suite=suite)
+    opened = OpenStore(store) if isinstance(store, str) else store
+    chosen = choose_runs(opened, models, suite=suite)
     left_out: list[LeftOut] = []
     if models is None:
-        chosen, left_out = _asked_the_same(store, chosen)
+        chosen, left_out = asked_the_same(opened, chosen)
     # In one order, so that the same runs give the same draw however they were named.
     runs = sorted(chosen, key=lambda run: (run.model, run.run_id))
-    marks = read_marks(store, runs)
+    marks = read_marks(opened, runs)
     every = ability_figures(marks)
     figures = every.only(_shown(every.names, abilities))
-    scores = _scores(store, marks)
+    scores = _scores(opened, marks, every.names, pool)
     unknown = {
         (model, name): score.reason or "it has no score"
         for model, mine in scores.items()
@@ -170,7 +177,7 @@ def leaderboard(
     }
     draws = draw_jointly(marks, "\x1f".join(run.run_id for run in runs), replicates)
     ranks = ranks_of(draws, figures, confidence=CONFIDENCE, unknown=unknown)
-    costs = costs_of(store, runs, prices=prices, accelerator=accelerator)
+    costs = costs_of(opened, runs, prices=prices, accelerator=accelerator)
     standings = [
         Standing(
             model=model,
@@ -217,7 +224,7 @@ def _shown(known: Sequence[str], abilities: Sequence[str] | None) -> tuple[str, 
     return tuple(dict.fromkeys(abilities))
 
 
-def _asked_the_same(
+def asked_the_same(
     store: Store, runs: Sequence[RunHeader]
 ) -> tuple[list[RunHeader], list[LeftOut]]:
     """The most runs that can be compared with each other, and why the others cannot.
@@ -253,14 +260,22 @@ def _asked_the_same(
     return alike[template, missing], left_out
 
 
-def _scores(store: Store, marks: Marks) -> dict[str, dict[str, AbilityScore]]:
+def _scores(
+    store: Store, marks: Marks, figures: Sequence[str], pool: Pool | None
+) -> dict[str, dict[str, AbilityScore]]:
     """Each model's scores by ability, as its commit has them."""
     labels = {run.run_id: model for model, run in zip(marks.models, marks.runs, strict=True)}
     names = [field.name for field in fields(AbilityScore)]
     found: dict[str, dict[str, AbilityScore]] = {model: {} for model in marks.models}
-    for record in store.scores(list(labels)).to_pylist():
+    table = store.scores(list(labels))
+    if pool is not None:
+        table = scores_against(store, table, pool)
+    for record in table.to_pylist():
         score = AbilityScore(**{name: record[name] for name in names})
         found[labels[record["run_id"]]][score.ability] = score
+    for mine in found.values():
+        for name in figures:
+            mine.setdefault(name, AbilityScore(name, 0, *(None,) * 8, "it was not scored"))
     return found
 
 

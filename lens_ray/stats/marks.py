@@ -281,6 +281,25 @@ def by_run(rows: pa.Table, run_ids: Sequence[str]) -> list[pa.Table]:
     return [rows.slice(start, end - start) for start, end in pairwise(ends)]
 
 
+def comparable(
+    store: Store, run: RunHeader, others: Sequence[RunHeader]
+) -> tuple[list[RunHeader], list[str]]:
+    """Which of some runs were asked the same as a run, and why the rest were not, one line each.
+
+    Raises:
+        NotComparable: The run itself is not finished or lacks answers.
+    """
+    if own := _differences(store, [run]):
+        raise NotComparable(f"{own[0]}; run its job again")
+    kept, left_out = [], []
+    for other in others:
+        lines = _differences(store, [run, other])
+        left_out += lines[:1]
+        if not lines:
+            kept.append(other)
+    return kept, left_out
+
+
 def _differences(store: Store, runs: Sequence[RunHeader]) -> list[str]:
     """Why some runs cannot be compared as they are."""
     states = {header.run_id: state for header, state in store.states()}
@@ -298,7 +317,8 @@ def _differences(store: Store, runs: Sequence[RunHeader]) -> list[str]:
         elif run.template != first.template:
             found.append(f"{pair} were asked by templates {first.template} and {run.template}")
         elif one and two and set(one.left_out) != set(two.left_out):
-            found.append(f"{pair} were asked {one.expected:,} and {two.expected:,} samples")
+            asked = f"{one.expected:,} and {two.expected:,}"
+            found.append(f"{pair} were not asked the same samples ({asked} of them)")
     return found
 
 

@@ -105,23 +105,24 @@ class Apart:
 
 
 class Pairs:
-    """The pairwise differences of models, figure by figure.
-
-    Attributes:
-        values: Models x figures; NaN where a model has no such figure.
-    """
+    """The pairwise differences of models, figure by figure."""
 
     def __init__(self, draws: JointDraws, figures: Figures) -> None:
         """Variances of the strata's differences are reckoned once for all figures."""
         self._draws = draws
         self._figures = figures
-        self.values = draws.values(figures)
+        self._values = draws.values(figures)
         strata = range(len(draws.clusters))
         self._variance = np.stack([_apart(draws.deviations[:, :, place]) for place in strata])
         # Where two models differ alike on every cluster: as if one cluster differed.
         self._extra = np.zeros_like(self._variance)
         for place, clusters in enumerate(np.maximum(draws.clusters, 1).tolist()):
             self._extra[place][self._variance[place] < _TINY**2] = clusters**-2.0
+
+    def known(self, figure: str) -> Bools:
+        """The models that have a value of a figure."""
+        found: Bools = ~np.isnan(self._values[:, self._figures.names.index(figure)])
+        return found
 
     def apart(self, figure: str, models: Bools) -> Apart:
         """Some of the models, in one figure.
@@ -140,7 +141,7 @@ class Pairs:
         few = np.maximum(self._draws.clusters[counted] - 1, 1)[:, None, None]
         spread = (self._draws.deviations[:, chosen] @ slope.astype(np.float32)).astype(np.float64)
         return Apart(
-            value=self.values[chosen, place],
+            value=self._values[chosen, place],
             spread=spread,
             # Of the whole: strata that share clusters vary together.
             se=np.sqrt(_apart(spread) + extra.sum(axis=0)),
@@ -169,13 +170,12 @@ def ranks_of(
     """
     pairs = Pairs(draws, figures)
     found: list[Rank] = []
-    for place, figure in enumerate(figures.names):
+    for figure in figures.names:
         why = {
             model: (unknown or {}).get((model, figure)) or figures.reasons.get(figure)
             for model in draws.models
         }
-        lacking = np.isnan(pairs.values[:, place])
-        known = ~lacking & np.array([why[model] is None for model in draws.models])
+        known = pairs.known(figure) & np.array([why[model] is None for model in draws.models])
         ranked = iter(_ranked(pairs.apart(figure, known), confidence) if known.any() else ())
         for model, has in zip(draws.models, known.tolist(), strict=True):
             if has:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -28,6 +29,8 @@ from lens_ray.store.schema import SCORES
 from lens_ray.suites.sample import ABILITIES
 
 OVERALL = "overall"
+#: Fields of an `AbilityScore` by name.
+_Fields = dict[str, Any]
 #: Below this share of samples with an answer a score is not printed.
 COVERAGE_THRESHOLD = 0.99
 #: Columns of the rows that scores are made of.
@@ -193,9 +196,8 @@ def _ability(
     steady = steadiness([_subtasks(strata, name, list(weights))], pool)
     uniform = _mean([strata.corrected(place) for place in weights])
     return AbilityScore(
-        name, n, coverage, float(accuracy), corrected, low, high, steady["dvs"].value,
-        steady["res"].value, label, _unsteady(steady, misfit), uniform, micro=corrected,
-        note=_note(strata, list(weights)), **_bounds(steady),
+        name, n, coverage, float(accuracy), corrected, low, high, pool=label, uniform=uniform,
+        micro=corrected, note=_note(strata, list(weights)), **steady_fields(steady, misfit),
     )  # fmt: skip
 
 
@@ -252,15 +254,14 @@ def _overall(
     }
     steady = steadiness([_subtasks(strata, *each) for each in counted.items()], pool)
     unsteady = [score.ability for score in scores if score.dvs is None or score.res is None]
-    why = _unsteady(steady, f"undefined for {', '.join(unsteady)}")
+    why = f"undefined for {', '.join(unsteady)}" if unsteady else None
     accuracy, uniform = (
         _mean([getattr(score, name) for score in scores]) for name in ("accuracy", "uniform")
     )
     micro = math.fsum(score.n * (score.corrected or 0.0) for score in scores) / n
     return AbilityScore(
-        OVERALL, n, coverage, accuracy, corrected, low, high, steady["dvs"].value,
-        steady["res"].value, label, why, uniform, micro=micro,
-        note=_note(strata, list(weights)), **_bounds(steady),
+        OVERALL, n, coverage, accuracy, corrected, low, high, pool=label, uniform=uniform,
+        micro=micro, note=_note(strata, list(weights)), **steady_fields(steady, why),
     )  # fmt: skip
 
 
@@ -279,11 +280,17 @@ def _subtasks(strata: Strata, ability: str, places: Sequence[int]) -> Subtasks:
     )
 
 
-def _bounds(steady: Mapping[Kind, Steady]) -> dict[str, float | None]:
-    """The fields of an `AbilityScore` that stability adds to DVS and RES."""
-    found = {"tau": steady["tau"].value}
+def steady_fields(steady: Mapping[Kind, Steady], without_pool: str | None = None) -> _Fields:
+    """The fields of an `AbilityScore` that stability fills.
+
+    Args:
+        steady: The figures of an ability, or overall.
+        without_pool: Why DVS or RES is None, in the place of their own reason.
+    """
+    found: _Fields = {"reason": _unsteady(steady, without_pool)}
     for kind in KINDS:
-        found |= {f"{kind}_low": steady[kind].low, f"{kind}_high": steady[kind].high}
+        found[kind] = steady[kind].value
+        found[f"{kind}_low"], found[f"{kind}_high"] = steady[kind].low, steady[kind].high
     return found
 
 

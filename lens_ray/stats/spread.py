@@ -56,6 +56,10 @@ class Spread:
         """Lower and upper bounds of `values`; NaN where unknown."""
         return self._figures(kind, "low"), self._figures(kind, "high")
 
+    def of(self, model: str, name: str) -> dict[Kind, Steady]:
+        """The figures of one model on an ability, or ``overall``."""
+        return {kind: self.steady[kind, model, name] for kind in KINDS}
+
     def reason(self, kind: Kind, model: str, name: str) -> str | None:
         """Why a figure or its interval is unknown."""
         return self.steady[kind, model, name].reason

@@ -88,7 +88,7 @@ def test_one_model(cli: Cli, filled: Path) -> None:
     assert "there is one model only" in done.out
 
 
-def test_an_unfinished_run_is_refused_unless_taken_knowingly(
+def test_an_unfinished_run_is_left_out_or_refused_unless_taken_knowingly(
     cli: Cli, tiny_suite: Suite, tmp_path: Path
 ) -> None:
     store = Store(str(tmp_path / "store"), create=True)
@@ -98,7 +98,11 @@ def test_an_unfinished_run_is_refused_unless_taken_knowingly(
     commit(whole, tiny_suite)
     half = store.open_run(header("run1", "half", tiny_suite))
     half.append([row(half, tiny_suite, place, "4") for place in range(4)])
-    refused = cli("advise", "--store", tmp_path / "store")
+    left = cli("advise", "--store", tmp_path / "store")
+    assert left.code == 0
+    assert "- half left out: it is not finished: 4 rows so far" in left.out
+    named = ["--model", "whole", "--model", "half"]
+    refused = cli("advise", "--store", tmp_path / "store", *named)
     assert refused.code == 2
     assert "half (run1) is not finished" in refused.err
     done = cli("advise", "--store", tmp_path / "store", "--on", "common")

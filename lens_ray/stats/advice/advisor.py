@@ -25,9 +25,11 @@ from lens_ray.stats.advice.needs import Needs
 from lens_ray.stats.advice.options import first, in_rank, option_of, why_none, with_front
 from lens_ray.stats.advice.result import Advice, Option
 from lens_ray.stats.advice.undecided import could_gain, evaluations
+from lens_ray.stats.choose import choose_runs
 from lens_ray.stats.costs import Cost, costs_of
 from lens_ray.stats.joint import REPLICATES
-from lens_ray.stats.marks import COLUMNS, Marks, load_marks
+from lens_ray.stats.leaderboard import asked_the_same
+from lens_ray.stats.marks import COLUMNS, Marks, read_marks
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -42,7 +44,7 @@ _CLUSTERS = 20
 
 
 def advise(
-    store: Store,
+    store: Store | str,
     needs: Needs | None = None,
     *,
     models: Sequence[str] | None = None,
@@ -55,10 +57,11 @@ def advise(
     """Advise on the models of a store.
 
     Args:
-        store: Where their rows are.
+        store: The store or its URL.
         needs: What is needed; None weighs the six abilities alike.
-        models: See `lens_ray.stats.choose.choose_runs`.
-        suite: See there.
+        models: Names of models or ids of runs; None takes all that were asked the same, and notes
+            which were not.
+        suite: See `lens_ray.stats.choose.choose_runs`.
         on: See `lens_ray.stats.marks.load_marks`.
         prices: For costs that rows do not carry; None takes the usual table.
         level: Of intervals and of the set of possible best models.
@@ -68,8 +71,16 @@ def advise(
         UserError: Needs of abilities that were not asked, or runs that cannot be compared.
         StoreUnavailable: The store is out of reach or damaged.
     """
+    from lens_ray.store import Store as OpenStore
+
     wanted = needs or Needs()
-    marks = load_marks(store, models, suite=suite, on=on)
+    store = OpenStore(store) if isinstance(store, str) else store
+    runs, left_out = choose_runs(store, models, suite=suite), []
+    if models is None and on == "all":
+        runs, left_out = asked_the_same(store, runs)
+    marks = read_marks(store, runs, on=on)
+    said = marks.notes
+    marks = replace(marks, notes=(*said, *(f"{e.model} left out: {e.reason}" for e in left_out)))
     ids = [run.run_id for run in marks.runs]
     costs = costs_of(store, marks.runs, prices=prices, accelerator=wanted.accelerator)
     facts = store.facts(ids)
@@ -87,7 +98,7 @@ def advise(
 
     return advice_on(
         # Of runs that were cut to what is common, the scores' n says nothing.
-        Grounds.of(marks, wanted, replicates, {} if marks.notes else _answered(store, ids)),
+        Grounds.of(marks, wanted, replicates, {} if said else _answered(store, ids)),
         {
             name: static_checks(wanted, run, facts.get(run.run_id, {}), costs[run.run_id])
             for name, run in by_model.items()

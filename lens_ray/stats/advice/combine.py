@@ -174,15 +174,12 @@ def cascade(
             _none("cascade", "no cheaper model gives a confidence with its answers"), single=second
         )
     found = _cheapest(search, sure, cheaper, second, weights, indifference)
-    if found is None:
-        return replace(
-            _none(
-                "cascade",
-                f"on split {SEARCH} no cascade is better than {second}, or as good and cheaper",
-            ),
-            single=second,
-        )
     first, threshold = found
+    if np.isneginf(threshold):
+        reason = f"on split {SEARCH} no cascade is better than {second}, or as good and cheaper"
+        if first != second:
+            reason = f"on split {SEARCH} {first} alone is nearly as good, and cheaper"
+        return replace(_none("cascade", reason), single=second)
     pair = Pair.of(tables[first], tables[second], SEALED, weights)
     defer = pair.confidence < threshold
     deferred = pair.share(defer)
@@ -271,10 +268,10 @@ def _cheapest(
     second: str,
     weights: Mapping[str, float],
     indifference: float,
-) -> tuple[str, float] | None:
+) -> tuple[str, float]:
     """First model and threshold: of all that are nearly the best on ``search`` the cheapest.
 
-    None where that is a single model.
+    The threshold is -inf where that is a single model.
     """
     figures = weighted(ability_figures(search), weights)
     alone = figures.values(means_of(search))[:, 0]
@@ -304,7 +301,7 @@ def _cheapest(
     _, _, name, threshold = min(
         (each for each in tried if each[1] >= least), key=lambda each: (each[0], -each[1])
     )
-    return None if np.isneginf(threshold) else (name, threshold)
+    return name, threshold
 
 
 def _score(rows: pa.Table, marks: Marks, figures: Figures) -> float:

@@ -115,6 +115,10 @@ def test_why_there_is_no_cascade() -> None:
     cost = {"a": Expense(usd_per_1000=1.0), "b": Expense(usd_per_1000=1.5)}
     useless = cascade(marks, "b", lambda names: tables, HALVES, cost, 0.02)
     assert "no cascade is better than b, or as good and cheaper" in str(useless.reason)
+    equal = simulated({"a": (0.8, 0.8), "b": (0.8, 0.8)}, size=300)
+    tables = rows_of(equal, {"a": np.random.default_rng(1).random(600)})
+    alone = cascade(equal, "b", lambda names: tables, HALVES, cost, 0.1)
+    assert alone.reason == "on split search a alone is nearly as good, and cheaper"
 
 
 def test_a_pair_of_questions_is_marked_with_both_answers() -> None:
