@@ -19,10 +19,9 @@ def test_the_table_and_the_flipped_samples(cli: Cli, filled: Path) -> None:
     assert 'B: "4" (0)' in done.out
     assert "\x1b" not in done.out
     assert "--flips" not in done.out
-    assert (
-        "marked differently"
-        not in cli("compare", "good", "hostile", "--store", filled, "--flips", "0").out
-    )
+    assert "marked differently" not in cli(
+        "compare", "good", "hostile", "--store", filled, "--flips", "0"
+    ).out
 
 
 def test_json_has_no_nan_and_the_whole_text(cli: Cli, filled: Path) -> None:

@@ -28,7 +28,7 @@ from lens_ray.stats.advice.undecided import could_gain, evaluations
 from lens_ray.stats.choose import choose_runs
 from lens_ray.stats.costs import Cost, costs_of
 from lens_ray.stats.joint import REPLICATES
-from lens_ray.stats.leaderboard import asked_the_same
+from lens_ray.stats.leaderboard import LeftOut, asked_the_same
 from lens_ray.stats.marks import COLUMNS, Marks, read_marks
 
 if TYPE_CHECKING:
@@ -75,12 +75,14 @@ def advise(
 
     wanted = needs or Needs()
     store = OpenStore(store) if isinstance(store, str) else store
-    runs, left_out = choose_runs(store, models, suite=suite), []
+    runs = choose_runs(store, models, suite=suite)
+    left_out: list[LeftOut] = []
     if models is None and on == "all":
         runs, left_out = asked_the_same(store, runs)
     marks = read_marks(store, runs, on=on)
     said = marks.notes
-    marks = replace(marks, notes=(*said, *(f"{e.model} left out: {e.reason}" for e in left_out)))
+    absent = tuple(f"{each.model} left out: {each.reason}" for each in left_out)
+    marks = replace(marks, notes=said + absent)
     ids = [run.run_id for run in marks.runs]
     costs = costs_of(store, marks.runs, prices=prices, accelerator=wanted.accelerator)
     facts = store.facts(ids)
