@@ -10,7 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from lens_ray.stats.advice.best import judge
+import numpy as np
+
+from lens_ray.stats.advice.best import Judged, judge
 from lens_ray.stats.advice.combine import Combination, cascade, route
 from lens_ray.stats.advice.expense import Expense, expense_of
 from lens_ray.stats.advice.fit import (
@@ -148,12 +150,12 @@ def advice_on(
     leader = recommended or first(options, "undecided")
     field = grounds.field(expenses)
     rivals = [each.model for each in options if each.possible and each.model != leader]
-    error = (1 - level) / max(len(rivals), 1)  # of each comparison with the leader
+    error = _error(judged, marks, leader, level)
     gains = could_gain(field, leader, rivals, error) if leader else {}
     options = in_rank([replace(each, could_gain=gains.get(each.model)) for each in options])
     ahead = [each.model for each in options if gains.get(each.model, 0.0) > needs.indifference]
     plans = evaluations(
-        field, leader, ahead, _needed(options, needs), error=error,
+        field, leader, ahead, _needed(options, needs), error=error, bar_error=1 - needs.sure,
         indifference=needs.indifference,
     )  # fmt: skip
     return Advice(
@@ -172,6 +174,14 @@ def advice_on(
         combinations=_combinations(grounds, options, leader, expenses, rows_of),
         notes=(*marks.notes, *_notes(grounds)),
     )
+
+
+def _error(judged: Judged, marks: Marks, leader: str | None, level: float) -> float:
+    """The one-sided error of one comparison with the leader, that of all together being given."""
+    from scipy.special import ndtr
+
+    limit = np.nan if leader is None else judged.limits[marks.place(leader)]
+    return 1 - level if np.isnan(limit) else float(ndtr(-limit))
 
 
 def _answered(store: Store, ids: Sequence[str]) -> dict[str, int]:

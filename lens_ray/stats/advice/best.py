@@ -13,7 +13,7 @@ answered apart:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -124,6 +124,8 @@ class Judged:
             where a subtask that counts has a single cluster.
         none: Probability that no model meets the needed scores.
         possible: Whether the model cannot be excluded from being the best.
+        limits: Standard errors by which a rival must be ahead of each model to exclude it; NaN
+            where it has none.
         regret: Expected loss of score against the best, where this model is chosen.
         missed_of: By needed ability: whether a model misses the score, beyond the level's error.
         meets: By needed ability: probability that each model reaches the score.
@@ -133,6 +135,7 @@ class Judged:
     best: Floats
     none: float
     possible: Bools
+    limits: Floats
     regret: Floats
     missed_of: Mapping[str, Bools]
     meets: Mapping[str, Floats]
@@ -176,7 +179,8 @@ def judge(
         certain &= meets[ability] > 1 - each / max(count - 1, 1)
         may &= ~np.isnan(one.value)
     missed = np.any([np.zeros(count, dtype=bool), *missed_of.values()], axis=0)
-    possible = _possible(total, may & ~missed, may & certain, part)
+    limits = _limits(total, may & ~missed, may & certain, part)
+    possible = _possible(total, may & ~missed, may & certain, limits)
     best, none, regret = _best(total, may, reached)
     if total.df < 1:  # a stratum of one cluster: nothing says how sure anything is
         best, regret, possible = np.full(count, np.nan), np.full(count, np.nan), may & ~missed
@@ -185,6 +189,7 @@ def judge(
         best=best,
         none=none,
         possible=possible,
+        limits=limits,
         regret=regret,
         missed_of=missed_of,
         meets=meets,
@@ -208,25 +213,39 @@ def _best(total: Sampled, may: Bools, reached: Bools) -> tuple[Floats, float, Fl
     return share.mean(axis=0), float(1 - some.mean()), regret
 
 
-def _possible(total: Sampled, may: Bools, rivals: Bools, error: float) -> Bools:
-    """The models that no rival is ahead of, beyond what the error allows."""
-    possible = may.copy()
-    against = np.flatnonzero(rivals)
-    for place in np.flatnonzero(may).tolist():
-        others = against[against != place]
-        if not len(others):
-            continue
+def _limits(total: Sampled, may: Bools, rivals: Bools, error: float) -> Floats:
+    """The greatest studentized distance of any rival that chance explains, by model."""
+    found = np.full(len(may), np.nan)
+    for place, others in _against(may, rivals):
         apart = total.deviations[:, others] - total.deviations[:, [place]]
         variance = apart.var(axis=0)
         varied = variance > _TINY
-        limit = _quantile(total.df, error)
+        found[place] = _quantile(total.df, error)
         if varied.any():
             greatest = (apart[:, varied] / np.sqrt(variance[varied])).max(axis=1)
             drawn = float(np.quantile(greatest, 1 - error, method="higher"))
-            limit = max(limit, drawn * _stretch(total.df, error / len(others)))
-        ahead = (total.value[others] - total.value[place]) / np.sqrt(variance + total.floor)
-        possible[place] = bool(ahead.max() <= limit)
+            found[place] = max(found[place], drawn * _stretch(total.df, error / len(others)))
+    return found
+
+
+def _possible(total: Sampled, may: Bools, rivals: Bools, limits: Floats) -> Bools:
+    """The models that no rival is ahead of by more than their limit."""
+    possible = may.copy()
+    for place, others in _against(may, rivals):
+        apart = total.deviations[:, others] - total.deviations[:, [place]]
+        se = np.sqrt(apart.var(axis=0) + total.floor)
+        ahead = (total.value[others] - total.value[place]) / se
+        possible[place] = bool(ahead.max() <= limits[place])
     return possible
+
+
+def _against(may: Bools, rivals: Bools) -> Iterator[tuple[int, Ints]]:
+    """Each model with the rivals that it has."""
+    against = np.flatnonzero(rivals)
+    for place in np.flatnonzero(may).tolist():
+        others = against[against != place]
+        if len(others):
+            yield place, others
 
 
 def _quantile(df: float, error: float) -> float:

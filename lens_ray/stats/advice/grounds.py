@@ -63,7 +63,9 @@ class Grounds:
         abilities = in_order({ability for ability, _ in marks.strata})
         weights = needs.weights_of(abilities, in_order(in_overall(abilities)))
         figures = ability_figures(marks)
-        draws = draw_jointly(marks, f"advice {marks.suite_digest}", replicates)
+        # The same key as a leaderboard's, so that both say the same of the same runs.
+        runs = sorted(marks.runs, key=lambda run: (run.model, run.run_id))
+        draws = draw_jointly(marks, "\x1f".join(run.run_id for run in runs), replicates)
         counts = {
             name: sum(np.bincount(marks.stratum)[place] for place, (ability, _)
                       in enumerate(marks.strata) if ability == name)

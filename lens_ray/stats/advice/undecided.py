@@ -65,14 +65,14 @@ class Field:
 
 
 def could_gain(field: Field, leader: str, others: Sequence[str], error: float) -> dict[str, float]:
-    """By how much each model may be ahead of the leader: upper bounds with a one-sided error."""
+    """By how much each model may be ahead of the leader: bounds of a one-sided error, or 0."""
     if not others:
         return {}
     known = field.known([leader, *others], field.weights)
     total = known.parts.sum(axis=0)
     variance = total[0, 0] + np.diagonal(total) - 2 * total[0]
     bound = known.value - known.value[0] + z_of(error) * np.sqrt(variance)
-    return dict(zip(others, bound[1:].tolist(), strict=True))
+    return dict(zip(others, np.maximum(bound[1:], 0.0).tolist(), strict=True))
 
 
 def evaluations(
@@ -82,6 +82,7 @@ def evaluations(
     needed: Sequence[tuple[str, str, float]],
     *,
     error: float,
+    bar_error: float,
     indifference: float,
 ) -> list[Evaluation]:
     """Evaluations that decide something, cheapest first.
@@ -91,13 +92,14 @@ def evaluations(
         leader: The model to take as things stand.
         rivals: Models that may be ahead of it by more than what does not matter.
         needed: Scores that are undecided: model, ability, least score.
-        error: One-sided error of a decision.
+        error: One-sided error of one comparison with the leader.
+        bar_error: One-sided error of a comparison with a needed score.
         indifference: What does not matter.
     """
     found = [
         plan
         for model, ability, least in needed[:_MODELS]
-        if (plan := _for_score(field, model, ability, least, error)) is not None
+        if (plan := _for_score(field, model, ability, least, bar_error)) is not None
     ]
     if leader is not None and rivals:
         sets: list[tuple[str, ...]] = [(rival,) for rival in rivals]

@@ -9,6 +9,10 @@ from jobs.benchmarks.coverage.advice import CELLS, FieldOf, judged_field
 from jobs.benchmarks.coverage.cell import Cell, share_held
 from lens_ray.stats.advice.combine import route
 from lens_ray.stats.advice.expense import Expense
+from lens_ray.stats.advice.grounds import Grounds
+from lens_ray.stats.advice.more_samples import plan_for, worth
+from lens_ray.stats.advice.needs import Needs
+from lens_ray.stats.advice.undecided import could_gain
 from tests.stats.advice.makers import simulated
 
 
@@ -50,3 +54,34 @@ def test_a_route_that_gains_nothing_is_seldom_called_better() -> None:
         for seed in range(300)
     ]
     assert found.count("better") <= 0.06 * 300
+
+
+@pytest.mark.slow
+def test_a_proposed_evaluation_decides_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(7)
+    said, held, size = [], [], 100
+    for _ in range(150):
+        skill = {name: tuple(rng.normal(0.6, 0.06, 2)) for name in "ab"}
+        whole = simulated(skill, size=5_000, seed=int(rng.integers(1 << 30)))
+        place = np.arange(len(whole.ids)) % 5_000
+        few = Grounds.of(whole.where(place < size), Needs(), 1000)
+        known = few.field({}).known(_leader_first(few), few.weights)
+        more = plan_for(known, 0.05, 0.01)
+        assert more is not None
+        if not more.any() or (size + more).max() > 5_000:
+            continue
+        said.append(worth(known, more, 0.05, 0.01)[0])
+        ability = whole.facets["ability"].code
+        then = Grounds.of(whole.where(place < size + more[ability]), Needs(), 1000)
+        leader, other = _leader_first(then)
+        gain = could_gain(then.field({}), leader, [other], 0.05)[other]
+        held.append(gain <= 0.01)
+    print(f"{len(said)} evaluations: said {np.mean(said):.3f}, decided {np.mean(held):.3f}")
+    assert len(said) > 60
+    assert np.mean(held) == pytest.approx(np.mean(said), abs=0.1)
+
+
+def _leader_first(grounds: Grounds) -> list[str]:
+    score = grounds.values @ np.array([grounds.weights[name] for name in grounds.abilities])
+    order = np.argsort(-score).tolist()
+    return [grounds.marks.models[place] for place in order]
