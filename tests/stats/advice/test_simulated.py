@@ -61,14 +61,14 @@ def test_a_proposed_evaluation_decides_as_often_as_it_says() -> None:
     rng = np.random.default_rng(7)
     said, held, size = [], [], 100
     for _ in range(150):
-        skill = {name: tuple(rng.normal(0.6, 0.06, 2)) for name in "ab"}
-        whole = simulated(skill, size=5_000, seed=int(rng.integers(1 << 30)))
-        place = np.arange(len(whole.ids)) % 5_000
+        skill = {name: tuple(rng.normal(0.6, 0.1, 2)) for name in "ab"}
+        whole = simulated(skill, size=3_000, seed=int(rng.integers(1 << 30)))
+        place = np.arange(len(whole.ids)) % 3_000
         few = Grounds.of(whole.where(place < size), Needs(), 1000)
         known = few.field({}).known(_leader_first(few), few.weights)
         more = plan_for(known, 0.05, 0.01)
         assert more is not None
-        if not more.any() or (size + more).max() > 5_000:
+        if not more.any() or (size + more).max() > 3_000:
             continue
         said.append(worth(known, more, 0.05, 0.01)[0])
         ability = whole.facets["ability"].code
@@ -77,7 +77,7 @@ def test_a_proposed_evaluation_decides_as_often_as_it_says() -> None:
         gain = could_gain(then.field({}), leader, [other], 0.05)[other]
         held.append(gain <= 0.01)
     print(f"{len(said)} evaluations: said {np.mean(said):.3f}, decided {np.mean(held):.3f}")
-    assert len(said) > 60
+    assert len(said) > 50
     assert np.mean(held) == pytest.approx(np.mean(said), abs=0.1)
 
 
