@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from lens_ray.evaluate import RunReport, evaluate
     from lens_ray.job import JobSpec, load_job
     from lens_ray.models.spec import ModelSpec
+    from lens_ray.stats.advice import Advice, Needs, advise, load_needs
     from lens_ray.stats.anchors import estimate
     from lens_ray.stats.compare import compare
     from lens_ray.stats.diagnose import diagnose
@@ -44,13 +45,16 @@ if TYPE_CHECKING:
     from lens_ray.suites.suite import Suite, load_suite
 
 _HOME = {
+    "Advice": "lens_ray.stats.advice",
     "JobSpec": "lens_ray.job",
     "ModelSpec": "lens_ray.models.spec",
+    "Needs": "lens_ray.stats.advice",
     "RunReport": "lens_ray.evaluate",
     "Sample": "lens_ray.suites.sample",
     "Stability": "lens_ray.stats.model_stability",
     "Store": "lens_ray.store",
     "Suite": "lens_ray.suites.suite",
+    "advise": "lens_ray.stats.advice",
     "compare": "lens_ray.stats.compare",
     "compare_sequentially": "lens_ray.stats.sequential",
     "diagnose": "lens_ray.stats.diagnose",
@@ -59,6 +63,7 @@ _HOME = {
     "gate": "lens_ray.stats.gate",
     "leaderboard": "lens_ray.stats.leaderboard",
     "load_job": "lens_ray.job",
+    "load_needs": "lens_ray.stats.advice",
     "load_suite": "lens_ray.suites.suite",
     "measured_power": "lens_ray.stats.power",
     "planned_power": "lens_ray.stats.power_plan",
@@ -66,14 +71,17 @@ _HOME = {
 }
 
 __all__ = [
+    "Advice",
     "JobSpec",
     "LensError",
     "ModelSpec",
+    "Needs",
     "RunReport",
     "Sample",
     "Stability",
     "Store",
     "Suite",
+    "advise",
     "compare",
     "compare_sequentially",
     "diagnose",
@@ -82,6 +90,7 @@ __all__ = [
     "gate",
     "leaderboard",
     "load_job",
+    "load_needs",
     "load_suite",
     "measured_power",
     "planned_power",

@@ -11,6 +11,7 @@ from typing import cast
 import typer
 
 from lens_ray.cli import (
+    advise,
     compare,
     control,
     diagnose,
@@ -58,6 +59,7 @@ app = typer.Typer(
 app.command("run")(run.run)
 app.command("plan")(plan.plan)
 app.command("scores")(scores.scores)
+app.command("advise")(advise.advise)
 app.command("leaderboard")(leaderboard.leaderboard)
 app.command("compare")(compare.compare)
 app.command("diagnose")(diagnose.diagnose)

@@ -166,7 +166,7 @@ def leaderboard(
     chosen = choose_runs(opened, models, suite=suite)
     left_out: list[LeftOut] = []
     if models is None:
-        chosen, left_out = _fit(opened, chosen, alike=on == "all")
+        chosen, left_out = asked_the_same(opened, chosen, alike=on == "all")
     # In one order, so that the same runs give the same draw however they were named.
     runs = sorted(chosen, key=lambda run: (run.model, run.run_id))
     marks = read_marks(opened, runs, on=on)
@@ -230,8 +230,8 @@ def _shown(known: Sequence[str], abilities: Sequence[str] | None) -> tuple[str, 
     return tuple(dict.fromkeys(abilities))
 
 
-def _fit(
-    store: Store, runs: Sequence[RunHeader], *, alike: bool
+def asked_the_same(
+    store: Store, runs: Sequence[RunHeader], *, alike: bool = True
 ) -> tuple[list[RunHeader], list[LeftOut]]:
     """The finished runs, or the most that were asked alike, and why the others are not among them.
 
