@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from lens_ray.errors import UserError
 from lens_ray.stats.choose import choose_runs
+from lens_ray.stats.clustered import few_clusters
 from lens_ray.stats.consistency import PAIRED_COLUMNS
 from lens_ray.stats.figures import ability_figures
 from lens_ray.stats.frames import Framed
@@ -24,7 +25,6 @@ from lens_ray.stats.joint import draw_jointly, means_of
 from lens_ray.stats.marks import COLUMNS, Marks, load_marks, marks_of
 from lens_ray.stats.pool_making import choose_pool
 from lens_ray.stats.spread import Spread, spread
-from lens_ray.stats.steadiness import FEW_CLUSTERS
 from lens_ray.stats.versions import Kept, kept, repeats_of, variants_of
 from lens_ray.suites.sample import Sample
 
@@ -323,12 +323,12 @@ def _over_subtasks(found: Spread, name: str) -> OverSubtasks:
     figures: dict[str, float | None] = {}
     for kind, one in steady.items():
         figures |= {kind: one.value, f"{kind}_low": one.low, f"{kind}_high": one.high}
-    few = f"a subtask has {fewest} clusters: intervals from fewer than {FEW_CLUSTERS} are rough"
+    few = few_clusters(fewest)
     return OverSubtasks(
         ability=name,
         subtasks=sum(len(part.names) for part in parts),
         clusters=fewest,
-        note=few if parts and fewest < FEW_CLUSTERS else None,
+        note=f"a subtask has {few}" if parts and few else None,
         reasons={kind: one.reason for kind, one in steady.items() if one.reason is not None},
         **figures,
     )

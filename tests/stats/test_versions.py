@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from scipy import stats
 from statsmodels.formula.api import ols
 from statsmodels.stats.anova import anova_lm
-from statsmodels.stats.proportion import proportion_confint
 
+from lens_ray.stats.clustered import few_clusters
 from lens_ray.stats.variance_split import Split, split_of
 from lens_ray.stats.versions import kept, repeats_of, variants_of
 from lens_ray.store.schema import ROWS
@@ -76,7 +77,7 @@ def test_variants_by_hand() -> None:
     for name in ("agreement", "flip_rate", "mean", "worst", "of_both"):
         low, value, high = (getattr(ocr, f"{name}{end}") for end in ("_low", "", "_high"))
         assert 0 <= low <= value <= high <= 1
-    assert ocr.note == "4 clusters: intervals from fewer than 20 are rough"
+    assert ocr.note == few_clusters(4)
     assert (overall.agreement, overall.worst) == (ocr.agreement, ocr.worst)
 
 
@@ -95,8 +96,9 @@ def test_repeats_count_every_pair_of_runs() -> None:
 def test_the_interval_of_what_never_changes_is_wilsons() -> None:
     runs = {name: rows(*(base(number) for number in range(30))) for name in "ab"}
     ocr = kept(repeats_of(runs))[0]
-    low, high = proportion_confint(30, 30, method="wilson")
-    assert (ocr.agreement, ocr.agreement_low, ocr.agreement_high) == pytest.approx((1, low, high))
+    # n / (n + q^2), q the t quantile with 29 degrees.
+    low = 30 / (30 + stats.t.ppf(0.975, 29) ** 2)
+    assert (ocr.agreement, ocr.agreement_low, ocr.agreement_high) == pytest.approx((1, low, 1))
     assert (ocr.flip_rate, ocr.flip_rate_high) == pytest.approx((0.0, 1 - low))
     # Marks that do not vary have no variance to split.
     assert (ocr.of_both, ocr.of_questions) == (None, None)
