@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lens_ray.stats.units import Floats, Ints
+from lens_ray.stats.units import Floats, Ints, Units
 
 #: Fewer clusters than this give an interval with a warning.
 FEW_CLUSTERS = 20
@@ -85,7 +85,7 @@ class Clustered:
             self.cluster, weights=weights[self.stratum] * self.residual,
             minlength=len(self.component),
         )  # fmt: skip
-        part = np.bincount(self.component, weights=summed**2, minlength=self._components)
+        part = _sums(self.component, summed**2, self._components)
         part = part * clusters / np.maximum(clusters - 1, 1)
         more = weights**2 * (self.variance - self.plain)
         if extra is not None:
@@ -150,6 +150,11 @@ def clustered(values: Floats, stratum: Ints, cluster: Ints, strata: int) -> Clus
         alike=alike, stratum=cell_stratum, cluster=cell_cluster, residual=residual,
         component=component, plain=plain,
     )  # fmt: skip
+
+
+def sums_of(units: Units) -> Clustered:
+    """The scores of units, added up."""
+    return clustered(units.score, units.stratum, units.cluster, len(units.strata))
 
 
 def components(stratum: Ints, cluster: Ints, strata: int) -> list[Ints]:

@@ -181,11 +181,13 @@ def _tested(
     variance, freedom = sums.combined(slope * kept, slope**2 * spread)
     se = variance**0.5
     half = float(stdtrit(freedom, (1 + confidence) / 2)) * se
+    # Marks lie in [0, 1].
+    most = float(np.abs(slope).sum())
     assert known.difference is not None
     return replace(
         known,
-        ci_low=min(middle - half, known.difference),
-        ci_high=max(middle + half, known.difference),
+        ci_low=min(max(middle - half, -most), known.difference),
+        ci_high=max(min(middle + half, most), known.difference),
         p=float(2 * stdtr(freedom, -abs(middle) / se)),
         se=se,
         df=freedom,

@@ -10,8 +10,7 @@ cluster-robust variance and q the t quantile with Satterthwaite's degrees of fre
 
 Why no bootstrap: over 100 clusters of 1 to 8 correlated by 0.6, with a truth of 0.98, percentile
 intervals hold it in 84 %, these in 97 % (``jobs/benchmarks/bench_marks.py`` prints all cases).
-What has no formula
-(ranks, stability) is drawn by `lens_ray.stats.joint`.
+What has no formula (ranks, stability) is drawn by `lens_ray.stats.joint`.
 """
 
 from __future__ import annotations

@@ -85,7 +85,7 @@ CELLS: tuple[Cell, ...] = (
     clustered(20, 0.3, 0.5),
     clustered(20, 0.6, 0.02),
     clustered(40, 0.3, 0.25),
-    clustered(100, 0.6, 0.98),
+    clustered(200, 0.5, 0.98),
     clustered(400, 0.3, 0.02),
     clustered(40, 0.5, 0.8, partly=True),
     cell(
