@@ -121,10 +121,16 @@ def list_(
 
 
 def _marks(store: str, models: list[str] | None, suite: str | None) -> Marks:
-    from lens_ray.stats.marks import load_marks
+    from lens_ray.stats.marks import NotComparable, load_marks
     from lens_ray.store import Store as OpenStore
 
-    return load_marks(OpenStore(store), models or None, suite=suite)
+    try:
+        return load_marks(OpenStore(store), models or None, suite=suite)
+    except NotComparable as error:
+        why = str(error).partition("; run them again")[0]
+        raise NotComparable(
+            f"{why}; a pool is made of finished runs that were asked the same: name them by --model"
+        ) from error
 
 
 def _suite_of(store: str, pool: Pool) -> str:

@@ -50,6 +50,9 @@ def tau_of(groups: Sequence[Measured]) -> Floats:
 def tau_bounds(groups: Sequence[Measured], confidence: float = 0.95) -> tuple[float, float]:
     """The Q-profile interval of tau.
 
+    Where Q without any tau is below even its lower quantile, the profile ends at 0, which would
+    be certainty from noise; the upper bound is then the spread that noise alone may show.
+
     Args:
         groups: Without replicates, of at least 2 values each.
         confidence: Two-sided level.
@@ -66,6 +69,10 @@ def tau_bounds(groups: Sequence[Measured], confidence: float = 0.95) -> tuple[fl
         math.sqrt(float(_solve(groups, float(chdtri(freedom, share)))))
         for share in (tail, 1.0 - tail)
     )
+    if high == 0.0:
+        # Less spread than noise makes, as at the ceiling: as much as noise alone may show.
+        noise = np.concatenate([group.variance for group in groups]).mean()
+        high = math.sqrt(float(noise * chdtri(freedom, tail)) / freedom)
     estimate = float(tau_of(groups))
     return min(low, estimate), max(high, estimate)
 

@@ -235,6 +235,11 @@ def variant_runs(
         UserError: As there.
     """
     run = _run(store, model, suite)
+    if run not in _finished(store):
+        raise UserError(
+            f"{run.model} ({run.run_id[:8]}) is not finished on {run.suite}: start its job again, "
+            "it goes on where it stopped"
+        )
     return run, _variant_runs(store, run, variants)
 
 

@@ -8,17 +8,20 @@ it, so a stability figure means the same tomorrow.
 from __future__ import annotations
 
 import difflib
+import errno
 import hashlib
 import json
 import math
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from types import MappingProxyType
 from typing import Any
 
-from lens_ray.errors import UserError
+from lens_ray.errors import EnvironmentFailure, UserError
 
 SCHEMA_VERSION = 1
 BUILTIN = Path(__file__).resolve().parent.parent / "builtin" / "pools"
@@ -134,19 +137,32 @@ def save_pool(pool: Pool, folder: str | Path) -> Path:
         The file.
 
     Raises:
-        UserError: That version is there with other content.
+        UserError: That version is there with other content, or the folder cannot be written.
+        EnvironmentFailure: The disk is full or broken.
     """
     path = Path(folder) / f"{pool.name}-v{pool.version}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(pool.to_json())
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # A file that is cut off by a crash must not have the final name.
+        with NamedTemporaryFile(dir=path.parent, prefix=".tmp-") as whole:
+            whole.write(pool.to_json().encode())
+            whole.flush()
+            os.chmod(whole.name, 0o644)
+            os.link(whole.name, path)
     except FileExistsError:
-        if load_pool(path).digest != pool.digest:
+        if not path.exists() or load_pool(path).digest != pool.digest:
             raise UserError(
                 f"{path}: pool {pool.label} exists with other scores; write version "
                 f"{pool.version + 1}"
             ) from None
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+            raise EnvironmentFailure(
+                f"{path}: {error.strerror}; make room and try again"
+            ) from error
+        raise UserError(
+            f"{path}: cannot be written ({error.strerror}); name another folder"
+        ) from error
     return path
 
 

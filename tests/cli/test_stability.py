@@ -10,6 +10,7 @@ import lens_ray
 from lens_ray.store import Store
 from tests.cli.conftest import Cli
 from tests.cli.steady import EACH, Ground, make_ground
+from tests.cli.stores import header, row
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +73,10 @@ def test_another_second_version_is_not_overwritten(cli: Cli, ground: Ground, poo
         (["show", "nowhere.json"], "no such pool file"),
         (["show", "mini-quik"], "did you mean 'mini-quick"),
         (["list", "nowhere"], "no such folder"),
+        (
+            ["make", "mine", "--model", "a", "--suite", "ground", "--out", "/dev/null/x"],
+            "mine-v1.json: cannot be written (Not a directory)",
+        ),
     ],
 )
 def test_a_wrong_pool_is_one_line(
@@ -172,6 +177,18 @@ def test_a_wrong_name_is_one_line(
     assert (done.code, done.out) == (2, "")
     assert says in done.err
     assert len(done.err.splitlines()) == 1
+
+
+def test_an_unfinished_run_is_refused(cli: Cli, ground: Ground) -> None:
+    store = Store(str(ground.store))
+    log = store.open_run(header("run-d-00", "d", ground.suite))
+    log.append([row(log, ground.suite, 0, "3")])
+    stable = cli("stability", "d", "--store", ground.store)
+    assert (stable.code, stable.out) == (2, "")
+    assert "d (run-d-00) is not finished on ground: start its job again" in stable.err
+    pool = cli("pool", "make", "mine", "--store", ground.store, "--model", "d")
+    assert pool.code == 2
+    assert "d (run-d-00) is not finished: 1 rows so far; a pool is made of finished" in pool.err
 
 
 def test_the_api_gives_frames(ground: Ground) -> None:

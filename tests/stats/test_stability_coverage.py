@@ -11,6 +11,6 @@ from jobs.benchmarks.coverage.stability import CELLS
 @pytest.mark.slow
 @pytest.mark.parametrize("cell", CELLS, ids=lambda cell: f"{cell.kind}: {cell.name}")
 def test_intervals_hold_the_truth(cell: Cell) -> None:
-    held = share_held(cell, 60, seed=2)
+    held = share_held(cell, 100, seed=2)
     assert held.none == 0
     assert held.sound, held

@@ -18,7 +18,7 @@ from lens_ray.stats.steadiness import Kind
 from lens_ray.stats.units import Floats
 from lens_ray.suites.sample import ABILITIES
 
-#: Replicates of each run's bootstrap: enough for tails of 2.5 %, and fast.
+#: Replicates of the bootstrap of differences: enough for tails of 2.5 %, and fast.
 REPLICATES = 500
 #: Models of the pool.
 MODELS = 12
@@ -87,10 +87,16 @@ def pool_of_truth(middle: Floats, width: float) -> Pool:
 
 
 def _figures(
-    rng: np.random.Generator, truth: Floats, pool: Pool | None, n: int, per_cluster: int
+    rng: np.random.Generator,
+    truth: Floats,
+    pool: Pool | None,
+    n: int,
+    per_cluster: int,
+    replicates: int = 1,
 ) -> Spread:
+    """The figures of some models; bounds of one model need no replicates."""
     marks = marks_of_truth(rng, truth, n, per_cluster)
-    return spread(marks, pool, draw_jointly(marks, str(rng.integers(2**60)), REPLICATES))
+    return spread(marks, pool, draw_jointly(marks, str(rng.integers(2**60)), replicates))
 
 
 def _held(found: Spread, kind: Kind, truth: float) -> tuple[bool, float] | None:
@@ -142,7 +148,8 @@ def _difference(
     """DVS of two models that find the same samples hard."""
     scores = np.array([[a], [b]])
     middle = np.full(scores.shape[1:], 0.6)
-    found = _figures(rng, middle + 0.12 * scores, pool_of_truth(middle, 0.12), n, per_cluster)
+    found = _figures(rng, middle + 0.12 * scores, pool_of_truth(middle, 0.12), n, per_cluster,
+                     REPLICATES)  # fmt: skip
     one = found.difference("dvs", "m0", "m1", OVERALL)
     truth = scores[0, 0].std(ddof=1) - scores[1, 0].std(ddof=1)
     if one.low is None or one.high is None:
