@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from lens_ray.models.spec import ModelSpec
     from lens_ray.stats.compare import compare
     from lens_ray.stats.diagnose import diagnose
+    from lens_ray.stats.model_stability import Stability, stability
     from lens_ray.store import Store
     from lens_ray.suites.sample import Sample
     from lens_ray.suites.suite import Suite, load_suite
@@ -41,6 +42,7 @@ _HOME = {
     "ModelSpec": "lens_ray.models.spec",
     "RunReport": "lens_ray.evaluate",
     "Sample": "lens_ray.suites.sample",
+    "Stability": "lens_ray.stats.model_stability",
     "Store": "lens_ray.store",
     "Suite": "lens_ray.suites.suite",
     "compare": "lens_ray.stats.compare",
@@ -48,6 +50,7 @@ _HOME = {
     "evaluate": "lens_ray.evaluate",
     "load_job": "lens_ray.job",
     "load_suite": "lens_ray.suites.suite",
+    "stability": "lens_ray.stats.model_stability",
 }
 
 __all__ = [
@@ -56,6 +59,7 @@ __all__ = [
     "ModelSpec",
     "RunReport",
     "Sample",
+    "Stability",
     "Store",
     "Suite",
     "compare",
@@ -63,6 +67,7 @@ __all__ = [
     "evaluate",
     "load_job",
     "load_suite",
+    "stability",
 ]
 
 

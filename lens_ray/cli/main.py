@@ -19,11 +19,13 @@ from lens_ray.cli import (
     jobs,
     logs,
     plan,
+    pool,
     query,
     report,
     rescore,
     run,
     scores,
+    stability,
     stop,
     store,
     submit,
@@ -52,6 +54,7 @@ app.command("plan")(plan.plan)
 app.command("scores")(scores.scores)
 app.command("compare")(compare.compare)
 app.command("diagnose")(diagnose.diagnose)
+app.command("stability")(stability.stability)
 app.command("query")(query.query)
 app.command("rescore")(rescore.rescore)
 app.command("import")(import_.import_)
@@ -65,6 +68,7 @@ app.command("stop")(stop.stop)
 suite.app.command("control")(control.control)
 app.add_typer(suite.app, name="suite")
 app.add_typer(store.app, name="store")
+app.add_typer(pool.app, name="pool")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

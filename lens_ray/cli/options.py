@@ -54,6 +54,15 @@ StoreOverride = Annotated[
         help="Folder or URL; wins over the job's.",
     ),
 ]
+Pool = Annotated[
+    str | None,
+    typer.Option(
+        "--pool",
+        metavar="POOL",
+        help="Measure DVS and RES against this: a file of `lens-ray pool make`, or NAME[@VERSION]"
+        " of a built-in one. Left out: the suite's built-in pool.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Dashboard = Annotated[
     str,

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 #: Longer cells of a table are cut; ``--json`` has the whole.
 CELL = 60
+#: Figures of stability, by their fields in a score.
+_STEADY = ("dvs", "res", "tau")
 
 
 def one_line(text: str) -> str:
@@ -97,21 +99,40 @@ def terminal_width() -> int | None:
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
+def with_interval(record: object, name: str) -> str | None:
+    """A figure of a record with its interval ``<name>_low`` to ``<name>_high``, if it has one."""
+    value, low, high = (
+        getattr(record, each, None) for each in (name, f"{name}_low", f"{name}_high")
+    )
+    if value is None:
+        return None
+    return f"{value:.3f}" if low is None or high is None else f"{value:.3f} [{low:.3f}, {high:.3f}]"
+
+
 def print_leaderboard(scores: pa.Table) -> None:
     """Models x abilities, then how steady each model is overall; reasons for what is missing.
 
     Args:
         scores: In the schema `lens_ray.store.schema.SCORES`.
     """
-    from lens_ray.report.tables import OVERALL, leaderboard, null_reasons, render_text
+    from lens_ray.report.tables import OVERALL, in_order, leaderboard, null_reasons, render_text
 
     rows = leaderboard(scores)
     print(render_text(rows, terminal_width()))
     steady = [(row, row.overall) for row in rows if row.overall is not None]
-    if any(score.dvs is not None or score.res is not None for _, score in steady):
-        cells = [(row.label, score.dvs, score.res, score.pool) for row, score in steady]
+    known = [
+        kind for kind in _STEADY if any(getattr(score, kind) is not None for _, score in steady)
+    ]
+    if known:
+        cells = [
+            (row.label, *(with_interval(score, kind) for kind in known), score.pool)
+            for row, score in steady
+        ]
         print()
-        print_table(("stability (lower is steadier)", "dvs", "res", "pool"), cells)
+        print_table(("stability (lower is steadier)", *known, "pool"), cells)
+        rough = in_order(score.ability for row in rows for score in row.scores if score.note)
+        if rough:
+            print(f"- few clusters make intervals rough: {one_line(', '.join(rough))}")
     for suite in dict.fromkeys(row.suite for row in rows):
         members = [row for row in rows if row.suite == suite]
         said = null_reasons(members, scores_only=True)  # these stand below the table

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lens_ray.cli.options import Json, Store
+from lens_ray.cli.options import Json, Pool, Store
 from lens_ray.cli.output import print_json, print_leaderboard
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ def scores(
     ability: Annotated[
         list[str] | None, typer.Option("--ability", metavar="NAME", help="Only this; repeatable.")
     ] = None,
+    pool: Pool = None,
     as_json: Json = False,
 ) -> None:
     """Show scores, intervals and stability of every run."""
@@ -35,6 +36,11 @@ def scores(
     opened = OpenStore(store)
     runs = chosen(opened.runs(), model or [], suite)
     table = opened.scores([run.run_id for run in runs])
+    if pool is not None:
+        from lens_ray.stats.pool import load_pool
+        from lens_ray.stats.pool_scores import scores_against
+
+        table = scores_against(opened, table, load_pool(pool))
     if ability:
         table = _only(table, ability)
     if as_json:

@@ -23,6 +23,8 @@ APART_NOTE = f"{APART} beyond the six abilities: stands apart and does not count
 #: What stands in the place of a figure that is null.
 NONE = "–"
 _GAP = "  "
+#: Differences from here on show in three decimals.
+_SEEN = 0.0005
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,8 +158,8 @@ def _some(labels: Sequence[str], all_of_them: int) -> str:
 def render_text(rows: Sequence[LeaderboardRow], width: int | None = None) -> str:
     """The leaderboard as plain text: models x abilities, corrected scores, overall with interval.
 
-    Beside the overall score stands the one with equal weights of an ability's subtasks; runs
-    stored by an older version have none.
+    Beside the overall score stands the one with equal weights of an ability's subtasks, and that
+    by samples where it differs; runs stored by an older version have none.
 
     Args:
         rows: From `leaderboard`.
@@ -198,6 +200,12 @@ def _columns(rows: Sequence[LeaderboardRow]) -> list[list[str]]:
     if any(each is not None and each.uniform is not None for each in overall):
         uniform = [figure(each.uniform if each else None) for each in overall]
         columns.append(["uniform", "weights", *uniform])
+    micro = [each.micro if each else None for each in overall]
+    if any(
+        mean is not None and each is not None and abs(mean - (each.corrected or 0.0)) >= _SEEN
+        for mean, each in zip(micro, overall, strict=True)
+    ):
+        columns.append(["by", "samples", *(figure(mean) for mean in micro)])
     columns.append(["", "95 % interval", *(interval(each) for each in overall)])
     columns.append(["", "coverage", *(share(each.coverage if each else None) for each in overall)])
     return columns + [_column(rows, ability, APART) for ability in others]

@@ -5,7 +5,10 @@
 * `lens_ray.stats.units`        rows become marked units (group-bys)
 * `lens_ray.stats.intervals`    stratified cluster bootstrap
 * `lens_ray.stats.stability`    DVS and RES
+* `lens_ray.stats.steadiness`   DVS, RES and tau of one model with their intervals
+* `lens_ray.stats.spread`       the same of models side by side: joint replicates, differences
 * `lens_ray.stats.pool`         the frozen pools they are measured against
+* `lens_ray.stats.versions`     the same questions again: variants and repeated runs
 * `lens_ray.stats.expectation`  counts, weights and group sizes of a choice of samples
 """
 

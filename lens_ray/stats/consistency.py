@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from lens_ray.scoring.plain import normalise
-from lens_ray.stats.clustered import clustered
+from lens_ray.stats.clustered import sums_of
 from lens_ray.stats.intervals import interval
 from lens_ray.stats.scores import OVERALL
 from lens_ray.stats.units import FINAL, Units
@@ -111,7 +111,7 @@ def consistency(
             unpaired[row["ability"]] = unpaired.get(row["ability"], 0) + 1
             continue
         marks = abs(base["score"] - row["score"]) < _SAME
-        answers = _answer(base, row, base, choices) == _answer(row, row, base, choices)
+        answers = answer_of(base, row, base, choices) == answer_of(row, row, base, choices)
         mine.append((base["cluster_id"], marks, answers))
     names = sorted(pairs, key=lambda name: (name not in ABILITIES, _rank(name), name))
     found = [pairs[name] for name in names]
@@ -119,13 +119,23 @@ def consistency(
     return _figures(names, found, lost, confidence, seed_key)
 
 
-def _answer(
+def answer_of(
     row: Mapping[str, Any],
     variant: Mapping[str, Any],
     base: Mapping[str, Any],
     choices: Mapping[str, Sequence[str]],
 ) -> str | None:
-    """What a row answers, in a form that can be compared with its partner's."""
+    """What a row answers, in a form that can be compared with its partner's.
+
+    Args:
+        row: The row: the base's or the variant's.
+        variant: The row of the variant.
+        base: The row of the base.
+        choices: Options by sample id; letters are compared by the options that they stand for.
+
+    Raises:
+        ValueError: Letters of rotated options are to be compared without the options.
+    """
     answer: str | None = row["extracted"]
     if answer is None:
         return None
@@ -151,8 +161,7 @@ def _figures(
 ) -> list[Consistency]:
     shares = []
     for column in (1, 2):
-        units = _units(names, pairs, column)
-        sums = clustered(units.score, units.stratum, units.cluster, len(names))
+        sums = sums_of(_units(names, pairs, column))
         weights = np.eye(len(names))
         whole = [len(found) > 0 for found in pairs]
         figures: list[tuple[float | None, float | None, float | None]] = [

@@ -166,7 +166,7 @@ def load_pool(reference: str | Path) -> Pool:
     if path.suffix == ".json":
         return _read(path)
     name, _, version = str(reference).partition("@")
-    known = _builtin()
+    known = builtin_pools()
     for pool in known:
         if pool.name == name and version in ("", str(pool.version)):
             return pool
@@ -187,13 +187,13 @@ def pool_for(suite_name: str, suite_digest: str) -> Pool | None:
     Returns:
         The highest version of the pool.
     """
-    fitting = [pool for pool in _builtin() if pool.suite_digest == suite_digest]
+    fitting = [pool for pool in builtin_pools() if pool.suite_digest == suite_digest]
     named = suite_name.replace(":", "-").partition("@")[0]
     fitting.sort(key=lambda pool: (pool.name != named, pool.name, -pool.version))
     return fitting[0] if fitting else None
 
 
-def _builtin() -> list[Pool]:
+def builtin_pools() -> list[Pool]:
     """Every built-in pool by name, the highest version first."""
     pools = [_read(path) for path in sorted(BUILTIN.glob("*.json"))]
     return sorted(pools, key=lambda pool: (pool.name, -pool.version))

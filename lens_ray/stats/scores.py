@@ -14,18 +14,24 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lens_ray.stats.clustered import few_clusters
+from lens_ray.stats.dispersion import mean_covariance
 from lens_ray.stats.pool import Pool
-from lens_ray.stats.stability import stability
+from lens_ray.stats.steadiness import KINDS, Kind, Steady, Subtasks, steadiness
 from lens_ray.stats.strata import Strata, SubtaskScore
 from lens_ray.stats.units import COLUMNS, Units, marked_units
 from lens_ray.store.schema import SCORES
 from lens_ray.suites.sample import ABILITIES
 
 OVERALL = "overall"
+#: Fields of an `AbilityScore` by name.
+_Fields = dict[str, Any]
 #: Below this share of samples with an answer a score is not printed.
 COVERAGE_THRESHOLD = 0.99
 #: Columns of the rows that scores are made of.
@@ -49,6 +55,17 @@ class AbilityScore:
         pool: Label of the pool of ``dvs`` and ``res``.
         reason: Why a figure is None.
         uniform: The plain mean of the subtasks' corrected scores, whatever their weights.
+        dvs_low: Lower bound of the 95 % interval of ``dvs``.
+        dvs_high: Upper bound.
+        res_low: Lower bound of that of ``res``.
+        res_high: Upper bound.
+        tau: Noise-free spread of the subtasks' corrected scores, lower is steadier; ``overall`` it
+            is the one that the abilities share.
+        tau_low: Lower bound of its 95 % interval.
+        tau_high: Upper bound.
+        micro: Of ``overall``: the mean of the abilities' corrected scores by their samples, where
+            ``corrected`` counts each ability once; of an ability, ``corrected``.
+        note: What to know of the intervals, such as that they stand on few clusters.
     """
 
     ability: str
@@ -63,6 +80,15 @@ class AbilityScore:
     pool: str | None
     reason: str | None
     uniform: float | None = None
+    dvs_low: float | None = None
+    dvs_high: float | None = None
+    res_low: float | None = None
+    res_high: float | None = None
+    tau: float | None = None
+    tau_low: float | None = None
+    tau_high: float | None = None
+    micro: float | None = None
+    note: str | None = None
 
 
 def subtask_scores(
@@ -168,15 +194,12 @@ def _ability(
     accuracy = sum(share * strata.accuracy[place] for place, share in weights.items())
     corrected = sum(share * strata.corrected(place) for place, share in weights.items())
     low, high = strata.interval(weights, corrected)
-    by_subtask = {strata.units.strata[place][1]: strata.corrected(place) for place in weights}
-    dvs, res, unsteady = stability(by_subtask, name, pool)
-    if unsteady:
-        missing = "dvs and res" if res is None else "dvs"
-        unsteady = f"{missing}: {misfit or unsteady}"
-    uniform = _mean(list(by_subtask.values()))
+    steady = steadiness([_subtasks(strata, name, list(weights))], pool)
+    uniform = _mean([strata.corrected(place) for place in weights])
     return AbilityScore(
-        name, n, coverage, float(accuracy), corrected, low, high, dvs, res, label, unsteady, uniform
-    )
+        name, n, coverage, float(accuracy), corrected, low, high, pool=label, uniform=uniform,
+        micro=corrected, note=_note(strata, list(weights)), **steady_fields(steady, misfit),
+    )  # fmt: skip
 
 
 def _no_score(
@@ -224,16 +247,81 @@ def _overall(
             if place is not None and share:
                 weights[place] = share / len(scores)
     low, high = strata.interval(weights, corrected)
-    dvs, res = (_mean([getattr(score, name) for score in scores]) for name in ("dvs", "res"))
+    counted = {
+        score.ability: [
+            place for place, share in shares[score.ability].values() if place is not None and share
+        ]
+        for score in scores
+    }
+    steady = steadiness([_subtasks(strata, *each) for each in counted.items()], pool)
     unsteady = [score.ability for score in scores if score.dvs is None or score.res is None]
-    missing = "dvs and res" if res is None else "dvs"
-    why = f"{missing}: undefined for {', '.join(unsteady)}" if unsteady else None
+    why = f"undefined for {', '.join(unsteady)}" if unsteady else None
     accuracy, uniform = (
         _mean([getattr(score, name) for score in scores]) for name in ("accuracy", "uniform")
     )
+    micro = math.fsum(score.n * (score.corrected or 0.0) for score in scores) / n
     return AbilityScore(
-        OVERALL, n, coverage, accuracy, corrected, low, high, dvs, res, label, why, uniform
+        OVERALL, n, coverage, accuracy, corrected, low, high, pool=label, uniform=uniform,
+        micro=micro, note=_note(strata, list(weights)), **steady_fields(steady, why),
+    )  # fmt: skip
+
+
+def _subtasks(strata: Strata, ability: str, places: Sequence[int]) -> Subtasks:
+    """The subtasks of an ability as its stability is made of them."""
+    units, where = strata.units, np.array(places, dtype=np.int64)
+    mean, covariance, clusters = mean_covariance(units.score, units.stratum, units.cluster, where)
+    return Subtasks(
+        ability=ability,
+        names=tuple(units.strata[place][1] for place in places),
+        mean=mean,
+        chance=strata.chance[where],
+        upper=strata.upper[where],
+        covariance=covariance,
+        clusters=clusters,
     )
+
+
+def steady_fields(steady: Mapping[Kind, Steady], without_pool: str | None = None) -> _Fields:
+    """The fields of an `AbilityScore` that stability fills.
+
+    Args:
+        steady: The figures of an ability, or overall.
+        without_pool: Why DVS or RES is None, in the place of their own reason.
+    """
+    found: _Fields = {"reason": _unsteady(steady, without_pool)}
+    for kind in KINDS:
+        found[kind] = steady[kind].value
+        found[f"{kind}_low"], found[f"{kind}_high"] = steady[kind].low, steady[kind].high
+    return found
+
+
+def _unsteady(steady: Mapping[Kind, Steady], without_pool: str | None) -> str | None:
+    """Why a figure of stability is None, or its interval.
+
+    Args:
+        steady: The figures.
+        without_pool: Said of DVS and RES that are None, in the place of their own reason.
+    """
+    lacking: dict[str, list[str]] = {}
+    for kind in KINDS:
+        reason = steady[kind].reason
+        if kind != "tau" and steady[kind].value is None:
+            reason = without_pool or reason
+        if reason is not None:
+            lacking.setdefault(reason, []).append(kind)
+    if not lacking:
+        return None
+    return "; ".join(f"{_listed(kinds)}: {reason}" for reason, kinds in lacking.items())
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def _note(strata: Strata, places: Sequence[int]) -> str | None:
+    """What to know of the intervals of some strata."""
+    few = few_clusters(min(int(strata.sums.clusters[place]) for place in places))
+    return f"a subtask has {few}" if few else None
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

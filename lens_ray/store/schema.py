@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 STATUSES: tuple[str, ...] = (
     "ok",
@@ -83,5 +83,14 @@ SCORES: pa.Schema = pa.schema(
         ("pool", pa.string()),
         ("reason", pa.string()),
         ("uniform", pa.float64()),
+        ("dvs_low", pa.float64()),
+        ("dvs_high", pa.float64()),
+        ("res_low", pa.float64()),
+        ("res_high", pa.float64()),
+        ("tau", pa.float64()),
+        ("tau_low", pa.float64()),
+        ("tau_high", pa.float64()),
+        ("micro", pa.float64()),
+        ("note", pa.string()),
     ]
 )

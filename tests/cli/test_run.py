@@ -95,7 +95,7 @@ def test_every_end_has_its_code(
     assert bool(done.out) == any(model.scores for model in models)
     if DONE in models:
         assert "2 of 8 answers differ when they are asked again at batch 1\n" in done.out
-        assert "stability (lower is steadier)   dvs  res  pool\n" in done.out
+        assert "stability (lower is steadier)  dvs    res    pool\n" in done.out
     if FAILED in models and len(models) > 1:
         assert "b: failed: no checkpoint\\x1b[2J at x\n" in done.out
     machine = cli("run", job, "--json")
