@@ -39,7 +39,7 @@ def test_many_clusters_get_weights_with_the_same_covariance(
 
 def test_the_same_key_gives_the_same_draw() -> None:
     marks = field_of(
-        {"a": (np.arange(40) % 3 > 0) * 1.0}, ability=["ocr"] * 40, subtask=["x"] * 40
+        {"a": (np.arange(40) % 3 > 0).astype(float)}, ability=["ocr"] * 40, subtask=["x"] * 40
     )  # fmt: skip
     one, two, other = (draw_jointly(marks, key, 50) for key in ("k", "k", "l"))
     np.testing.assert_array_equal(one.deviations, two.deviations)
