@@ -41,6 +41,16 @@ def stability(
             help="Another store with repeated runs, such as another night's; repeatable.",
         ),
     ] = None,
+    questions: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--questions",
+            metavar="SUITE",
+            callback=without_secrets_each,
+            help="Folder or URL of a suite that is not installed here; repeatable. Rotated"
+            " options are compared by their text, so both suites are read.",
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Show how steady a model is: over subtasks, over variants, from run to run."""
@@ -57,7 +67,7 @@ def stability(
         pool=pool,
         variants=[each.run_id for each in changed],
         other_stores=[OpenStore(url) for url in repeats or []],
-        samples=_samples([run, *changed]) if changed else (),
+        samples=_samples([run, *changed], questions or []) if changed else (),
     )
     if as_json:
         print_json(found)
@@ -65,17 +75,23 @@ def stability(
         _print(found)
 
 
-def _samples(runs: Sequence[RunHeader]) -> list[Sample]:
+def _samples(runs: Sequence[RunHeader], named: Sequence[str]) -> list[Sample]:
     """The questions of some runs, where rotated options need them."""
     if not any("-rotate" in run.suite for run in runs):
         return []
+    from lens_ray.errors import SuiteError
     from lens_ray.suites import load_suite
 
-    return [
-        sample
-        for run in runs
-        for sample in load_suite(f"{run.suite.partition('@')[0]}@{run.suite_digest}").samples
-    ]
+    suites = {suite.digest: suite for suite in map(load_suite, named)}
+    found: list[Sample] = []
+    for run in runs:
+        name = f"{run.suite.partition('@')[0]}@{run.suite_digest}"
+        try:
+            suite = suites.get(run.suite_digest) or load_suite(name)
+        except SuiteError as error:
+            raise SuiteError(f"{error}; give the suite's folder with --questions") from error
+        found += suite.samples
+    return found
 
 
 def _print(found: Stability) -> None:

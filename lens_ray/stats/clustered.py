@@ -3,10 +3,11 @@
 The variance of a mean is cluster-robust: squares of the clusters' residual sums, times
 C / (C - 1). That is as good as the number of clusters that have a say. Where the mean hangs on a
 few (three wrong answers, in two pictures) it is mostly too small, so it is moved towards what it
-would be if the units of a cluster were all alike, by 1 / (1 + (f / 2.5)^3) of the way; f is the
+would be if the units of a cluster were all alike, by 1 / (1 + (f / 4)^4) of the way; f is the
 degrees of freedom that the squares themselves show, 2 / (sum e^4 / (sum e^2)^2 - 1 / C). It moves
 nothing where every unit is a cluster of its own, nor where many clusters differ. Without it, the
-intervals of 400 clusters of 1 to 8 with a truth of 0.005 and correlation 0.6 held it in 88 %.
+intervals of 400 clusters of 1 to 8 with a truth of 0.005 and correlation 0.6 held it in 88 %, with
+it in 97 %.
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lens_ray.stats.units import Floats, Ints
+from lens_ray.stats.units import Floats, Ints, Units
 
 #: Fewer clusters than this give an interval with a warning.
 FEW_CLUSTERS = 20
 #: Degrees of freedom at which a variance is moved half of the way.
-_HALFWAY = 2.5
+_HALFWAY = 4.0
 #: A variance below this is rounding.
 TINY = 1e-24
 
@@ -84,7 +85,7 @@ class Clustered:
             self.cluster, weights=weights[self.stratum] * self.residual,
             minlength=len(self.component),
         )  # fmt: skip
-        part = np.bincount(self.component, weights=summed**2, minlength=self._components)
+        part = _sums(self.component, summed**2, self._components)
         part = part * clusters / np.maximum(clusters - 1, 1)
         more = weights**2 * (self.variance - self.plain)
         if extra is not None:
@@ -151,6 +152,11 @@ def clustered(values: Floats, stratum: Ints, cluster: Ints, strata: int) -> Clus
     )  # fmt: skip
 
 
+def sums_of(units: Units) -> Clustered:
+    """The scores of units, added up."""
+    return clustered(units.score, units.stratum, units.cluster, len(units.strata))
+
+
 def components(stratum: Ints, cluster: Ints, strata: int) -> list[Ints]:
     """The strata in sets that share no cluster.
 
@@ -182,7 +188,7 @@ def _doubt(squares: Floats, fourth: Floats, clusters: Ints) -> Floats:
     varied = squares > TINY
     shown = np.divide(fourth, squares**2, out=np.ones_like(squares), where=varied)
     freedom = 2 / np.maximum(shown - 1 / np.maximum(clusters, 1), 1e-9)
-    return np.where(varied, 1 / (1 + (freedom / _HALFWAY) ** 3), 1.0)
+    return np.where(varied, 1 / (1 + (freedom / _HALFWAY) ** 4), 1.0)
 
 
 def _sums(stratum: Ints, values: Floats, strata: int) -> Floats:

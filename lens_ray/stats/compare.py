@@ -161,12 +161,14 @@ def compare(
 
     Raises:
         NotComparable: See `lens_ray.stats.marks.load_marks`.
-        UserError: A model, suite, ability or facet is unknown.
+        UserError: A model, suite, ability or facet is unknown, or a number is out of range.
     """
     from lens_ray.store import Store as OpenStore
 
     if by not in BY:
         raise UserError(f"by {by!r}: use one of {', '.join(BY)}")
+    if not 0 < confidence < 1:
+        raise UserError(f"confidence {confidence:g}: give a level between 0 and 1, such as 0.95")
     if flips < 0:
         raise UserError(f"flips {flips}: give 0 or more")
     opened = OpenStore(store) if isinstance(store, str) else store

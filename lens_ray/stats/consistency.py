@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from lens_ray.scoring.plain import normalise
-from lens_ray.stats.clustered import clustered
+from lens_ray.stats.clustered import sums_of
 from lens_ray.stats.intervals import interval
 from lens_ray.stats.scores import OVERALL
 from lens_ray.stats.units import FINAL, Units
@@ -161,8 +161,7 @@ def _figures(
 ) -> list[Consistency]:
     shares = []
     for column in (1, 2):
-        units = _units(names, pairs, column)
-        sums = clustered(units.score, units.stratum, units.cluster, len(names))
+        sums = sums_of(_units(names, pairs, column))
         weights = np.eye(len(names))
         whole = [len(found) > 0 for found in pairs]
         figures: list[tuple[float | None, float | None, float | None]] = [

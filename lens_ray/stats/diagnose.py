@@ -102,12 +102,14 @@ def diagnose(
     Raises:
         CannotSay: Against others, and there is none.
         NotComparable: The model's run is not finished, or a named other was asked otherwise.
-        UserError: A name is unknown.
+        UserError: A name is unknown, or a number is out of range.
     """
     from lens_ray.store import Store as OpenStore
 
     if against not in (None, "own", "others"):
         raise UserError(f"against {against!r}: use own or others")
+    if not 0 < confidence < 1:
+        raise UserError(f"confidence {confidence:g}: give a level between 0 and 1, such as 0.95")
     opened = OpenStore(store) if isinstance(store, str) else store
     own = choose_runs(opened, [model], suite=suite)[0]
     exact = f"{own.suite.partition('@')[0]}@{own.suite_digest}"

@@ -15,9 +15,9 @@ from typing import Literal
 import numpy as np
 
 from lens_ray.errors import UserError
-from lens_ray.stats.clustered import FEW_CLUSTERS, Clustered, clustered
+from lens_ray.stats.clustered import FEW_CLUSTERS, TINY, Clustered, clustered
 from lens_ray.stats.detectable import detectable
-from lens_ray.stats.figures import Figures, facet_figures
+from lens_ray.stats.figures import Figures, bounds_of, facet_figures
 from lens_ray.stats.frames import Framed
 from lens_ray.stats.image_size import NAME as IMAGE_SIZE
 from lens_ray.stats.joint import means_of
@@ -60,7 +60,8 @@ class Look(Framed):
         p: Two-sided p-value of no difference, alone.
         p_holm: The same, adjusted for all looks.
         mde: Smallest true difference that is found 8 times in 10, whatever the other looks say.
-        finding: ``weaker`` or ``stronger`` where ``p_holm`` is below the level.
+        finding: ``weaker`` or ``stronger`` where ``p_holm`` is below the level, and the model is
+            also below (above) its own mean.
         reason: Why it was not tested; it then counts as no look.
     """
 
@@ -111,6 +112,8 @@ def looks_of(
     if model in others:
         raise UserError(f"the model {model!r} is among the others; name each once")
     ground = marks.only((model, *others)).common()
+    if not ground.ids:
+        return ()
     found: dict[bytes, _Seen] = {}
     for facet in facets:
         for seen in _facet(ground, facet) if facet in ground.facets else ():
@@ -150,7 +153,7 @@ def _facet(ground: Marks, facet: str) -> list[_Seen]:
     rest = ground.score[1:]
     apart = ground.score[0] - rest.mean(axis=0) if len(rest) else ground.score[0]
     sums = clustered(apart, fine.stratum, fine.cluster, len(fine.strata))
-    least = _least(sums)
+    chance, upper = bounds_of(fine)
     labels, code = ground.facets[facet].labels, ground.facets[facet].code
     found: list[_Seen] = []
     for place, name in enumerate(figures.names):
@@ -165,9 +168,15 @@ def _facet(ground: Marks, facet: str) -> list[_Seen]:
         if reason is not None:
             found.append(_Seen(replace(look, reason=reason), units))
             continue
+        known = _valued(look, values[:, place], mean)
+        variances = _least(sums)
+        if not len(rest) and known.difference is not None:
+            moved = (upper - chance) * known.difference * (figures.slope[place] != 0)
+            variances = np.maximum(variances, _unmoved(sums, moved))
         away = figures.slope[place] - slope
-        variance, freedom = sums.combined(away, away**2 * least)
-        found.append(_Seen(_valued(look, values[:, place], mean), units, variance**0.5, freedom))
+        more = np.maximum(variances - sums.variance, 0.0)
+        variance, freedom = sums.combined(away, away**2 * more)
+        found.append(_Seen(known, units, variance**0.5, freedom))
     return found
 
 
@@ -216,10 +225,25 @@ def _unfit(fine: Marks, units: Bools, on: int) -> str | None:
 
 
 def _least(sums: Clustered) -> Floats:
-    """What the variance of a stratum's mean lacks of that which `OFF` units give it."""
+    """The variance that `OFF` units give a stratum's mean."""
     clusters = np.maximum(sums.clusters, 1)
-    least = OFF / np.maximum(sums.size * clusters, 1.0) * clusters / np.maximum(clusters - 1, 1)
-    found: Floats = np.maximum(least - sums.variance, 0.0)
+    found: Floats = OFF / np.maximum(sums.size, 1.0) / np.maximum(clusters - 1, 1)
+    return found
+
+
+def _unmoved(sums: Clustered, moved: Floats) -> Floats:
+    """The variance of each stratum's mean if it were not ``moved`` away from the mean of all.
+
+    As in a score test: marks near 0 or 1 vary less, so that a subtask that is far out by chance
+    would seem surer of it than it is. With the variance as it is found, 7 % of the fields with 20
+    clusters a subtask had a false find.
+    """
+    before = np.clip(sums.mean - moved, 0.0, 1.0)
+    spread = sums.mean * (1 - sums.mean)
+    each = np.divide(
+        sums.variance, spread, out=1 / np.maximum(sums.clusters, 1.0), where=spread > TINY
+    )
+    found: Floats = before * (1 - before) * each
     return found
 
 
@@ -236,9 +260,6 @@ def _adjusted(seen: Sequence[_Seen], confidence: float) -> tuple[Look, ...]:
     for each, p, p_holm in zip(tested, pvalues, holm(pvalues), strict=True):
         difference = each.look.difference or 0.0
         half = float(stdtrit(each.df, 1 - level / 2)) * each.se
-        finding: Finding | None = None
-        if p_holm < level:
-            finding = "weaker" if difference < 0 else "stronger"
         found.append(
             replace(
                 each.look,
@@ -247,8 +268,21 @@ def _adjusted(seen: Sequence[_Seen], confidence: float) -> tuple[Look, ...]:
                 p=p,
                 p_holm=p_holm,
                 mde=detectable(each.se, each.df, level / len(tested)),
-                finding=finding,
+                finding=_finding(each.look, p_holm, level),
             )
         )
     found.sort(key=lambda look: (look.difference or 0.0, look.facet, look.value))
     return (*found, *(each.look for each in seen if not each.se > 0))
+
+
+def _finding(look: Look, p_holm: float, level: float) -> Finding | None:
+    """What was found.
+
+    Where all are near the ceiling a model that is better elsewhere loses its lead. That is no
+    weakness: the model must be below its own mean, too.
+    """
+    if look.difference is None or look.score is None or look.mean is None or p_holm >= level:
+        return None
+    if look.difference < 0 and look.score < look.mean:
+        return "weaker"
+    return "stronger" if look.difference > 0 and look.score > look.mean else None

@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from lens_ray.errors import UserError
 from lens_ray.stats.choose import choose_runs
+from lens_ray.stats.clustered import few_clusters
 from lens_ray.stats.consistency import PAIRED_COLUMNS
 from lens_ray.stats.figures import ability_figures
 from lens_ray.stats.frames import Framed
@@ -24,7 +25,6 @@ from lens_ray.stats.joint import draw_jointly, means_of
 from lens_ray.stats.marks import COLUMNS, Marks, load_marks, marks_of
 from lens_ray.stats.pool_making import choose_pool
 from lens_ray.stats.spread import Spread, spread
-from lens_ray.stats.steadiness import FEW_CLUSTERS
 from lens_ray.stats.versions import Kept, kept, repeats_of, variants_of
 from lens_ray.suites.sample import Sample
 
@@ -167,7 +167,8 @@ def stability(
         pool: What DVS and RES are measured against: a pool file, or the name of a built-in pool;
             None takes the suite's built-in one.
         variants: Suites or ids of runs of the same model on variants of the suite; None takes
-            all that the store has of ``rotate``, ``rephrase``, ``resize`` and ``jpeg``.
+            all that the store has of ``rotate``, ``rephrase``, ``resize`` and ``jpeg`` with the
+            same generation settings.
         other_stores: Where other nights' runs of the same model and suite are.
         samples: Of the suite and its variants; needed for rotated options.
         confidence: Two-sided level of the intervals.
@@ -188,8 +189,8 @@ def stability(
         over_variants = kept(side, confidence=confidence, seed_key=run.run_id)
     else:
         reasons["variants"] = (
-            f"no run of {run.model} on a variant of {run.suite}: make one with "
-            f"`lens-ray suite control {run.suite} rotate`, and run the model on it"
+            f"no run of {run.model} on a variant of {run.suite} with the same generation settings: "
+            f"make one with `lens-ray suite control {run.suite} rotate`, and run the model on it"
         )
     again = _repeats(store, run, other_stores)
     over_repeats: list[Kept] = []
@@ -273,7 +274,9 @@ def _variant_runs(store: Store, run: RunHeader, named: Sequence[str] | None) -> 
     found: dict[str, RunHeader] = {}
     if named is None:
         for each in mine:
-            if _is_variant(_name(each), _name(run)):
+            # Another temperature or seed would be mixed with what the variant does.
+            alike = dict(each.generation) == dict(run.generation)
+            if alike and _is_variant(_name(each), _name(run)):
                 found[each.suite_digest] = each
         return list(found.values())
     for name in named:
@@ -320,12 +323,12 @@ def _over_subtasks(found: Spread, name: str) -> OverSubtasks:
     figures: dict[str, float | None] = {}
     for kind, one in steady.items():
         figures |= {kind: one.value, f"{kind}_low": one.low, f"{kind}_high": one.high}
-    few = f"a subtask has {fewest} clusters: intervals from fewer than {FEW_CLUSTERS} are rough"
+    few = few_clusters(fewest)
     return OverSubtasks(
         ability=name,
         subtasks=sum(len(part.names) for part in parts),
         clusters=fewest,
-        note=few if parts and fewest < FEW_CLUSTERS else None,
+        note=f"a subtask has {few}" if parts and few else None,
         reasons={kind: one.reason for kind, one in steady.items() if one.reason is not None},
         **figures,
     )

@@ -20,9 +20,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lens_ray.stats.clustered import few_clusters
 from lens_ray.stats.dispersion import mean_covariance
 from lens_ray.stats.pool import Pool
-from lens_ray.stats.steadiness import FEW_CLUSTERS, KINDS, Kind, Steady, Subtasks, steadiness
+from lens_ray.stats.steadiness import KINDS, Kind, Steady, Subtasks, steadiness
 from lens_ray.stats.strata import Strata, SubtaskScore
 from lens_ray.stats.units import COLUMNS, Units, marked_units
 from lens_ray.store.schema import SCORES
@@ -319,10 +320,8 @@ def _listed(names: Sequence[str]) -> str:
 
 def _note(strata: Strata, places: Sequence[int]) -> str | None:
     """What to know of the intervals of some strata."""
-    fewest = min(int(strata.draws.clusters[place]) for place in places)
-    if fewest >= FEW_CLUSTERS:
-        return None
-    return f"a subtask has {fewest} clusters: intervals from fewer than {FEW_CLUSTERS} are rough"
+    few = few_clusters(min(int(strata.sums.clusters[place]) for place in places))
+    return f"a subtask has {few}" if few else None
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

@@ -25,8 +25,6 @@ KINDS: tuple[Kind, ...] = ("dvs", "res", "tau")
 #: A subtask of fewer clusters gives no interval.
 FEWEST_CLUSTERS = 5
 TOO_FEW = f"no interval: a subtask has fewer than {FEWEST_CLUSTERS} clusters"
-#: Where a subtask has fewer clusters, an interval is given with a warning.
-FEW_CLUSTERS = 20
 #: Quantile at which widths of the t and the normal distribution are compared.
 _UPPER = 0.975
 

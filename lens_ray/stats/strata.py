@@ -8,9 +8,8 @@ from functools import cached_property
 
 import numpy as np
 
-from lens_ray.stats.clustered import TINY, Clustered, clustered
+from lens_ray.stats.clustered import TINY, Clustered, sums_of
 from lens_ray.stats.intervals import interval
-from lens_ray.stats.resample import Draws, draw
 from lens_ray.stats.units import Floats, Units
 
 
@@ -62,13 +61,7 @@ class Strata:
     @cached_property
     def sums(self) -> Clustered:
         """The scores added up by cluster, at first need."""
-        units = self.units
-        return clustered(units.score, units.stratum, units.cluster, len(units.strata))
-
-    @cached_property
-    def draws(self) -> Draws:
-        """The bootstrap replicates, drawn at first need."""
-        return draw(self.units, ["/".join(pair) for pair in self.units.strata], self.seed_key)
+        return sums_of(self.units)
 
     def covered(self, place: int) -> int:
         """Rows of a stratum that count."""

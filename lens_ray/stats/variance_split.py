@@ -39,24 +39,30 @@ class Split:
     high: float
 
 
-def split_of(score: Floats, cluster: Ints, seed_key: str, confidence: float = 0.95) -> Split | None:
+def split_of(score: Floats, cluster: Ints, seed_key: str, confidence: float = 0.95) -> Split | str:
     """Split the variance of questions x versions.
 
     Args:
-        score: NaN where a version lacks a question; only questions with all versions count.
+        score: NaN where a version lacks a question. Versions that lack all are left out; only
+            questions with all others count.
         cluster: Of each question.
         seed_key: Seeds the bootstrap.
         confidence: Two-sided level.
 
     Returns:
-        The shares; None with fewer than 2 versions, whole questions or clusters, or where no
-        mark differs from another.
+        The shares, or why there are none.
     """
-    whole = ~np.isnan(score).any(axis=1)
-    marks = score[whole]
+    known = score[:, ~np.isnan(score).all(axis=0)]
+    whole = ~np.isnan(known).any(axis=1)
+    marks = known[whole]
     names, row = np.unique(cluster[whole], return_inverse=True)
-    if marks.shape[1] < 2 or len(marks) < 2 or len(names) < 2 or np.ptp(marks) < _TINY:
-        return None
+    if marks.shape[1] < 2 or len(names) < 2:
+        return (
+            f"a split needs 2 clusters of questions with all versions, there are {len(names)} with "
+            f"{marks.shape[1]}"
+        )
+    if np.ptp(marks) < _TINY:
+        return "no mark differs from another: no variance to split"
     # Sums by cluster: of questions, marks by version, squared marks, squared question sums.
     parts = np.column_stack(
         [np.ones(len(marks)), marks, (marks**2).sum(axis=1), marks.sum(axis=1) ** 2]

@@ -15,13 +15,13 @@ import numpy as np
 import pyarrow as pa
 
 from lens_ray.scoring.plain import normalise
+from lens_ray.stats.clustered import clustered, few_clusters
 from lens_ray.stats.consistency import PAIRED_COLUMNS, answer_of, base_of
 from lens_ray.stats.figures import in_order
 from lens_ray.stats.frames import Framed
-from lens_ray.stats.intervals import draw, interval
+from lens_ray.stats.intervals import interval
 from lens_ray.stats.scores import OVERALL, in_overall
-from lens_ray.stats.steadiness import FEW_CLUSTERS
-from lens_ray.stats.units import FINAL, Bools, Floats, Ints, Units
+from lens_ray.stats.units import FINAL, Bools, Floats, Ints
 from lens_ray.stats.variance_split import Split, split_of
 from lens_ray.suites.sample import Sample
 
@@ -220,30 +220,26 @@ def kept(versions: Versions, *, confidence: float = 0.95, seed_key: str = "") ->
     values = _by_question(versions)
     counted = in_order(in_overall(versions.abilities))
     found: list[Kept] = []
-    splits: list[Split | None] = []
+    splits: list[Split | str] = []
     for place, name in enumerate(versions.abilities):
         mine = versions.ability == place
         found.append(_empty(versions, name, mine))
         splits.append(split_of(versions.score[mine], versions.cluster[mine], seed_key, confidence))
-    whole = [one.reason is None for one in found]
-    for field, each in values.items():
-        draws = draw(_units(versions, each), versions.abilities, seed_key)
-        for place in np.flatnonzero(whole).tolist():
-            weights = np.eye(len(whole))[place]
-            found[place] = _with(
-                found[place], field, float(draws.mean[place]), interval(draws, weights, confidence)
-            )
     overall = _empty(versions, OVERALL, np.ones(len(versions.ability), dtype=bool))
     lacking = [one.ability for one in found if one.ability in counted and one.reason]
     if lacking and overall.reason is None:
         overall = replace(overall, reason=f"no pair of {', '.join(lacking)}")
-    if overall.reason is None:
-        even = np.array([name in counted for name in versions.abilities]) / len(counted)
-        for field, each in values.items():
-            draws = draw(_units(versions, each), versions.abilities, seed_key)
-            mean = float(even @ draws.mean)
-            overall = _with(overall, field, mean, interval(draws, even, confidence))
-    return [*(_split(one, split) for one, split in zip(found, splits, strict=True)), overall]
+    every = [*found, overall]
+    weights = np.eye(len(found))
+    even = np.array([name in counted for name in versions.abilities]) / max(len(counted), 1)
+    for field, each in values.items():
+        sums = clustered(each, versions.ability, versions.cluster, len(found))
+        for place, row in enumerate((*weights, even)):
+            if every[place].reason is None:
+                bounds = interval(sums, row, confidence)
+                every[place] = _with(every[place], field, float(row @ sums.mean), bounds)
+    by_ability = "the variance is split by ability only"
+    return [_split(one, split) for one, split in zip(every, (*splits, by_ability), strict=True)]
 
 
 def _empty(versions: Versions, name: str, mine: Bools) -> Kept:
@@ -257,8 +253,8 @@ def _empty(versions: Versions, name: str, mine: Bools) -> Kept:
         reason = "no question has two final answers"
     elif clusters < 2:
         reason = "all questions are of one cluster: no interval"
-    elif clusters < FEW_CLUSTERS:
-        note = f"{clusters} clusters: intervals from fewer than {FEW_CLUSTERS} are rough"
+    else:
+        note = few_clusters(clusters)
     most = int(there.max()) if count else len(versions.names)
     return Kept(name, count, most, lost, note=note, reason=reason)
 
@@ -295,9 +291,11 @@ def _with(one: Kept, field: str, value: float, bounds: tuple[float, float]) -> K
     return replace(one, **given)
 
 
-def _split(one: Kept, split: Split | None) -> Kept:
-    if split is None or one.reason is not None:
+def _split(one: Kept, split: Split | str) -> Kept:
+    if one.reason is not None:
         return one
+    if isinstance(split, str):
+        return replace(one, reason=split)
     return replace(
         one,
         of_questions=split.of_items,
@@ -305,20 +303,4 @@ def _split(one: Kept, split: Split | None) -> Kept:
         of_both=split.of_both,
         of_both_low=split.low,
         of_both_high=split.high,
-    )
-
-
-def _units(versions: Versions, values: Floats) -> Units:
-    """The questions as marked units, one stratum an ability."""
-    size = len(values)
-    return Units(
-        strata=tuple((name, "") for name in versions.abilities),
-        stratum=versions.ability,
-        score=values,
-        chance=np.zeros(size),
-        upper=np.ones(size),
-        cluster=versions.cluster,
-        clusters=len(set(versions.cluster.tolist())),
-        covered=np.bincount(versions.ability, minlength=len(versions.abilities)),
-        first=np.arange(size),
     )

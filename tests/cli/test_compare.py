@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
+from lens_ray.suites import Suite
+from lens_ray.suites.load import folder_name, suites_home
 from tests.cli.conftest import Cli
 
 
@@ -36,6 +39,16 @@ def test_json_has_no_nan_and_the_whole_text(cli: Cli, filled: Path) -> None:
     texts = {flip["text_b"] for flip in found["flips"]}
     assert "x" * 9_000 in texts
     assert all(flip["better"] == "a" for flip in found["flips"])
+
+
+def test_the_question_is_shown_where_the_suite_is_at_hand(
+    cli: Cli, filled: Path, tiny_suite: Suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "how many dots?" not in cli("compare", "good", "hostile", "--store", filled).out
+    monkeypatch.setenv("LENS_RAY_HOME", str(tmp_path))
+    home = suites_home() / folder_name(tiny_suite.name, tiny_suite.digest)
+    shutil.copytree(tiny_suite.location, home)
+    assert "how many dots? -> 3" in cli("compare", "good", "hostile", "--store", filled).out
 
 
 @pytest.mark.parametrize(

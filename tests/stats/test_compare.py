@@ -212,6 +212,8 @@ def test_two_models_of_a_store(tmp_path: Path) -> None:
         compare(store, "one", "three")
     with pytest.raises(UserError, match="the model 'one' is named twice"):
         compare(store, "one", "one")
+    with pytest.raises(UserError, match="confidence 95: give a level between 0 and 1"):
+        compare(store, "one", "two", confidence=95)
     with pytest.raises(UserError, match="by 'colour': use one of ability, source"):
         compare(store, "one", "two", by="colour")
 

@@ -36,7 +36,11 @@ def two_formats(own: Floats, *others: Floats, first: int, cluster: int = 1) -> M
 
 
 def test_against_the_own_mean_by_hand() -> None:
-    """40 open with 10 right, 60 others with 45 right: 0.25 and 0.75 beside a mean of 0.55."""
+    """40 open with 10 right, 60 others with 45 right: 0.25 and 0.75 beside a mean of 0.55.
+
+    Open minus the mean is -0.3 = 0.6 x (0.25 - 0.75). Had open questions no weakness, their share
+    would be 0.55 and its variance 0.55 x 0.45 / 39; that of the others stays 0.75 x 0.25 / 59.
+    """
     own = np.array([1.0] * 10 + [0.0] * 30 + [1.0] * 45 + [0.0] * 15)
     looks = by_value(looks_of(two_formats(own, first=40), "m"))
     weak, strong = looks["format", "open"], looks["format", "true_false"]
@@ -45,15 +49,18 @@ def test_against_the_own_mean_by_hand() -> None:
     assert weak.difference == pytest.approx(-0.30)
     assert strong.difference == pytest.approx(0.20)
     assert (weak.finding, strong.finding) == ("weaker", "stronger")
-    # One and the same question: open minus the rest is -0.5, and minus the mean 0.6 of that.
-    assert weak.p == pytest.approx(strong.p)
-    # Variance of the means, each with C / (C - 1); Satterthwaite's degrees of freedom.
-    welch = stats.ttest_ind(own[:40], own[40:], equal_var=False)
-    assert weak.p == pytest.approx(welch.pvalue, rel=1e-9)
-    low, high = welch.confidence_interval()
-    assert weak.ci_low == pytest.approx(0.6 * low, rel=1e-9)
-    assert weak.ci_high == pytest.approx(0.6 * high, rel=1e-9)
-    assert weak.p_holm == pytest.approx(2 * welch.pvalue, rel=1e-9)
+    parts = np.array([0.6**2 * 0.55 * 0.45 / 39, 0.6**2 * 0.75 * 0.25 / 59])
+    df = parts.sum() ** 2 / (parts**2 / [39, 59]).sum()
+    se = parts.sum() ** 0.5
+    assert weak.p == pytest.approx(2 * stats.t.sf(0.3 / se, df), rel=1e-9)
+    assert weak.ci_low == pytest.approx(-0.3 - stats.t.ppf(0.975, df) * se, rel=1e-9)
+    assert weak.ci_high == pytest.approx(-0.3 + stats.t.ppf(0.975, df) * se, rel=1e-9)
+    assert weak.p_holm == pytest.approx(2 * stats.t.sf(0.3 / se, df), rel=1e-9)
+    # Of the two looks the other has the smaller p: 0.75 - 0.2 = 0.55, too, but of 60.
+    parts = np.array([0.4**2 * 0.25 * 0.75 / 39, 0.4**2 * 0.55 * 0.45 / 59])
+    df = parts.sum() ** 2 / (parts**2 / [39, 59]).sum()
+    assert strong.p == pytest.approx(2 * stats.t.sf(0.2 / parts.sum() ** 0.5, df), rel=1e-9)
+    assert strong.p_holm == pytest.approx(2 * (strong.p or 0.0), rel=1e-9)
 
 
 def test_clusters_that_reach_over_the_values_equal_the_cluster_robust_regression() -> None:
@@ -98,6 +105,18 @@ def test_what_is_hard_for_everybody_is_no_weakness_of_one() -> None:
     rest = (one + two) / 2
     expected = (own[:200].mean() - own.mean()) - (rest[:200].mean() - rest.mean())
     assert beside.difference == pytest.approx(expected)
+
+
+def test_a_lead_that_is_lost_at_the_ceiling_is_no_weakness() -> None:
+    rng = np.random.default_rng(9)
+    own = np.concatenate([rng.random(200) < 0.98, rng.random(200) < 0.7]).astype(float)
+    other = np.concatenate([rng.random(200) < 0.98, rng.random(200) < 0.3]).astype(float)
+    looks = by_value(looks_of(two_formats(own, other, first=200), "m", ["o0"]))
+    opened = looks["format", "open"]
+    assert opened.p_holm is not None
+    assert opened.p_holm < 0.001
+    assert (opened.difference or 0.0) < 0.0
+    assert [look.finding for look in looks.values()] == [None, None]
 
 
 def test_looks_at_the_same_units_are_one() -> None:
@@ -177,6 +196,7 @@ def test_units_that_not_all_answered_do_not_count() -> None:
     other[:10] = np.nan
     looks = by_value(looks_of(two_formats(own, other, first=40), "m", ["o0"]))
     assert looks["format", "open"].n == 30
+    assert looks_of(two_formats(own, np.full(100, np.nan), first=40), "m", ["o0"]) == ()
     with pytest.raises(UserError, match="the model 'm' is among the others"):
         looks_of(two_formats(own, other, first=40), "m", ["m"])
 

@@ -108,8 +108,8 @@ def test_all_right_has_an_interval_with_width() -> None:
         table(rows), weights={"ocr": {"x": 1}}, expected={"ocr": 30}, seed_key="k"
     )[0]
     assert score.corrected == score.ci_high == 1.0
-    # Wilson's bound of 30 of 30, on the corrected scale.
-    z2 = 1.959963984540054**2
+    # Wilson's bound of 30 of 30 with the t quantile of 29 degrees, on the corrected scale.
+    z2 = 2.045229642132703**2
     assert score.ci_low == pytest.approx((30 / (30 + z2) - 0.5) / 0.5, abs=1e-12)
 
 

@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from scipy import stats
 from statsmodels.formula.api import ols
 from statsmodels.stats.anova import anova_lm
-from statsmodels.stats.proportion import proportion_confint
 
-from lens_ray.stats.variance_split import split_of
+from lens_ray.stats.clustered import few_clusters
+from lens_ray.stats.variance_split import Split, split_of
 from lens_ray.stats.versions import kept, repeats_of, variants_of
 from lens_ray.store.schema import ROWS
 from tests.suites.makers import sample
@@ -76,7 +77,7 @@ def test_variants_by_hand() -> None:
     for name in ("agreement", "flip_rate", "mean", "worst", "of_both"):
         low, value, high = (getattr(ocr, f"{name}{end}") for end in ("_low", "", "_high"))
         assert 0 <= low <= value <= high <= 1
-    assert ocr.note == "4 clusters: intervals from fewer than 20 are rough"
+    assert ocr.note == few_clusters(4)
     assert (overall.agreement, overall.worst) == (ocr.agreement, ocr.worst)
 
 
@@ -95,11 +96,13 @@ def test_repeats_count_every_pair_of_runs() -> None:
 def test_the_interval_of_what_never_changes_is_wilsons() -> None:
     runs = {name: rows(*(base(number) for number in range(30))) for name in "ab"}
     ocr = kept(repeats_of(runs))[0]
-    low, high = proportion_confint(30, 30, method="wilson")
-    assert (ocr.agreement, ocr.agreement_low, ocr.agreement_high) == pytest.approx((1, low, high))
+    # n / (n + q^2), q the t quantile with 29 degrees.
+    low = 30 / (30 + stats.t.ppf(0.975, 29) ** 2)
+    assert (ocr.agreement, ocr.agreement_low, ocr.agreement_high) == pytest.approx((1, low, 1))
     assert (ocr.flip_rate, ocr.flip_rate_high) == pytest.approx((0.0, 1 - low))
     # Marks that do not vary have no variance to split.
     assert (ocr.of_both, ocr.of_questions) == (None, None)
+    assert ocr.reason == "no mark differs from another: no variance to split"
 
 
 def test_letters_of_rotated_options_are_compared_by_what_they_stand_for() -> None:
@@ -160,7 +163,7 @@ def test_the_split_is_that_of_the_analysis_of_variance() -> None:
              max((mean["C(version)"] - error) / size, 0), error]
         )  # fmt: skip
         split = split_of(score, np.arange(size), "k")
-        assert split is not None
+        assert isinstance(split, Split)
         found = (split.of_items, split.of_versions, split.of_both)
         assert found == pytest.approx(tuple(parts / parts.sum()), rel=1e-9, abs=1e-12)
         assert split.low <= split.of_both <= split.high
@@ -171,12 +174,20 @@ def test_whose_variance_it_is() -> None:
     clusters = np.arange(40)
     by_item = np.tile(np.arange(40)[:, None] % 2, (1, 4)).astype(float)
     split = split_of(by_item, clusters, "k")
-    assert split is not None
+    assert isinstance(split, Split)
     assert (split.of_items, split.of_both) == pytest.approx((1.0, 0.0))
     by_version = np.tile(np.arange(4) % 2, (40, 1)).astype(float)
     split = split_of(by_version, clusters, "k")
-    assert split is not None
+    assert isinstance(split, Split)
     assert (split.of_versions, split.of_both) == pytest.approx((1.0, 0.0))
-    assert split_of(np.ones((40, 4)), clusters, "k") is None
-    assert split_of(by_item, np.zeros(40, dtype=np.int64), "k") is None
-    assert split_of(by_item[:, :1], clusters, "k") is None
+    nothing = split_of(np.ones((40, 4)), clusters, "k")
+    assert nothing == "no mark differs from another: no variance to split"
+    for one in (split_of(by_item, np.zeros(40, dtype=np.int64), "k"),
+                split_of(by_item[:, :1], clusters, "k")):  # fmt: skip
+        assert str(one).startswith("a split needs 2 clusters of questions with all versions")
+
+
+def test_a_version_that_an_ability_lacks_is_no_gap() -> None:
+    marks = np.random.default_rng(1).integers(0, 2, (30, 3)).astype(float)
+    wider = np.column_stack([marks, np.full(30, np.nan)])
+    assert split_of(wider, np.arange(30), "k") == split_of(marks, np.arange(30), "k")

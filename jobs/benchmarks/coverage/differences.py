@@ -37,7 +37,7 @@ class Pair:
         """Differences and clusters of a run."""
         shares = (self.worse, 1 - self.better - self.worse, self.better)
         kind, cluster = kinds_of(rng, self.plan, shares, sizes_of(rng, self.plan))
-        return kind - 1.0, cluster
+        return kind.astype(np.float64) - 1, cluster
 
     @property
     def effect(self) -> float:
