@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from lens_ray.stats.ranks import Rank
 
 Columns = list[list[str]]
+#: A sum below this is said to be less than it.
+_LEAST_USD = 0.001
 #: A p-value below this is said to be less than it.
 _LEAST_P = 0.001
 #: A p-value below this is a finding, as the intervals' 95 %.
@@ -210,7 +212,11 @@ def _bounded(value: float | None, low: float | None, high: float | None) -> str:
 
 
 def _dollars(value: float | None) -> str:
-    return NONE if value is None else f"{value:.2f}" if value >= 0.1 else f"{value:.2g}"
+    if value is None:
+        return NONE
+    if 0 < value < _LEAST_USD:
+        return f"<{_LEAST_USD:g}"
+    return f"{value:.2f}" if value >= 0.1 else f"{value:.2g}"
 
 
 def _seconds(value: float | None) -> str:
