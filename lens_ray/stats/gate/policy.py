@@ -81,6 +81,8 @@ class Scored(ClosedModel):
             )
         if self.weights is not None and not self.weights:
             raise PydanticCustomError("empty", "weights is empty; write {ocr: 2, counting: 1}")
+        if self.weights is not None and ALL in self.weights:
+            raise PydanticCustomError("all", "weights has 'all'; name the abilities one by one")
         return self
 
 

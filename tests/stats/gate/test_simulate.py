@@ -135,7 +135,7 @@ def test_wrong_goes_are_few_where_one_requirement_just_fails(units: int, size: i
 @pytest.mark.slow
 def test_wrong_nogoes_are_few_where_every_requirement_just_holds() -> None:
     """Six requirements, each of them at its limit: Holm keeps the family at the level."""
-    runs = 500
+    runs = 300
     marks = field(1200, seed=6, abilities=3)
     policy = policy_of({"noninferior": {"margin": 0.1}}, {"noninferior": {"margin": 0.1001}})
     figures = ability_figures(marks)
@@ -151,7 +151,7 @@ def test_wrong_nogoes_are_few_where_every_requirement_just_holds() -> None:
 def test_a_bound_errs_in_at_most_six_percent_where_losses_are_seldom(
     loss: float, gain: float
 ) -> None:
-    runs = 1500
+    runs = 1200
     rng = np.random.default_rng(8)
     wrong = 0
     for _ in range(runs):
