@@ -81,10 +81,8 @@ class Clustered:
         counted = weights[self.stratum] != 0
         here = np.bincount(self.cluster[counted], minlength=len(self.component)) > 0
         clusters = np.bincount(self.component[here], minlength=self._components)
-        summed = np.bincount(
-            self.cluster, weights=weights[self.stratum] * self.residual,
-            minlength=len(self.component),
-        )  # fmt: skip
+        moved = weights[self.stratum] * self.residual
+        summed = _sums(self.cluster, moved, len(self.component))
         part = _sums(self.component, summed**2, self._components)
         part = part * clusters / np.maximum(clusters - 1, 1)
         more = weights**2 * (self.variance - self.plain)

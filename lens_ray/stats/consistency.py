@@ -77,7 +77,6 @@ def consistency(
     *,
     samples: Iterable[Sample] = (),
     confidence: float = 0.95,
-    seed_key: str = "",
 ) -> list[Consistency]:
     """Compare a run of a control with a run of its base.
 
@@ -87,7 +86,6 @@ def consistency(
         samples: Of both suites. Letters of multiple choice are compared by the options that they
             stand for, so they are needed where options were rotated.
         confidence: Two-sided level of the intervals.
-        seed_key: What identifies the pair; seeds the bootstrap.
 
     Returns:
         The abilities of the control in their usual order, then ``overall``.
@@ -116,7 +114,7 @@ def consistency(
     names = sorted(pairs, key=lambda name: (name not in ABILITIES, _rank(name), name))
     found = [pairs[name] for name in names]
     lost = [unpaired.get(name, 0) for name in names]
-    return _figures(names, found, lost, confidence, seed_key)
+    return _figures(names, found, lost, confidence)
 
 
 def answer_of(
@@ -157,7 +155,6 @@ def _figures(
     pairs: Sequence[Sequence[tuple[str, bool, bool]]],
     unpaired: Sequence[int],
     confidence: float,
-    seed_key: str,
 ) -> list[Consistency]:
     shares = []
     for column in (1, 2):
