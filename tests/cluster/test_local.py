@@ -29,7 +29,11 @@ suite: mini:quick
 store: {store}
 limit: 24
 models:
-  - {{name: talker, backend: fake, replicas: 2, options: {{latency_s: 0.3, parallel: 1}}}}
+  - name: talker
+    backend: fake
+    replicas: 2
+    # The first two, whose driver dies, are at work for long; those that go on need not be.
+    options: {{latency_s: 0.01, slow_replicas: 2, slow_factor: 50, state_dir: {slow}}}
 """
 LOOK = """
 import json, sys, time, ray
@@ -216,7 +220,7 @@ def test_the_drivers_node_dies_and_the_job_goes_on(
     boto3.client("s3").create_bucket(Bucket="rows")
     store = "s3://rows/store"
     job, at = tmp_path / "job.yaml", ("--address", nodes.dashboard, "--env", "AWS_ACCESS_KEY_ID")
-    job.write_text(JOB.format(store=store))
+    job.write_text(JOB.format(store=store, slow=tmp_path / "slow"))
     name = cli("submit", job, *at, "--json").json["id"]
     server = JobServer(nodes.dashboard)
     with closing(server.follow(name)) as lines:
