@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.harness import ROOT, descendants, kill
+from tests.selection import is_wanted
 
 #: What an engine's process has imported before it reads its first weight.
 _IMPORTED = ["vllm.v1.engine.core", "vllm.v1.worker.cpu_worker", "vllm.v1.worker.cpu_model_runner"]
@@ -64,5 +65,5 @@ def killed_job(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KilledJob]:
 @pytest.fixture(scope="session", autouse=True)
 def killed_job_ahead(request: pytest.FixtureRequest) -> None:
     """Start it first, where it is asked for: mostly it waits for its three engines, one by one."""
-    if any("killed_job" in item.fixturenames for item in request.session.items):  # type: ignore[attr-defined]
+    if is_wanted(request, "killed_job"):
         request.getfixturevalue("killed_job")
