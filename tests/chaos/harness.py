@@ -78,7 +78,8 @@ class Place(Protocol):
 class Here:
     """A Ray that the driver starts for itself on this machine."""
 
-    environment = None
+    def __init__(self, variables: Mapping[str, str] | None = None) -> None:
+        self.environment = {**os.environ, **variables} if variables else None
 
     def command(self, *words: str) -> Sequence[str]:
         return (sys.executable, *words)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -51,15 +52,16 @@ def groups() -> dict[str, Any]:
 def wait_for_all_gpus(ray: Any) -> None:
     """Ray gives back what a killed actor had a little later; the test's limit is the patience."""
     while ray.available_resources().get("GPU", 0) < 4:
-        pass
+        time.sleep(0.05)
 
 
 def test_replicas_on_one_machine_see_devices_of_their_own(tmp_path: Path, ray: Any) -> None:
     # Each waits for an answer of the others' in its own way: all four are up at the same time.
     models = [fake(f"m{n}", seed=n, replicas=1, latency_s=0.2) for n in range(4)]
     plan = make_plan(
-        tmp_path, small_suite(tmp_path, 60), *models, need=Need(0.5, 1.0), rooms=rooms(ray)
-    )
+        tmp_path, small_suite(tmp_path, 30), *models, need=Need(0.5, 1.0), rooms=rooms(ray),
+        flip_samples=1,
+    )  # fmt: skip
     most = []
     outcomes = drive(
         plan, lambda progress: most.append(progress.replicas), lambda: None, lambda: rooms(ray)
@@ -80,8 +82,8 @@ def test_a_replica_that_spans_machines_has_a_group_that_is_removed(
 ) -> None:
     need = Need(2.0, 4.0, parts=2)
     plan = make_plan(
-        tmp_path, small_suite(tmp_path), fake("wide", replicas=1, latency_s=0.1), need=need,
-        rooms=rooms(ray),
+        tmp_path, small_suite(tmp_path, 20), fake("wide", replicas=1, latency_s=0.1), need=need,
+        rooms=rooms(ray), flip_samples=1,
     )  # fmt: skip
     seen: list[Any] = []
 

@@ -11,7 +11,7 @@ import pytest
 
 from lens_ray.suites.mini import build_mini
 from lens_ray.suites.suite import load_suite, write_suite
-from tests.chaos.harness import assert_same, fake_job, start
+from tests.chaos.harness import Here, assert_same, fake_job, start
 from tests.disks import TinyDisk
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
@@ -31,7 +31,6 @@ def test_a_full_cache_loses_nothing(
     bucket_url: str,
     calm: str,
     tiny: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     quick = load_suite("mini:quick")
     samples, images = build_mini("quick")
@@ -40,9 +39,9 @@ def test_a_full_cache_loses_nothing(
     assert made.digest == quick.digest
     disk = tiny_disk(tmp_path / "full", 4)
     fill_up(disk)
-    monkeypatch.setenv("LENS_RAY_HOME", str(disk))
+    place = Here({"LENS_RAY_HOME": str(disk)})
     store = tmp_path / "store"
-    done = start({**fake_job(store, speed=100.0), "suite": url}, tmp_path)
+    done = start({**fake_job(store, speed=100.0), "suite": url}, tmp_path, place=place)
     assert done.code == 0, done.last
     assert_same(fake_job(store), calm)
     assert not list(disk.glob("suite-copies/*"))
@@ -51,7 +50,7 @@ def test_a_full_cache_loses_nothing(
     for path in tiny.iterdir():
         files.pipe_file(f"{root}/{path.name}", path.read_bytes())
     model = {"name": "tiny", "path": f"{bucket_url}/tiny"}
-    refused = start({**fake_job(store), "suite": url, "models": [model]}, tmp_path)
+    refused = start({**fake_job(store), "suite": url, "models": [model]}, tmp_path, place=place)
     assert refused.code == 5, refused.last
     said = refused.last["error"]
     assert "no room for a copy of" in said

@@ -46,8 +46,9 @@ def test_started_twice_one_is_refused_and_sigterm_keeps_what_the_other_answered(
 ) -> None:
     store = tmp_path / "store"
     file = tmp_path / "first.json"
-    # Nothing would be written for minutes, and a dead driver's lease would hold for one.
-    patient = {"run_ttl_s": 60.0, "flush_s": 600.0, "flush_rows": 100_000}
+    # Nothing would be written for minutes, and a dead driver's lease would hold for longer than the
+    # 30 s that the next one waits. The second start knows of the first when it renews: 9 s.
+    patient = {"run_ttl_s": 36.0, "flush_s": 600.0, "flush_rows": 100_000}
     # So slow that the second start is there long before its end, however busy the machine is.
     file.write_text(json.dumps({**fake_job(store, speed=0.1), "settings": patient}))
     seen = 0

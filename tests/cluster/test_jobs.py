@@ -32,7 +32,7 @@ models:
   - name: talker
     backend: fake
     replicas: 1
-    options: {{latency_s: {latency}, parallel: 2}}
+    options: {{parallel: 2{options}}}
 """
 
 
@@ -54,9 +54,9 @@ def address(head: LocalCluster, monkeypatch: pytest.MonkeyPatch) -> str:
     return head.dashboard
 
 
-def write(folder: Path, *, latency: float = 0.0, limit: int = 24, name: str = "store") -> Path:
+def write(folder: Path, *, options: str = "", limit: int = 24, name: str = "store") -> Path:
     file = folder / "job.yaml"
-    file.write_text(JOB.format(store=folder / name, latency=latency, limit=limit))
+    file.write_text(JOB.format(store=folder / name, options=options, limit=limit))
     return file
 
 
@@ -116,7 +116,9 @@ def test_ray_address_does_not_win(cli: Cli, address: str, monkeypatch: pytest.Mo
 def test_stopped_in_the_middle_it_goes_on_where_it_was(
     cli: Cli, address: str, tmp_path: Path
 ) -> None:
-    job, at = write(tmp_path, latency=0.5, limit=40), ("--address", address)
+    # Half a second an answer, so that the stop finds it at work; who goes on need not be slow.
+    slow = f", latency_s: 0.01, slow_replicas: 1, slow_factor: 50, state_dir: {tmp_path / 'slow'}"
+    job, at = write(tmp_path, options=slow, limit=40), ("--address", address)
     name = cli("submit", job, *at, "--json").json["id"]
     server = JobServer(address)
     heard = ""

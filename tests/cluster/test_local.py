@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
-import logging
 import subprocess
 from collections.abc import Iterator
-from contextlib import closing
+from concurrent.futures import Future
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
 
-from cluster import network, processes
+from cluster import processes
 from cluster.local import HEAD, LocalCluster, main
 from lens_ray.engine.job_server import JobServer
 from lens_ray.store import Store
 from tests.cli.conftest import Cli
+from tests.cluster.conftest import bucket_keys
 
 pytestmark = [
     pytest.mark.chaos,
@@ -29,7 +30,11 @@ suite: mini:quick
 store: {store}
 limit: 24
 models:
-  - {{name: talker, backend: fake, replicas: 2, options: {{latency_s: 0.3, parallel: 1}}}}
+  - name: talker
+    backend: fake
+    replicas: 2
+    # The first two, whose driver dies, are at work for long; those that go on need not be.
+    options: {{latency_s: 0.01, slow_replicas: 2, slow_factor: 50, state_dir: {slow}}}
 """
 LOOK = """
 import json, sys, time, ray
@@ -51,29 +56,13 @@ KNOCK = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv
 
 
 @pytest.fixture(scope="module")
-def bucket_port() -> Iterator[int]:
-    """A bucket's server that every node reaches."""
-    from moto.server import ThreadedMotoServer
-
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = ThreadedMotoServer(ip_address="0.0.0.0", port=0, verbose=False)
-    server.start()
-    yield server.get_host_and_port()[1]
-    server.stop()
-
-
-@pytest.fixture(scope="module")
-def nodes(
-    tmp_path_factory: pytest.TempPathFactory, lens_home: Path, bucket_port: int
-) -> Iterator[LocalCluster]:
+def nodes(nodes_begun: tuple[Future[LocalCluster], ExitStack]) -> Iterator[LocalCluster]:
     """A head without a CPU and two workers, whose environment has the keys to the bucket."""
-    if not network.available():
-        pytest.skip("no namespaces here: root and ip are needed")
-    with LocalCluster.up(tmp_path_factory.mktemp("c"), nodes=0, dashboard=True) as cluster:
-        for _ in range(2):
-            cluster.add(cpus=2, environment=keys(cluster, bucket_port))
-        yield cluster
-        left = [node.process for node in cluster.nodes.values() if node.process is not None]
+    begun, stack = nodes_begun
+    cluster = begun.result()
+    yield cluster
+    left = [node.process for node in cluster.nodes.values() if node.process is not None]
+    stack.close()
     assert left
     assert not any(process.alive for process in left)
     assert cluster.network is not None
@@ -83,15 +72,6 @@ def nodes(
     ]
     assert cluster.network.name not in "".join(listed)
     assert not cluster.token_file.exists()
-
-
-def keys(cluster: LocalCluster, port: int) -> dict[str, str]:
-    return {
-        "AWS_ENDPOINT_URL": f"http://{cluster.host}:{port}",
-        "AWS_ACCESS_KEY_ID": "test-key",
-        "AWS_SECRET_ACCESS_KEY": "test-secret",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }
 
 
 def on(cluster: LocalCluster, node: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -208,7 +188,7 @@ def test_the_drivers_node_dies_and_the_job_goes_on(
 ) -> None:
     import boto3
 
-    for key, value in keys(nodes, bucket_port).items():
+    for key, value in bucket_keys(nodes, bucket_port).items():
         monkeypatch.setenv(key, value)
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
     monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(nodes.token_file))
@@ -216,7 +196,7 @@ def test_the_drivers_node_dies_and_the_job_goes_on(
     boto3.client("s3").create_bucket(Bucket="rows")
     store = "s3://rows/store"
     job, at = tmp_path / "job.yaml", ("--address", nodes.dashboard, "--env", "AWS_ACCESS_KEY_ID")
-    job.write_text(JOB.format(store=store))
+    job.write_text(JOB.format(store=store, slow=tmp_path / "slow"))
     name = cli("submit", job, *at, "--json").json["id"]
     server = JobServer(nodes.dashboard)
     with closing(server.follow(name)) as lines:
@@ -226,7 +206,7 @@ def test_the_drivers_node_dies_and_the_job_goes_on(
     [driver] = drivers(nodes)
     assert driver != HEAD  # its store may be written from anywhere
     nodes.kill(driver)
-    nodes.add(cpus=2, environment=keys(nodes, bucket_port))
+    nodes.add(cpus=2, environment=bucket_keys(nodes, bucket_port))
     ended = server.wait(name)
     assert (ended.status, ended.exit_code) == ("FAILED", None)
     again = cli("submit", job, *at, "--wait", "--json")
