@@ -97,6 +97,7 @@ def _print(report: RunReport) -> None:
     where = shlex.quote(report.store)
     print(f"rows and scores are in {one_line(report.store)}; next:")
     print(f"  lens-ray report --store {where} --out lens-report.html")
-    print(f"  lens-ray scores --store {where} --json")
+    print(f"  lens-ray leaderboard --store {where}")
+    print(f"  lens-ray advise --store {where}")
     question = "SELECT model, status, count(*) AS n FROM rows GROUP BY ALL ORDER BY ALL"
     print(f'  lens-ray query "{question}" --store {where}')

@@ -162,8 +162,8 @@ def some_of(labels: Sequence[str], all_of_them: int) -> str:
 def render_text(rows: Sequence[LeaderboardRow], width: int | None = None) -> str:
     """The leaderboard as plain text: models x abilities, corrected scores, overall with interval.
 
-    Beside the overall score stands the one with equal weights of an ability's subtasks, and that
-    by samples where it differs; runs stored by an older version have none.
+    Beside the overall score stand the one with equal weights of an ability's subtasks and the one
+    by samples, each where it differs; runs stored by an older version have none.
 
     Args:
         rows: From `leaderboard`.
@@ -201,15 +201,14 @@ def columns_of(rows: Sequence[LeaderboardRow]) -> list[list[str]]:
     columns += [ability_column(rows, ability) for ability in abilities if ability not in others]
     overall = [row.overall for row in rows]
     columns.append(["", OVERALL, *(figure(each.corrected if each else None) for each in overall)])
-    if any(each is not None and each.uniform is not None for each in overall):
-        uniform = [figure(each.uniform if each else None) for each in overall]
-        columns.append(["uniform", "weights", *uniform])
-    micro = [each.micro if each else None for each in overall]
-    if any(
-        mean is not None and each is not None and abs(mean - (each.corrected or 0.0)) >= _SEEN
-        for mean, each in zip(micro, overall, strict=True)
-    ):
-        columns.append(["by", "samples", *(figure(mean) for mean in micro)])
+    # With equal weights, and by samples, only where some model's figure is another then.
+    for head, name in ((("uniform", "weights"), "uniform"), (("by", "samples"), "micro")):
+        other = [getattr(each, name) if each else None for each in overall]
+        if any(
+            mean is not None and each is not None and abs(mean - (each.corrected or 0.0)) >= _SEEN
+            for mean, each in zip(other, overall, strict=True)
+        ):
+            columns.append([*head, *(figure(mean) for mean in other)])
     columns.append(["", "95 % interval", *(interval(each) for each in overall)])
     columns.append(["", "coverage", *(share(each.coverage if each else None) for each in overall)])
     return columns + [ability_column(rows, ability, APART) for ability in others]
