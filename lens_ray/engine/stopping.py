@@ -60,7 +60,6 @@ class Stopping:
         samples: Sequence[Sample],
         suite: Suite,
         until: Until,
-        run_id: str,
         stored: Iterable[str] = (),
     ) -> None:
         """Nothing has ended yet.
@@ -69,13 +68,11 @@ class Stopping:
             samples: That the job asks for, at most.
             suite: Whose they are.
             until: When an ability has been asked enough.
-            run_id: Of the run; seeds the intervals.
             stored: Samples that have a row already, final or not.
         """
         self._stored = frozenset(stored)
         self._until = until
         self._weights = suite.weights
-        self._run_id = run_id
         self._sizes = group_sizes(samples)
         self._block: dict[str, int] = {}
         self._ability: dict[str, str] = {}
@@ -211,7 +208,6 @@ class Stopping:
                 marked_units(pa.Table.from_pylist(rows, schema=_SCHEMA), self._sizes),
                 self._weights[ability],
                 level=self._until.level,
-                seed_key=self._run_id,
                 enough=aim,
             )
         course.seen = seen

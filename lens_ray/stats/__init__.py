@@ -4,7 +4,7 @@
 * `lens_ray.stats.strata`       the figures of every subtask of a run
 * `lens_ray.stats.units`        rows become marked units (group-bys)
 * `lens_ray.stats.intervals`    stratified cluster bootstrap
-* `lens_ray.stats.stability`    DVS and RES
+* `lens_ray.stats.dvs_res`    DVS and RES
 * `lens_ray.stats.steadiness`   DVS, RES and tau of one model with their intervals
 * `lens_ray.stats.spread`       the same of models side by side: joint replicates, differences
 * `lens_ray.stats.pool`         the frozen pools they are measured against

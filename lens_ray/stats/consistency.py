@@ -2,7 +2,7 @@
 
 It compares the run of a control suite (`lens_ray.suites.controls`) with a run of its base, pair by
 pair. It says nothing of a pool of models, so it is neither DVS nor RES
-(`lens_ray.stats.stability`), and nothing of how good the answers are.
+(`lens_ray.stats.dvs_res`), and nothing of how good the answers are.
 """
 
 from __future__ import annotations
@@ -16,19 +16,17 @@ import numpy as np
 import pyarrow as pa
 
 from lens_ray.scoring.plain import normalise
+from lens_ray.stats.abilities import OVERALL, in_order
 from lens_ray.stats.clustered import sums_of
 from lens_ray.stats.intervals import interval
-from lens_ray.stats.scores import OVERALL
-from lens_ray.stats.units import FINAL, Units
-from lens_ray.suites.sample import ABILITIES, Sample
+from lens_ray.stats.units import FINAL, SAME, Units
+from lens_ray.suites.sample import Sample
 from lens_ray.suites.templates import LETTERS
 
 #: Columns of the rows that are read.
 PAIRED_COLUMNS = (
     "sample_id", "ability", "format", "variant", "cluster_id", "status", "score", "extracted",
 )  # fmt: skip
-#: Scores nearer than this are the same mark.
-_SAME = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +106,10 @@ def consistency(
         if base is None or base["status"] not in FINAL or row["status"] not in FINAL:
             unpaired[row["ability"]] = unpaired.get(row["ability"], 0) + 1
             continue
-        marks = abs(base["score"] - row["score"]) < _SAME
+        marks = abs(base["score"] - row["score"]) < SAME
         answers = answer_of(base, row, base, choices) == answer_of(row, row, base, choices)
         mine.append((base["cluster_id"], marks, answers))
-    names = sorted(pairs, key=lambda name: (name not in ABILITIES, _rank(name), name))
+    names = in_order(pairs)
     found = [pairs[name] for name in names]
     lost = [unpaired.get(name, 0) for name in names]
     return _figures(names, found, lost, confidence)
@@ -206,7 +204,3 @@ def _units(
         covered=np.array([len(found) for found in pairs], dtype=np.int64),
         first=np.arange(size),
     )
-
-
-def _rank(ability: str) -> int:
-    return ABILITIES.index(ability) if ability in ABILITIES else 0

@@ -88,7 +88,7 @@ class Look:
 
 
 def look_at(
-    units: Units, weights: Mapping[str, float], *, level: float, seed_key: str, enough: float
+    units: Units, weights: Mapping[str, float], *, level: float, enough: float
 ) -> Look | None:
     """How narrow the interval of an ability's corrected score is.
 
@@ -102,13 +102,12 @@ def look_at(
         units: The marked units of one ability.
         weights: Weight of each of its subtasks.
         level: Of the interval.
-        seed_key: What identifies the run.
         enough: The interval that `scores` shows is made only where the cautious one is no wider.
 
     Returns:
         None where a subtask that counts has no unit or no score.
     """
-    strata = Strata(units, seed_key)
+    strata = Strata(units)
     places = {subtask: place for place, (_, subtask) in enumerate(units.strata)}
     counted = {name: weight for name, weight in weights.items() if weight > 0}
     if not counted or not counted.keys() <= places.keys():

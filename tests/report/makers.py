@@ -103,7 +103,6 @@ def scores_of(
         weights=sample_weights(suite.samples),
         expected=expected_counts(suite.samples),
         pool=pool,
-        seed_key=run_id,
         group_sizes=group_sizes(suite.samples),
     )
     return scores_table(scores, run_id=run_id, model=model, suite=suite.name)

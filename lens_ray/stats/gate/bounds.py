@@ -21,9 +21,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from lens_ray.stats.cells import cells_of, means_of
 from lens_ray.stats.figures import Figures
 from lens_ray.stats.gate.evidence import Bounds
-from lens_ray.stats.joint import cells_of, components, means_of
 from lens_ray.stats.marks import Marks
 from lens_ray.stats.units import Floats, Ints
 
@@ -129,7 +129,7 @@ class _Spread:
         self._cells = cells_of(marks)
         width = len(marks.strata)
         self._group = np.zeros(width, dtype=np.int64)
-        for number, strata in enumerate(components(self._cells, width)):
+        for number, strata in enumerate(self._cells.components(width)):
             self._group[strata] = number
         self._clusters = np.maximum(np.bincount(self._cells.stratum, minlength=width), 1)
 
