@@ -20,7 +20,7 @@ import pyarrow as pa
 from lens_ray.engine.messages import Row
 from lens_ray.job import Until
 from lens_ray.stats.expectation import group_sizes
-from lens_ray.stats.stopping import Look, blocks_of, look_at
+from lens_ray.stats.stopping import Precision, blocks_of, look_at
 from lens_ray.stats.units import COLUMNS, FINAL, marked_units
 from lens_ray.store import RunLog
 from lens_ray.store.schema import ROWS
@@ -48,7 +48,7 @@ class _Course:
     released: int = 1
     stop: int | None = None
     kept: int | None = None
-    seen: Look | None = None
+    seen: Precision | None = None
     rows: dict[str, Row] = field(default_factory=dict)
 
 

@@ -7,7 +7,6 @@ are those of `lens_ray.stats.steadiness`; joint replicates and paired difference
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -23,7 +22,15 @@ from lens_ray.stats.heterogeneity import Measured, tau_of
 from lens_ray.stats.joint import JointDraws
 from lens_ray.stats.marks import Marks
 from lens_ray.stats.pool import Pool
-from lens_ray.stats.steadiness import KINDS, Kind, Steady, Subtasks, standard_scale, steadiness
+from lens_ray.stats.steadiness import (
+    KINDS,
+    Kind,
+    Steady,
+    Subtasks,
+    joined,
+    standard_scale,
+    steadiness,
+)
 from lens_ray.stats.units import Floats
 
 _Drawn = tuple[Subtasks, Floats]
@@ -112,8 +119,7 @@ class Spread:
         if one.low is None or one.high is None or two.low is None or two.high is None:
             return replace(empty, difference=apart, reason=one.reason or two.reason)
         if kind == "res":
-            low = apart - math.hypot(one.value - one.low, two.high - two.value)
-            high = apart + math.hypot(one.high - one.value, two.value - two.low)
+            low, high = joined(one, two)
         else:
             tail = (1.0 - confidence) / 2.0
             low = high = apart

@@ -97,6 +97,28 @@ class Steady:
     reason: str | None = None
 
 
+def joined(one: Steady, two: Steady) -> tuple[float, float]:
+    """Bounds of ``one`` - ``two``, from the interval of each as if they were independent.
+
+    Method of variance estimates recovery (Zou and Donner 2008).
+
+    Args:
+        one: With value and interval.
+        two: Likewise.
+    """
+    assert one.value is not None
+    assert two.value is not None
+    assert one.low is not None
+    assert one.high is not None
+    assert two.low is not None
+    assert two.high is not None
+    apart = one.value - two.value
+    return (
+        apart - math.hypot(one.value - one.low, two.high - two.value),
+        apart + math.hypot(one.high - one.value, two.value - two.low),
+    )
+
+
 def steadiness(
     parts: Sequence[Subtasks],
     pool: Pool | None,

@@ -72,7 +72,7 @@ def _mixed(samples: Sequence[Sample], seed_key: str) -> list[list[str]]:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Precision:
     """An ability of one run, as far as it was asked.
 
     Attributes:
@@ -89,7 +89,7 @@ class Look:
 
 def look_at(
     units: Units, weights: Mapping[str, float], *, level: float, enough: float
-) -> Look | None:
+) -> Precision | None:
     """How narrow the interval of an ability's corrected score is.
 
     Whoever stops at the first narrow interval stops too soon where the first answers happen to
@@ -123,10 +123,10 @@ def look_at(
     middle, half = _cautious(units, slope, level)
     middle -= shift
     if half > enough:
-        return Look(middle - half, middle + half, half)
+        return Precision(middle - half, middle + half, half)
     estimate = sum(share * strata.corrected(place) for place, share in shares.items())
     low, high = strata.interval(shares, estimate, level)
-    return Look(middle - half, middle + half, max(half, (high - low) / 2))
+    return Precision(middle - half, middle + half, max(half, (high - low) / 2))
 
 
 def _cautious(units: Units, slope: Floats, level: float) -> tuple[float, float]:

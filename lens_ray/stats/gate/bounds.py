@@ -34,7 +34,7 @@ _MOST = 0.499
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class Bounded:
     """One figure, of one model or of the difference of two.
 
     Attributes:
@@ -56,7 +56,7 @@ class Measured:
     reason: str | None = None
 
 
-def measured(marks: Marks, figures: Figures) -> dict[str, Measured]:
+def measured(marks: Marks, figures: Figures) -> dict[str, Bounded]:
     """Figures of the first model, less those of the second where there are two.
 
     Args:
@@ -82,7 +82,7 @@ def measured(marks: Marks, figures: Figures) -> dict[str, Measured]:
         estimate = first - (second or 0.0)
         known = not np.isnan(estimate)
         reason = None if known else figures.reasons.get(name) or _lacking(marks, slope, means)
-        found[name] = Measured(
+        found[name] = Bounded(
             estimate=estimate if known else None,
             candidate=first if known else None,
             baseline=second if known else None,
