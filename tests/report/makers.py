@@ -12,11 +12,12 @@ import pyarrow as pa
 from lens_ray.models.protocol import Completion
 from lens_ray.scoring import RowContext, make_row, make_unanswered
 from lens_ray.stats import Pool, ability_scores, scores_table
-from lens_ray.stats.expectation import expected_counts, group_sizes, sample_weights
+from lens_ray.stats.expectation import expected_counts, group_sizes
 from lens_ray.store import RunHeader, Store
 from lens_ray.store.schema import ROWS
 from lens_ray.suites.sample import Sample
 from lens_ray.suites.suite import Suite
+from tests.stats.tables import sample_weights
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 

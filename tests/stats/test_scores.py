@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from lens_ray.stats.expectation import expected_counts, group_sizes, sample_weights
+from lens_ray.stats.expectation import expected_counts, group_sizes
 from lens_ray.stats.pool import make_pool
 from lens_ray.stats.scores import AbilityScore, ability_scores, scores_table, subtask_scores
 from lens_ray.store.schema import SCORES
@@ -211,7 +211,6 @@ def sample(name: str, subtask: str, group: str | None = None) -> Sample:
 def test_what_samples_lead_to_expect() -> None:
     samples = [sample("a", "x", "g"), sample("b", "x", "g"), sample("c", "x"), sample("d", "y")]
     assert expected_counts(samples) == {"ocr": 4}
-    assert sample_weights(samples) == {"ocr": {"x": 0.75, "y": 0.25}}
     assert group_sizes(samples) == {"g": 2}
 
 
