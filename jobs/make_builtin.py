@@ -53,7 +53,7 @@ def remake(job: JobSpec, suite: str, store: str) -> pa.Table:
     for model in report.models:
         assert model.run_id is not None
         kept: dict[str, dict[str, float]] = {}
-        for one in subtask_scores(place.run(model.run_id).rows(), seed_key=model.run_id):
+        for one in subtask_scores(place.run(model.run_id).rows()):
             assert one.corrected is not None
             kept.setdefault(one.ability, {})[one.subtask] = one.corrected
         scores[model.model] = kept

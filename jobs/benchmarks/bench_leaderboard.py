@@ -136,7 +136,7 @@ def answer_all(store: Store, base: pa.Table, number: int, skill: np.ndarray) -> 
     rows = conform(rows, ROWS)
     log = store.open_run(header)
     log.append(rows)
-    scores = ability_scores(rows, weights=weights(), expected=expected, seed_key=name)
+    scores = ability_scores(rows, weights=weights(), expected=expected)
     table = scores_table(scores, run_id=header.run_id, model=name, suite="bench")
     log.commit(table, expected=size)
 

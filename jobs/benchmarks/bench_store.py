@@ -134,7 +134,7 @@ def one_pass(url: str, count: int, *, arrow: bool) -> dict[str, float]:
     def scored(rows: pa.Table, count: int) -> pa.Table:
         counts = [len(range(place, count, SUBTASKS)) for place in range(SUBTASKS)]
         expected = {a: sum(counts[i::6]) for i, a in enumerate(ABILITIES)}
-        scores = ability_scores(rows, weights=weights, expected=expected, seed_key="bench")
+        scores = ability_scores(rows, weights=weights, expected=expected)
         return scores_table(scores, run_id="bench", model="bench", suite="bench")
 
     scored(next(tables(SUBTASKS * 20)), SUBTASKS * 20)  # scipy is imported, Arrow is warm

@@ -102,7 +102,7 @@ class Desk:
         if until is not None and log is not None:
             state = log.state
             stored = state.done | state.open.keys()
-            self._stopping = Stopping(samples, suite, until, model.run_id, stored)
+            self._stopping = Stopping(samples, suite, until, stored)
         self.ledger = Ledger(
             self._costs,
             timeout_s=self._patience_s,

@@ -40,7 +40,7 @@ def answered(
     selected = [sample.sample_id for sample in samples]
     if until is not None:
         stored = state.done | state.open.keys()
-        stopping = Stopping(samples, suite, until, log.header.run_id, stored)
+        stopping = Stopping(samples, suite, until, stored)
         stopping.resume(log)
         stopping.look(lambda _: False)
         selected = stopping.kept
@@ -97,6 +97,5 @@ def scores_of(log: RunLog, suite: Suite, expected: Sequence[Sample]) -> list[Abi
         weights=suite.weights,
         expected=expected_counts(expected),
         pool=pool_for(suite.name, suite.digest),
-        seed_key=log.header.run_id,
         group_sizes=group_sizes(expected),
     )

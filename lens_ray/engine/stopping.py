@@ -20,7 +20,7 @@ import pyarrow as pa
 from lens_ray.engine.messages import Row
 from lens_ray.job import Until
 from lens_ray.stats.expectation import group_sizes
-from lens_ray.stats.stopping import Look, blocks_of, look_at
+from lens_ray.stats.stopping import Precision, blocks_of, look_at
 from lens_ray.stats.units import COLUMNS, FINAL, marked_units
 from lens_ray.store import RunLog
 from lens_ray.store.schema import ROWS
@@ -48,7 +48,7 @@ class _Course:
     released: int = 1
     stop: int | None = None
     kept: int | None = None
-    seen: Look | None = None
+    seen: Precision | None = None
     rows: dict[str, Row] = field(default_factory=dict)
 
 
@@ -60,7 +60,6 @@ class Stopping:
         samples: Sequence[Sample],
         suite: Suite,
         until: Until,
-        run_id: str,
         stored: Iterable[str] = (),
     ) -> None:
         """Nothing has ended yet.
@@ -69,13 +68,11 @@ class Stopping:
             samples: That the job asks for, at most.
             suite: Whose they are.
             until: When an ability has been asked enough.
-            run_id: Of the run; seeds the intervals.
             stored: Samples that have a row already, final or not.
         """
         self._stored = frozenset(stored)
         self._until = until
         self._weights = suite.weights
-        self._run_id = run_id
         self._sizes = group_sizes(samples)
         self._block: dict[str, int] = {}
         self._ability: dict[str, str] = {}
@@ -211,7 +208,6 @@ class Stopping:
                 marked_units(pa.Table.from_pylist(rows, schema=_SCHEMA), self._sizes),
                 self._weights[ability],
                 level=self._until.level,
-                seed_key=self._run_id,
                 enough=aim,
             )
         course.seen = seen

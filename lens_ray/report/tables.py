@@ -93,7 +93,7 @@ def in_order(abilities: Iterable[str]) -> list[str]:
 
 def apart(abilities: Iterable[str]) -> list[str]:
     """Of the abilities of a suite, those beyond the six, which do not count in `OVERALL`."""
-    from lens_ray.stats.scores import in_overall
+    from lens_ray.stats.abilities import in_overall
 
     found = in_order(abilities)
     counted = in_overall(found)

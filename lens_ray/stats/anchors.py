@@ -23,21 +23,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lens_ray.errors import UserError
+from lens_ray.stats.abilities import OVERALL, in_order
+from lens_ray.stats.cells import cells_of
 from lens_ray.stats.choose import choose_runs, labels_of
-from lens_ray.stats.contrast import cluster_variance
-from lens_ray.stats.figures import Figures, ability_figures, in_order
+from lens_ray.stats.clustered import FEW_CLUSTERS, cluster_variance
+from lens_ray.stats.figures import Figures, ability_figures
 from lens_ray.stats.frames import Framed
-from lens_ray.stats.joint import cells_of, components
 from lens_ray.stats.marks import COLUMNS, Marks, NotComparable, by_run, marks_of
-from lens_ray.stats.scores import COVERAGE_THRESHOLD, OVERALL
+from lens_ray.stats.scores import COVERAGE_THRESHOLD
 from lens_ray.stats.units import FINAL, Bools, Floats, Ints
 
 if TYPE_CHECKING:
     from lens_ray.store import Store
 
 ANCHOR = "anchor"
-#: Fewer clusters of anchors than this are no ground for an interval.
-FEWEST = 20
 #: Clusters that are added to an ability's anchors for the variance, half of them all right, half
 #: all wrong (Agresti and Coull): where all anchors agree, that is not sure of the rest.
 _ADDED = 4.0
@@ -164,7 +163,7 @@ class _Work:
         self.reference = np.where(self.rest, theirs - np.nan_to_num(self.others)[pair.stratum], 0.0)
         #: Strata that share clusters.
         self.group = np.zeros(width, dtype=np.int64)
-        for number, strata in enumerate(components(cells_of(pair.only(pair.models[1:])), width)):
+        for number, strata in enumerate(cells_of(pair.only(pair.models[1:])).components(width)):
             self.group[strata] = number
 
     def estimate(self, figures: Figures, place: int, confidence: float) -> AnchorEstimate:
@@ -269,8 +268,8 @@ class _Work:
             return f"no estimate for {', '.join(self.troubles)}"
         for place in np.flatnonzero(counted & (self.sizes == 0)).tolist():
             return f"{'/'.join(self.pair.strata[place])} has no anchor that both models answered"
-        if clusters < FEWEST:
-            return f"{clusters} clusters of anchors, fewer than {FEWEST}"
+        if clusters < FEW_CLUSTERS:
+            return f"{clusters} clusters of anchors, fewer than {FEW_CLUSTERS}"
         return None
 
 

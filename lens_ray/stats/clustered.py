@@ -181,6 +181,33 @@ def components(stratum: Ints, cluster: Ints, strata: int) -> list[Ints]:
     return [np.array(members) for members in sets.values()]
 
 
+def cluster_variance(influence: Floats, cluster: Ints, group: Ints) -> tuple[float, float]:
+    """Variance of a sum over strata of means, and its Satterthwaite degrees of freedom.
+
+    Args:
+        influence: Of each (cluster, stratum) on the sum; 0 where the stratum does not count.
+        cluster: Cluster of each.
+        group: Number of each one's set of strata that share clusters.
+    """
+    counted = np.flatnonzero(influence)
+    if not len(counted):
+        return 0.0, 0.0
+    # A cluster whose units are all at the mean has influence 0 and counts all the same.
+    groups = np.unique(group[counted])
+    total, below = 0.0, 0.0
+    for number in groups.tolist():
+        mine = group == number
+        clusters, row = np.unique(cluster[mine], return_inverse=True)
+        size = len(clusters)
+        if size < 2:
+            continue
+        summed = np.bincount(row.reshape(-1), weights=influence[mine])
+        part = float((summed**2).sum()) * size / (size - 1)
+        total += part
+        below += part**2 / (size - 1)
+    return total, total**2 / below if below > 0 else 0.0
+
+
 def _doubt(squares: Floats, fourth: Floats, clusters: Ints) -> Floats:
     """How far each variance is moved: all the way where no cluster differs."""
     varied = squares > TINY

@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from lens_ray.errors import UserError
+from lens_ray.stats.abilities import OVERALL, in_overall
 from lens_ray.stats.asked import asked_suite
-from lens_ray.stats.contrast import SAME, Difference, contrast
+from lens_ray.stats.contrast import Difference, contrast
 from lens_ray.stats.figures import Figures, ability_figures, facet_figures
 from lens_ray.stats.flips import Flip, flips_of
 from lens_ray.stats.frames import Framed
 from lens_ray.stats.marks import Marks, load_marks
 from lens_ray.stats.multiplicity import holm
-from lens_ray.stats.scores import OVERALL, in_overall
-from lens_ray.stats.units import Bools
+from lens_ray.stats.units import SAME, Bools
 
 if TYPE_CHECKING:
     from lens_ray.store import Store

@@ -16,17 +16,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from lens_ray.stats.cells import means_of
 from lens_ray.stats.clustered import TINY, Clustered, clustered, few_clusters
 from lens_ray.stats.detectable import detectable
 from lens_ray.stats.figures import Figures
 from lens_ray.stats.frames import Framed
-from lens_ray.stats.joint import means_of
 from lens_ray.stats.marks import Marks
 from lens_ray.stats.mcnemar import mcnemar_exact
-from lens_ray.stats.units import Floats, Ints
-
-#: Marks nearer than this are the same.
-SAME = 1e-9
+from lens_ray.stats.units import SAME, Floats, Ints
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,33 +199,6 @@ def _exact(sums: Clustered, slope: Floats, moved: Floats) -> float | None:
     if len(places) != 1 or sums.clusters[places[0]] != sums.size[places[0]] or not whole.all():
         return None
     return mcnemar_exact(int((moved > SAME).sum()), int((moved < -SAME).sum()))
-
-
-def cluster_variance(influence: Floats, cluster: Ints, group: Ints) -> tuple[float, float]:
-    """Variance of a sum over strata of means, and its Satterthwaite degrees of freedom.
-
-    Args:
-        influence: Of each (cluster, stratum) on the sum; 0 where the stratum does not count.
-        cluster: Cluster of each.
-        group: Number of each one's set of strata that share clusters.
-    """
-    counted = np.flatnonzero(influence)
-    if not len(counted):
-        return 0.0, 0.0
-    # A cluster whose units are all at the mean has influence 0 and counts all the same.
-    groups = np.unique(group[counted])
-    total, below = 0.0, 0.0
-    for number in groups.tolist():
-        mine = group == number
-        clusters, row = np.unique(cluster[mine], return_inverse=True)
-        size = len(clusters)
-        if size < 2:
-            continue
-        summed = np.bincount(row.reshape(-1), weights=influence[mine])
-        part = float((summed**2).sum()) * size / (size - 1)
-        total += part
-        below += part**2 / (size - 1)
-    return total, total**2 / below if below > 0 else 0.0
 
 
 def _lacking(marks: Marks, slope: Floats, means: Floats) -> str | None:

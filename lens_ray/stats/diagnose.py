@@ -11,13 +11,13 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from lens_ray.errors import CannotSay, UserError
+from lens_ray.stats.abilities import OVERALL
 from lens_ray.stats.asked import asked_suite
 from lens_ray.stats.choose import choose_runs
 from lens_ray.stats.frames import Framed
 from lens_ray.stats.image_size import with_image_size
 from lens_ray.stats.looks import Look, looks_of
 from lens_ray.stats.marks import comparable, load_marks
-from lens_ray.stats.scores import OVERALL
 
 if TYPE_CHECKING:
     from lens_ray.store import RunHeader, Store

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from functools import lru_cache
 
 import numpy as np
 
 from lens_ray.stats.units import Floats, Ints
 
-#: Scores nearer than this are a tie.
+#: Scores nearer than this are a tie, and a spread below it is none: rounding, not merit.
 TIE = 1e-9
 
 
@@ -47,10 +47,13 @@ def entropy_bounds(best: Ints, worst: Ints) -> tuple[float, float]:
         Both, exact.
     """
     spans = tuple(sorted(zip(best.tolist(), worst.tolist(), strict=True)))
-    return _entropy(_fullest(spans), len(spans)), _entropy(_evenest(spans).tolist(), len(spans))
+    return entropy_of(_fullest(spans)), entropy_of(_evenest(spans).tolist())
 
 
-def _entropy(counts: Iterable[int], total: int) -> float:
+def entropy_of(counts: Collection[int]) -> float:
+    """Shannon entropy, natural logarithm, of how many subtasks have each rank."""
+    total = sum(counts)
+    # From 0.0, so that a single rank gives 0 and not -0.
     return 0.0 - math.fsum(n / total * math.log(n / total) for n in counts if n)
 
 
@@ -71,7 +74,7 @@ def _fullest(spans: tuple[tuple[int, int], ...]) -> tuple[int, ...]:
     # A rest that holds another one is no better than it.
     least = [rest for rest in taken if not any(set(other) < set(rest) for other in taken)]
     tried = [(taken[rest], *_fullest(rest)) for rest in least]
-    return min(tried, key=lambda counts: _entropy(counts, len(spans)))
+    return min(tried, key=entropy_of)
 
 
 def _evenest(spans: Sequence[tuple[int, int]]) -> Ints:

@@ -14,10 +14,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from lens_ray.errors import UserError
+from lens_ray.stats.abilities import OVERALL, in_order, in_overall
 from lens_ray.stats.marks import FACETS, Marks
-from lens_ray.stats.scores import OVERALL, in_overall
 from lens_ray.stats.units import Floats
-from lens_ray.suites.sample import ABILITIES
 
 
 @dataclass(frozen=True)
@@ -125,16 +124,6 @@ def facet_figures(marks: Marks, facet: str) -> tuple[Marks, Figures]:
         mine = pairs[:, 0] == code
         weights[place, mine] = size[mine] / size[mine].sum()
     return fine, _linear(fine, names, weights, {})
-
-
-def in_order(abilities: Sequence[str] | set[str] | frozenset[str]) -> list[str]:
-    """Abilities in their usual order, those beyond the six after them."""
-    return sorted(
-        set(abilities) - {OVERALL},
-        key=lambda name: (
-            name not in ABILITIES, ABILITIES.index(name) if name in ABILITIES else 0, name
-        ),
-    )  # fmt: skip
 
 
 def _shares(marks: Marks, ability: str, uniform: bool) -> Floats | str:

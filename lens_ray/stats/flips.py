@@ -10,10 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lens_ray.stats.contrast import SAME
 from lens_ray.stats.frames import Framed
 from lens_ray.stats.marks import Marks
-from lens_ray.stats.units import Ints
+from lens_ray.stats.units import SAME, Ints
 
 if TYPE_CHECKING:
     from lens_ray.store import Store

@@ -20,6 +20,7 @@ from itertools import combinations
 import numpy as np
 
 from lens_ray.errors import UserError
+from lens_ray.stats.abilities import OVERALL, in_overall
 from lens_ray.stats.contrast import Difference, contrast
 from lens_ray.stats.detectable import detectable
 from lens_ray.stats.figures import Figures
@@ -28,7 +29,6 @@ from lens_ray.stats.joint import JointDraws
 from lens_ray.stats.marks import Marks
 from lens_ray.stats.multiplicity import holm
 from lens_ray.stats.ranks import Pairs, critical
-from lens_ray.stats.scores import OVERALL, in_overall
 from lens_ray.stats.units import Bools, Floats
 
 

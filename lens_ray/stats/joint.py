@@ -6,15 +6,15 @@ replicates (ranks, differences, probabilities of being best) keeps the pairing.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from lens_ray.stats.clustered import components as sets_of
+from lens_ray.stats.cells import Cells, cells_of, means_of
 from lens_ray.stats.figures import Figures
 from lens_ray.stats.marks import Marks
+from lens_ray.stats.seeds import seed_of
 from lens_ray.stats.units import Floats, Ints
 
 REPLICATES = 2000
@@ -65,65 +65,17 @@ def draw_jointly(marks: Marks, seed_key: str, replicates: int = REPLICATES) -> J
         seed_key: What identifies the draw; the same key gives the same replicates.
         replicates: How many.
     """
-    seed = int.from_bytes(hashlib.sha256(seed_key.encode()).digest()[:8], "big")
+    seed = seed_of(seed_key)
     rng = np.random.default_rng(seed)
     mean, cells = means_of(marks), cells_of(marks)
     clusters = np.bincount(cells.stratum, minlength=len(marks.strata))
     shape = (replicates, len(marks.models), len(marks.strata))
     deviations = np.zeros(shape, dtype=np.float32)
-    for strata in components(cells, len(marks.strata)):
+    for strata in cells.components(len(marks.strata)):
         _component(deviations, cells, strata, rng)
     widened = np.sqrt(clusters / np.maximum(clusters - 1, 1))
     deviations *= widened.astype(np.float32)
     return JointDraws(marks.models, mean, deviations, clusters, seed)
-
-
-@dataclass(frozen=True)
-class Cells:
-    """Units added up by (cluster, stratum), sorted by cluster.
-
-    Attributes:
-        stratum: Stratum of each cell.
-        cluster: Cluster of each cell.
-        residual: Models x cells: sum of (score - the model's mean) over the cell's units, divided
-            by the model's units in the stratum.
-    """
-
-    stratum: Ints
-    cluster: Ints
-    residual: Floats
-
-
-def means_of(marks: Marks) -> Floats:
-    """Mean score by model and stratum; NaN where a model has no unit."""
-    answered = marks.answered
-    known = np.where(answered, marks.score, 0.0)
-    width = len(marks.strata)
-    total = np.stack([np.bincount(marks.stratum, weights=row, minlength=width) for row in known])
-    size = np.stack([np.bincount(marks.stratum, weights=row, minlength=width) for row in answered])
-    found: Floats = np.divide(total, size, out=np.full(total.shape, np.nan), where=size > 0)
-    return found
-
-
-def cells_of(marks: Marks) -> Cells:
-    """The linear influence of every cluster on every stratum's mean."""
-    width = len(marks.strata)
-    present, inverse = np.unique(marks.cluster * width + marks.stratum, return_inverse=True)
-    inverse = inverse.reshape(-1)
-    mean = means_of(marks)
-    residual = np.empty((len(marks.models), len(present)))
-    for place, row in enumerate(marks.score):
-        known = ~np.isnan(row)
-        size = np.bincount(marks.stratum[known], minlength=width)
-        apart = np.where(known, row - mean[place, marks.stratum], 0.0)
-        apart = apart / np.maximum(size, 1)[marks.stratum]
-        residual[place] = np.bincount(inverse, weights=apart, minlength=len(present))
-    return Cells(present % width, present // width, residual)
-
-
-def components(cells: Cells, strata: int) -> list[Ints]:
-    """The strata in sets that share no cluster."""
-    return sets_of(cells.stratum, cells.cluster, strata)
 
 
 def _component(

@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from lens_ray.errors import UserError
+from lens_ray.stats.abilities import OVERALL
 from lens_ray.stats.choose import choose_runs
 from lens_ray.stats.costs import Cost, costs_of
 from lens_ray.stats.figures import ability_figures
@@ -19,7 +20,7 @@ from lens_ray.stats.marks import Marks, read_marks, unfit
 from lens_ray.stats.pool import Pool
 from lens_ray.stats.pool_scores import scores_against
 from lens_ray.stats.ranks import Rank, ranks_of
-from lens_ray.stats.scores import OVERALL, AbilityScore
+from lens_ray.stats.scores import AbilityScore
 
 if TYPE_CHECKING:
     from lens_ray.prices import Prices

@@ -15,12 +15,12 @@ from typing import Literal
 import numpy as np
 
 from lens_ray.errors import UserError
+from lens_ray.stats.cells import means_of
 from lens_ray.stats.clustered import FEW_CLUSTERS, TINY, Clustered, clustered
 from lens_ray.stats.detectable import detectable
 from lens_ray.stats.figures import Figures, bounds_of, facet_figures
 from lens_ray.stats.frames import Framed
 from lens_ray.stats.image_size import NAME as IMAGE_SIZE
-from lens_ray.stats.joint import means_of
 from lens_ray.stats.marks import Marks
 from lens_ray.stats.multiplicity import holm
 from lens_ray.stats.units import Bools, Floats

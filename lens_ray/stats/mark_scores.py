@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from lens_ray.stats.cells import means_of
 from lens_ray.stats.figures import Figures
-from lens_ray.stats.joint import means_of
 from lens_ray.stats.marks import Marks
 from lens_ray.stats.scores import AbilityScore
 from lens_ray.stats.strata import Strata
@@ -28,8 +28,7 @@ def scores_of_marks(marks: Marks, figures: Figures) -> dict[str, dict[str, Abili
     values = figures.values(means_of(marks))
     found: dict[str, dict[str, AbilityScore]] = {}
     for row, model in enumerate(marks.models):
-        seed_key = marks.runs[row].run_id if marks.runs else model
-        strata = Strata(_units(marks, row), seed_key)
+        strata = Strata(_units(marks, row))
         found[model] = {
             name: _score(strata, figures, place, float(values[row, place]))
             for place, name in enumerate(figures.names)

@@ -16,12 +16,13 @@ import numpy as np
 import pyarrow as pa
 
 from lens_ray.errors import UserError
+from lens_ray.stats.answers import PAIRED_COLUMNS
+from lens_ray.stats.cells import means_of
 from lens_ray.stats.choose import choose_runs
 from lens_ray.stats.clustered import few_clusters
-from lens_ray.stats.consistency import PAIRED_COLUMNS
 from lens_ray.stats.figures import ability_figures
 from lens_ray.stats.frames import Framed
-from lens_ray.stats.joint import draw_jointly, means_of
+from lens_ray.stats.joint import draw_jointly
 from lens_ray.stats.marks import COLUMNS, Marks, load_marks, marks_of
 from lens_ray.stats.pool_making import choose_pool
 from lens_ray.stats.spread import Spread, spread

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from lens_ray.errors import UserError
+from lens_ray.stats.cells import means_of
 from lens_ray.stats.figures import bounds_of
-from lens_ray.stats.joint import means_of
 from lens_ray.stats.marks import Marks
 from lens_ray.stats.pool import Pool, load_pool, make_pool, pool_for
 

@@ -14,12 +14,12 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from lens_ray.errors import UserError
+from lens_ray.stats.abilities import OVERALL, in_overall
 from lens_ray.stats.contrast import Difference, contrast
 from lens_ray.stats.detectable import POWER, detectable, power_of
 from lens_ray.stats.figures import Figures, ability_figures
 from lens_ray.stats.frames import Framed
 from lens_ray.stats.marks import Marks
-from lens_ray.stats.scores import OVERALL, in_overall
 
 if TYPE_CHECKING:
     from lens_ray.store import Store

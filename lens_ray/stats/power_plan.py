@@ -12,10 +12,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from lens_ray.errors import UserError
+from lens_ray.stats.abilities import OVERALL, in_order, in_overall
 from lens_ray.stats.detectable import POWER
-from lens_ray.stats.figures import in_order
 from lens_ray.stats.power import Power, PowerReport, check, filled
-from lens_ray.stats.scores import OVERALL, in_overall
 
 if TYPE_CHECKING:
     from lens_ray.suites.sample import Sample

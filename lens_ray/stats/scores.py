@@ -20,6 +20,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lens_ray.stats.abilities import OVERALL, in_order, in_overall
 from lens_ray.stats.clustered import few_clusters
 from lens_ray.stats.dispersion import mean_covariance
 from lens_ray.stats.pool import Pool
@@ -27,9 +28,7 @@ from lens_ray.stats.steadiness import KINDS, Kind, Steady, Subtasks, steadiness
 from lens_ray.stats.strata import Strata, SubtaskScore
 from lens_ray.stats.units import COLUMNS, Units, marked_units
 from lens_ray.store.schema import SCORES
-from lens_ray.suites.sample import ABILITIES
 
-OVERALL = "overall"
 #: Fields of an `AbilityScore` by name.
 _Fields = dict[str, Any]
 #: Below this share of samples with an answer a score is not printed.
@@ -96,7 +95,6 @@ def subtask_scores(
     *,
     group_sizes: Mapping[str, int] | None = None,
     confidence: float = 0.95,
-    seed_key: str = "",
 ) -> list[SubtaskScore]:
     """Score each subtask of one run, whatever its coverage.
 
@@ -104,12 +102,11 @@ def subtask_scores(
         rows: Rows of one run.
         group_sizes: Members of each group (`lens_ray.stats.units.marked_units`).
         confidence: Two-sided level of the intervals.
-        seed_key: What identifies the run; seeds the bootstrap.
 
     Returns:
         The subtasks, sorted by ability and name.
     """
-    strata = Strata(marked_units(rows, group_sizes), seed_key)
+    strata = Strata(marked_units(rows, group_sizes))
     return [strata.subtask(place, confidence) for place in range(len(strata.units.strata))]
 
 
@@ -120,7 +117,6 @@ def ability_scores(
     expected: Mapping[str, int],
     pool: Pool | None = None,
     coverage_threshold: float = COVERAGE_THRESHOLD,
-    seed_key: str,
     group_sizes: Mapping[str, int] | None = None,
 ) -> list[AbilityScore]:
     """Score one run.
@@ -133,7 +129,6 @@ def ability_scores(
         expected: Samples that the run was to answer, by ability.
         pool: The frozen pool for stability.
         coverage_threshold: Share of the expected samples below which a score is null.
-        seed_key: What identifies the run; seeds the bootstrap.
         group_sizes: Members of each group (`lens_ray.stats.units.marked_units`).
 
     Returns:
@@ -142,9 +137,9 @@ def ability_scores(
     Raises:
         ValueError: Rows, weights and expectations do not belong together.
     """
-    strata = Strata(marked_units(rows, group_sizes), seed_key)
-    names = sorted(expected, key=lambda name: (name not in ABILITIES, _rank(name), name))
+    strata = Strata(marked_units(rows, group_sizes))
     _check(strata.units, weights, expected)
+    names = in_order(expected)
     fitting, misfit = _fitting(pool, rows)
     shares = {name: _shares(strata.units, name, weights[name]) for name in names}
     scores = [
@@ -155,12 +150,6 @@ def ability_scores(
     main = [score for score in scores if score.ability in counted]
     asked = sum(expected[score.ability] for score in main)
     return [*scores, _overall(strata, main, shares, asked, fitting)]
-
-
-def in_overall(abilities: Iterable[str]) -> frozenset[str]:
-    """Of the abilities of a suite, those whose mean is the overall score; see the page's top."""
-    names = frozenset(abilities) - {OVERALL}
-    return names & frozenset(ABILITIES) or names
 
 
 def scores_table(
@@ -364,7 +353,3 @@ def _fitting(pool: Pool | None, rows: pa.Table) -> tuple[Pool | None, str | None
     if all(digest == pool.suite_digest for digest in digests):
         return pool, None
     return None, f"pool {pool.label} is of another suite"
-
-
-def _rank(ability: str) -> int:
-    return ABILITIES.index(ability) if ability in ABILITIES else 0

@@ -15,7 +15,6 @@ test at the end.
 
 from __future__ import annotations
 
-import hashlib
 import math
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -23,13 +22,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lens_ray.errors import UserError
-from lens_ray.stats.contrast import SAME
+from lens_ray.stats.abilities import OVERALL
 from lens_ray.stats.figures import Figures, ability_figures
 from lens_ray.stats.frames import Framed
 from lens_ray.stats.marks import Marks, load_marks
 from lens_ray.stats.multiplicity import holm
-from lens_ray.stats.scores import OVERALL
-from lens_ray.stats.units import Floats, Ints
+from lens_ray.stats.seeds import seed_of
+from lens_ray.stats.units import SAME, Floats, Ints
 
 if TYPE_CHECKING:
     from lens_ray.store import Store
@@ -274,5 +273,4 @@ def _judged(one: SequentialResult, p_holm: float | None, level: float) -> Sequen
 
 
 def _order(count: int, key: str) -> Ints:
-    seed = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big")
-    return np.random.default_rng(seed).permutation(count)
+    return np.random.default_rng(seed_of(key)).permutation(count)

@@ -1,29 +1,36 @@
 """How evenly models do over the subtasks of each ability: `spread`.
 
-Three figures, named apart: ``dvs`` and ``res`` against a frozen pool (`lens_ray.stats.stability`),
+Three figures, named apart: ``dvs`` and ``res`` against a frozen pool (`lens_ray.stats.dvs_res`),
 ``tau`` without one (`lens_ray.stats.heterogeneity`). Lower is steadier, for all. Values and bounds
 are those of `lens_ray.stats.steadiness`; joint replicates and paired differences come on top.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from lens_ray.errors import UserError
+from lens_ray.stats.abilities import OVERALL, in_order, in_overall
 from lens_ray.stats.dispersion import TINY, mean_covariance, normal_noise
 from lens_ray.stats.entropy import rank_among, rank_entropy
-from lens_ray.stats.figures import bounds_of, in_order
+from lens_ray.stats.figures import bounds_of
 from lens_ray.stats.frames import Framed
 from lens_ray.stats.heterogeneity import Measured, tau_of
 from lens_ray.stats.joint import JointDraws
 from lens_ray.stats.marks import Marks
 from lens_ray.stats.pool import Pool
-from lens_ray.stats.scores import OVERALL, in_overall
-from lens_ray.stats.steadiness import KINDS, Kind, Steady, Subtasks, standard_scale, steadiness
+from lens_ray.stats.steadiness import (
+    KINDS,
+    Kind,
+    Steady,
+    Subtasks,
+    joined,
+    standard_scale,
+    steadiness,
+)
 from lens_ray.stats.units import Floats
 
 _Drawn = tuple[Subtasks, Floats]
@@ -112,8 +119,7 @@ class Spread:
         if one.low is None or one.high is None or two.low is None or two.high is None:
             return replace(empty, difference=apart, reason=one.reason or two.reason)
         if kind == "res":
-            low = apart - math.hypot(one.value - one.low, two.high - two.value)
-            high = apart + math.hypot(one.high - one.value, two.value - two.low)
+            low, high = joined(one, two)
         else:
             tail = (1.0 - confidence) / 2.0
             low = high = apart

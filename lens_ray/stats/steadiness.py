@@ -13,11 +13,11 @@ from typing import Literal
 import numpy as np
 
 from lens_ray.stats.dispersion import Noisy, normal_noise, sd_bounds
+from lens_ray.stats.dvs_res import dvs_and_res
 from lens_ray.stats.entropy import entropy_bounds, rank_among
 from lens_ray.stats.heterogeneity import Measured, tau_bounds, tau_of
 from lens_ray.stats.intervals import wilson
 from lens_ray.stats.pool import Pool
-from lens_ray.stats.stability import stability
 from lens_ray.stats.units import Floats, Ints
 
 Kind = Literal["dvs", "res", "tau"]
@@ -97,6 +97,28 @@ class Steady:
     reason: str | None = None
 
 
+def joined(one: Steady, two: Steady) -> tuple[float, float]:
+    """Bounds of ``one`` - ``two``, from the interval of each as if they were independent.
+
+    Method of variance estimates recovery (Zou and Donner 2008).
+
+    Args:
+        one: With value and interval.
+        two: Likewise.
+    """
+    assert one.value is not None
+    assert two.value is not None
+    assert one.low is not None
+    assert one.high is not None
+    assert two.low is not None
+    assert two.high is not None
+    apart = one.value - two.value
+    return (
+        apart - math.hypot(one.value - one.low, two.high - two.value),
+        apart + math.hypot(one.high - one.value, two.value - two.low),
+    )
+
+
 def steadiness(
     parts: Sequence[Subtasks],
     pool: Pool | None,
@@ -115,7 +137,7 @@ def steadiness(
         kinds: Only these figures.
     """
     given = [
-        stability(dict(zip(p.names, p.corrected.tolist(), strict=True)), p.ability, pool)
+        dvs_and_res(dict(zip(p.names, p.corrected.tolist(), strict=True)), p.ability, pool)
         for p in parts
     ]
     few = any(part.clusters.min() < FEWEST_CLUSTERS for part in parts)

@@ -72,7 +72,7 @@ def _mixed(samples: Sequence[Sample], seed_key: str) -> list[list[str]]:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Precision:
     """An ability of one run, as far as it was asked.
 
     Attributes:
@@ -88,8 +88,8 @@ class Look:
 
 
 def look_at(
-    units: Units, weights: Mapping[str, float], *, level: float, seed_key: str, enough: float
-) -> Look | None:
+    units: Units, weights: Mapping[str, float], *, level: float, enough: float
+) -> Precision | None:
     """How narrow the interval of an ability's corrected score is.
 
     Whoever stops at the first narrow interval stops too soon where the first answers happen to
@@ -102,13 +102,12 @@ def look_at(
         units: The marked units of one ability.
         weights: Weight of each of its subtasks.
         level: Of the interval.
-        seed_key: What identifies the run.
         enough: The interval that `scores` shows is made only where the cautious one is no wider.
 
     Returns:
         None where a subtask that counts has no unit or no score.
     """
-    strata = Strata(units, seed_key)
+    strata = Strata(units)
     places = {subtask: place for place, (_, subtask) in enumerate(units.strata)}
     counted = {name: weight for name, weight in weights.items() if weight > 0}
     if not counted or not counted.keys() <= places.keys():
@@ -124,10 +123,10 @@ def look_at(
     middle, half = _cautious(units, slope, level)
     middle -= shift
     if half > enough:
-        return Look(middle - half, middle + half, half)
+        return Precision(middle - half, middle + half, half)
     estimate = sum(share * strata.corrected(place) for place, share in shares.items())
     low, high = strata.interval(shares, estimate, level)
-    return Look(middle - half, middle + half, max(half, (high - low) / 2))
+    return Precision(middle - half, middle + half, max(half, (high - low) / 2))
 
 
 def _cautious(units: Units, slope: Floats, level: float) -> tuple[float, float]:

@@ -49,9 +49,8 @@ class SubtaskScore:
 class Strata:
     """Means, bounds and spread of the subtasks, in the order of ``units.strata``."""
 
-    def __init__(self, units: Units, seed_key: str) -> None:
+    def __init__(self, units: Units) -> None:
         self.units = units
-        self.seed_key = seed_key
         self.marked = np.bincount(units.stratum, minlength=len(units.strata))
         self.accuracy = self._mean(units.score)
         self.chance = self._mean(units.chance)

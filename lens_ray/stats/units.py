@@ -24,6 +24,9 @@ Bools = npt.NDArray[np.bool_]
 #: Rows with these statuses count; the others are nobody's answer.
 FINAL: tuple[str, ...] = tuple(status for status in STATUSES if status not in SUPERSEDABLE)
 
+#: Marks nearer than this are the same.
+SAME = 1e-9
+
 _ALL, _MIDDLE = 1, 2
 
 #: Columns that are read.

@@ -8,11 +8,11 @@ both the interaction and chance.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 
 import numpy as np
 
+from lens_ray.stats.seeds import seed_of
 from lens_ray.stats.units import Floats, Ints
 
 REPLICATES = 1000
@@ -69,8 +69,7 @@ def split_of(score: Floats, cluster: Ints, seed_key: str, confidence: float = 0.
     )
     sums = np.zeros((len(names), parts.shape[1]))
     np.add.at(sums, row.reshape(-1), parts)
-    seed = int.from_bytes(hashlib.sha256(seed_key.encode()).digest()[:8], "big")
-    times = np.random.default_rng(seed).multinomial(
+    times = np.random.default_rng(seed_of(seed_key)).multinomial(
         len(names), np.full(len(names), 1 / len(names)), size=REPLICATES
     )
     tail = (1.0 - confidence) / 2.0

@@ -15,18 +15,14 @@ import numpy as np
 import pyarrow as pa
 
 from lens_ray.scoring.plain import normalise
+from lens_ray.stats.abilities import OVERALL, in_order, in_overall
+from lens_ray.stats.answers import PAIRED_COLUMNS, answer_of, base_of
 from lens_ray.stats.clustered import clustered, few_clusters
-from lens_ray.stats.consistency import PAIRED_COLUMNS, answer_of, base_of
-from lens_ray.stats.figures import in_order
 from lens_ray.stats.frames import Framed
 from lens_ray.stats.intervals import interval
-from lens_ray.stats.scores import OVERALL, in_overall
-from lens_ray.stats.units import FINAL, Bools, Floats, Ints
+from lens_ray.stats.units import FINAL, SAME, Bools, Floats, Ints
 from lens_ray.stats.variance_split import Split, split_of
 from lens_ray.suites.sample import Sample
-
-#: Marks nearer than this are the same.
-SAME = 1e-9
 
 
 @dataclass(frozen=True)
@@ -122,7 +118,7 @@ def variants_of(
         samples: Of all suites; needed where options were rotated.
 
     Raises:
-        ValueError: As `lens_ray.stats.consistency.consistency`.
+        ValueError: See `lens_ray.stats.answers.answer_of`, or a sample has two rows.
     """
     choices = {sample.sample_id: sample.choices for sample in samples}
     table = _Table(base=True)

@@ -33,7 +33,7 @@ def blind_run(
     assert model.status == "complete", model.reason
     assert model.run_id is not None
     rows = Store(job.store).run(model.run_id).rows()
-    scores = {one.subtask: one for one in subtask_scores(rows, seed_key="blind")}
+    scores = {one.subtask: one for one in subtask_scores(rows)}
     assert len(scores) == 18
     values = [one.p_chance for one in scores.values()]
     assert all(value is not None for value in values)

@@ -212,7 +212,7 @@ def test_models_that_were_asked_less_were_asked_the_same_first(tmp_path: Path) -
 def test_answers_that_fail_do_not_decide(tmp_path: Path) -> None:
     """What ends without an answer is asked again by the next start, and then decides."""
     suite = make_suite(tmp_path)
-    stopping = Stopping(suite.samples, suite, WIDE, "run")
+    stopping = Stopping(suite.samples, suite, WIDE)
     broken = stopping.first[:10]
     plan = plan_of(tmp_path, suite, WIDE, fail_ids=frozenset(broken))
     (outcome,), _ = play(plan)
@@ -240,7 +240,7 @@ def test_what_decides_depends_on_the_order_and_not_on_who_is_fast(tmp_path: Path
     scores = {name: float(hash_of(name) % 2) for name in by_id}
     found = []
     for turn in (1, -1):
-        stopping = Stopping(suite.samples, suite, Until(halfwidth=0.2, min_samples=40), "run")
+        stopping = Stopping(suite.samples, suite, Until(halfwidth=0.2, min_samples=40))
         begun: set[str] = set()
         while True:
             ready = [n for a in stopping.abilities for n in stopping.released(a)]
@@ -264,7 +264,7 @@ def hash_of(name: str) -> int:
 def test_a_sample_with_a_row_is_never_left_out(tmp_path: Path) -> None:
     suite = make_suite(tmp_path)
     last = [s.sample_id for s in suite.samples if s.ability == "ocr"][-5:]
-    stopping = Stopping(suite.samples, suite, Until(halfwidth=0.5, min_samples=20), "run", last)
+    stopping = Stopping(suite.samples, suite, Until(halfwidth=0.5, min_samples=20), last)
     assert not set(last) & set(stopping.held_back)
     for name in stopping.first:
         stopping.note(blocks_row(suite.by_id[name], 1.0))

@@ -12,11 +12,12 @@ import pyarrow as pa
 from lens_ray.models.protocol import Completion
 from lens_ray.scoring import RowContext, make_row, make_unanswered
 from lens_ray.stats import Pool, ability_scores, scores_table
-from lens_ray.stats.expectation import expected_counts, group_sizes, sample_weights
+from lens_ray.stats.expectation import expected_counts, group_sizes
 from lens_ray.store import RunHeader, Store
 from lens_ray.store.schema import ROWS
 from lens_ray.suites.sample import Sample
 from lens_ray.suites.suite import Suite
+from tests.stats.tables import sample_weights
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
@@ -103,7 +104,6 @@ def scores_of(
         weights=sample_weights(suite.samples),
         expected=expected_counts(suite.samples),
         pool=pool,
-        seed_key=run_id,
         group_sizes=group_sizes(suite.samples),
     )
     return scores_table(scores, run_id=run_id, model=model, suite=suite.name)

@@ -85,7 +85,7 @@ def add(
         for n in range(asked):
             expected[KINDS[n // PER][0]] += 1
         scores = ability_scores(
-            rows, weights=WEIGHTS, expected=expected, seed_key=run.run_id
+            rows, weights=WEIGHTS, expected=expected
         )  # fmt: skip
         table = scores_table(scores, run_id=run.run_id, model=model, suite=run.suite)
         left_out = [name(n) for n in range(asked, SIZE)]

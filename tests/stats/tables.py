@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
 import pyarrow as pa
 
 from lens_ray.store.schema import ROWS
+from lens_ray.suites.sample import Sample
 
 
 def row(
@@ -43,3 +45,15 @@ def row(
 def table(rows: Iterable[dict[str, object]]) -> pa.Table:
     """The rows in the schema of a store; the columns not given are null."""
     return pa.Table.from_pylist(list(rows), schema=ROWS)
+
+
+def sample_weights(samples: Iterable[Sample]) -> dict[str, dict[str, float]]:
+    """Weight of each subtask within its ability: its share of the ability's samples."""
+    counts = Counter((sample.ability, sample.subtask) for sample in samples)
+    totals: Counter[str] = Counter()
+    for (ability, _), number in counts.items():
+        totals[ability] += number
+    weights: dict[str, dict[str, float]] = {}
+    for (ability, subtask), number in sorted(counts.items()):
+        weights.setdefault(ability, {})[subtask] = number / totals[ability]
+    return weights

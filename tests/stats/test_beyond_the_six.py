@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from lens_ray.report.tables import APART_NOTE, apart, leaderboard, render_text
-from lens_ray.stats.scores import AbilityScore, ability_scores, in_overall, scores_table
+from lens_ray.stats.abilities import in_overall
+from lens_ray.stats.scores import AbilityScore, ability_scores, scores_table
 from tests.stats.tables import row, table
 
 #: Right answers of four, by ability.
@@ -20,7 +21,7 @@ def scored(right: dict[str, int], suite: tuple[str, ...] | None = None) -> list[
     ]
     return ability_scores(
         table(rows), weights={name: {"s": 1.0} for name in suite or tuple(right)},
-        expected=dict.fromkeys(right, 4), seed_key="k",
+        expected=dict.fromkeys(right, 4),
     )  # fmt: skip
 
 

@@ -176,7 +176,7 @@ def test_a_wider_level_gives_a_wider_interval() -> None:
 def test_p_chance_equals_the_score_test_of_independent_units() -> None:
     score = np.array([1.0] * 70 + [0.0] * 30)
     units = units_of([(score, np.arange(100))])
-    strata = Strata(Units(**{**vars(units), "chance": np.full(100, 0.5)}), "key")
+    strata = Strata(Units(**{**vars(units), "chance": np.full(100, 0.5)}))
     # 100 independent units show the variance of 99 trials.
     oracle = 2 * stats.t.sf(0.2 / np.sqrt(0.25 / 99), 99)
     assert strata.p_chance(0) == pytest.approx(oracle, rel=1e-9)

@@ -15,8 +15,7 @@ from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.power import TTestPower
 from statsmodels.stats.proportion import proportion_confint
 
-from lens_ray.stats.clustered import clustered
-from lens_ray.stats.contrast import cluster_variance
+from lens_ray.stats.clustered import cluster_variance, clustered
 from lens_ray.stats.detectable import power_of
 from lens_ray.stats.intervals import wilson
 from lens_ray.stats.mcnemar import mcnemar_exact

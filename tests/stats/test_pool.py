@@ -64,7 +64,7 @@ def test_scoring_leaves_the_pool_as_it_was(builtin: Path) -> None:
     rows = [row(f"{t}{i}", "ocr", t, i % 2) for t in "xy" for i in range(4)]
     scores = ability_scores(
         table(rows), weights={"ocr": {"x": 1, "y": 1}}, expected={"ocr": 8},
-        pool=load_pool("p"), seed_key="k",
+        pool=load_pool("p"),
     )  # fmt: skip
     assert scores[0].dvs is not None
     assert path.read_bytes() == before

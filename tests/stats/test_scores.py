@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from lens_ray.stats.expectation import expected_counts, group_sizes, sample_weights
+from lens_ray.stats.expectation import expected_counts, group_sizes
 from lens_ray.stats.pool import make_pool
 from lens_ray.stats.scores import AbilityScore, ability_scores, scores_table, subtask_scores
 from lens_ray.store.schema import SCORES
@@ -30,8 +30,7 @@ def rows_of(seed: int = 1) -> list[dict[str, object]]:
 
 def scored(rows: list[dict[str, object]], **changes: object) -> list[AbilityScore]:
     settings: dict[str, object] = {
-        "weights": WEIGHTS, "expected": {"ocr": 80, "entity": 40}, "seed_key": "run-1",
-    }  # fmt: skip
+        "weights": WEIGHTS, "expected": {"ocr": 80, "entity": 40}, }  # fmt: skip
     return ability_scores(table(rows), **(settings | changes))  # type: ignore[arg-type]
 
 
@@ -42,7 +41,6 @@ def test_abilities_come_in_their_order_and_overall_last() -> None:
     names = ["zebra", "aardvark", "entity", "counting"]
     scores = ability_scores(
         table(rows), weights={n: {"s": 1} for n in names}, expected=dict.fromkeys(names, 2),
-        seed_key="k",
     )  # fmt: skip
     assert [s.ability for s in scores] == ["counting", "entity", "aardvark", "zebra", "overall"]
 
@@ -94,9 +92,7 @@ def test_infra_errors_lower_coverage_and_nothing_else() -> None:
 
 def test_below_chance_is_not_clipped() -> None:
     rows = [row(f"s{i}", "ocr", "x", float(i == 0), chance=0.5) for i in range(10)]
-    score = ability_scores(
-        table(rows), weights={"ocr": {"x": 1}}, expected={"ocr": 10}, seed_key="k"
-    )[0]
+    score = ability_scores(table(rows), weights={"ocr": {"x": 1}}, expected={"ocr": 10})[0]
     assert score.corrected == pytest.approx(-0.8, abs=1e-15)
     assert score.ci_low is not None
     assert -1.0 <= score.ci_low <= -0.8
@@ -104,9 +100,7 @@ def test_below_chance_is_not_clipped() -> None:
 
 def test_all_right_has_an_interval_with_width() -> None:
     rows = [row(f"s{i}", "ocr", "x", 1, chance=0.5) for i in range(30)]
-    score = ability_scores(
-        table(rows), weights={"ocr": {"x": 1}}, expected={"ocr": 30}, seed_key="k"
-    )[0]
+    score = ability_scores(table(rows), weights={"ocr": {"x": 1}}, expected={"ocr": 30})[0]
     assert score.corrected == score.ci_high == 1.0
     # Wilson's bound of 30 of 30 with the t quantile of 29 degrees, on the corrected scale.
     z2 = 2.045229642132703**2
@@ -124,9 +118,7 @@ def test_a_weighted_subtask_without_rows_or_answers_has_no_score() -> None:
 
 def test_chance_that_reaches_the_upper_bound_has_no_score() -> None:
     rows = [row(f"s{i}", "ocr", "x", 1, chance=0.5, upper=0.5) for i in range(4)]
-    score = ability_scores(
-        table(rows), weights={"ocr": {"x": 1}}, expected={"ocr": 4}, seed_key="k"
-    )[0]
+    score = ability_scores(table(rows), weights={"ocr": {"x": 1}}, expected={"ocr": 4})[0]
     assert (score.corrected, score.reason) == (None, "ocr/x has chance 0.5 and upper 0.5")
     found = subtask_scores(table(rows))[0]
     assert (found.accuracy, found.corrected, found.ci, found.p_chance) == (1.0, None, None, None)
@@ -159,7 +151,7 @@ def test_clusters_that_cross_abilities_are_drawn_together() -> None:
         rows += [row(f"b{i}", "entity", "z", right[i], cluster=f"{second}{i}") for i in range(60)]
         scores = ability_scores(
             table(rows), weights={"ocr": {"x": 1}, "entity": {"z": 1}},
-            expected={"ocr": 60, "entity": 60}, seed_key="k",
+            expected={"ocr": 60, "entity": 60},
         )  # fmt: skip
         low, high = scores[2].ci_low, scores[2].ci_high
         assert low is not None
@@ -219,7 +211,6 @@ def sample(name: str, subtask: str, group: str | None = None) -> Sample:
 def test_what_samples_lead_to_expect() -> None:
     samples = [sample("a", "x", "g"), sample("b", "x", "g"), sample("c", "x"), sample("d", "y")]
     assert expected_counts(samples) == {"ocr": 4}
-    assert sample_weights(samples) == {"ocr": {"x": 0.75, "y": 0.25}}
     assert group_sizes(samples) == {"g": 2}
 
 
@@ -227,7 +218,7 @@ def test_a_group_cut_by_a_limit_is_not_covered() -> None:
     rows = [row(f"s{i}", "ocr", "x", 1, group=f"g{i // 2}", metric="all_right") for i in range(4)]
     sizes = {"g0": 2, "g1": 3}
     score = ability_scores(
-        table(rows), weights={"ocr": {"x": 1}}, expected={"ocr": 4}, seed_key="k",
+        table(rows), weights={"ocr": {"x": 1}}, expected={"ocr": 4},
         group_sizes=sizes, coverage_threshold=0.1,
     )[0]  # fmt: skip
     assert (score.n, score.coverage) == (2, 0.5)
@@ -267,9 +258,7 @@ def test_two_hundred_thousand_rows_in_seconds() -> None:
         value["values"]: value["counts"] for value in rows["ability"].value_counts().to_pylist()
     }
     started = time.process_time()
-    scores = ability_scores(
-        rows, weights=weights, expected=expected, seed_key="k", coverage_threshold=0.9
-    )
+    scores = ability_scores(rows, weights=weights, expected=expected, coverage_threshold=0.9)
     took = time.process_time() - started
     assert took < 10, took
     assert all(score.corrected is not None for score in scores)

@@ -116,7 +116,7 @@ def test_figures_are_those_of_the_scores_of_a_run() -> None:
     )  # fmt: skip
     weights = {"ocr": dict.fromkeys("abc", 1 / 3), "entity": dict.fromkeys("ab", 0.5)}
     run = ability_scores(
-        table(rows), weights=weights, expected={"ocr": 180, "entity": 120}, pool=pool, seed_key="k"
+        table(rows), weights=weights, expected={"ocr": 180, "entity": 120}, pool=pool
     )
     marks = field_of(
         {"m": np.concatenate(list(scores.values())).astype(float)},

@@ -98,7 +98,7 @@ def test_the_cautious_interval_by_hand() -> None:
     p = 32 / 44 = 0.727; variance p (1 - p) / 43; t of 39 degrees is 2.023; over 1 - 0.25.
     """
     scores = {"dots": [[1.0]] * 30 + [[0.0]] * 10}
-    look = look_at(units_of(scores, 0.25), {"dots": 1.0}, level=0.95, seed_key="r", enough=0.0)
+    look = look_at(units_of(scores, 0.25), {"dots": 1.0}, level=0.95, enough=0.0)
     assert look is not None
     p = 32 / 44
     half = scipy.stats.t.ppf(0.975, 39) * math.sqrt(p * (1 - p) / 43) / 0.75
@@ -112,7 +112,7 @@ def test_clusters_count_and_not_samples() -> None:
     single = {"dots": [[1.0]] * 15 + [[0.0]] * 15}
     fours = {"dots": [[1.0] * 4] * 15 + [[0.0] * 4] * 15}
     one, other = (
-        look_at(units_of(scores), {"dots": 1.0}, level=0.95, seed_key="r", enough=0.0)
+        look_at(units_of(scores), {"dots": 1.0}, level=0.95, enough=0.0)
         for scores in (single, fours)
     )
     assert one is not None
@@ -123,14 +123,14 @@ def test_clusters_count_and_not_samples() -> None:
 def test_what_cannot_be_looked_at() -> None:
     scores = {"dots": [[1.0]] * 30}
     level = {"level": 0.95, "enough": 1.0}
-    assert look_at(units_of(scores), {}, seed_key="r", **level) is None
-    assert look_at(units_of(scores), {"dots": 0.5, "bars": 0.5}, seed_key="r", **level) is None
-    assert look_at(units_of(scores, 1.0), {"dots": 1.0}, seed_key="r", **level) is None
+    assert look_at(units_of(scores), {}, **level) is None
+    assert look_at(units_of(scores), {"dots": 0.5, "bars": 0.5}, **level) is None
+    assert look_at(units_of(scores, 1.0), {"dots": 1.0}, **level) is None
     # All right: no variance, and an interval all the same.
-    look = look_at(units_of(scores), {"dots": 1.0, "none": 0.0}, seed_key="r", **level)
+    look = look_at(units_of(scores), {"dots": 1.0, "none": 0.0}, **level)
     assert look is not None
     assert look.half_width > 0.05
-    one = look_at(units_of({"dots": [[1.0]]}), {"dots": 1.0}, seed_key="r", **level)
+    one = look_at(units_of({"dots": [[1.0]]}), {"dots": 1.0}, **level)
     assert one is not None
     assert one.half_width > 0.3
 

@@ -86,7 +86,7 @@ def test_the_fractions_are_the_ones_on_paper() -> None:
 
 
 def test_subtasks() -> None:
-    by_name = {score.subtask: score for score in subtask_scores(thirty(), seed_key="run-1")}
+    by_name = {score.subtask: score for score in subtask_scores(thirty())}
     exact: dict[str, tuple[int, int, int, F, F | int, F | int, F]] = {
         "parity": (8, 8, 4, PARITY_ACC, F(1, 2), 1, PARITY_COR),
         "choice": (6, 6, 6, CHOICE_ACC, CHOICE_BL, 1, CHOICE_COR),
@@ -109,7 +109,6 @@ def test_subtasks() -> None:
 def scored(threshold: float) -> dict[str, AbilityScore]:
     scores = ability_scores(
         thirty(), weights=WEIGHTS, expected=EXPECTED, pool=POOL, coverage_threshold=threshold,
-        seed_key="run-1",
     )  # fmt: skip
     assert [score.ability for score in scores] == ["counting", "ocr", "overall"]
     return {score.ability: score for score in scores}

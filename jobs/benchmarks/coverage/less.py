@@ -9,9 +9,9 @@ from functools import cache
 import numpy as np
 
 from jobs.benchmarks.coverage.cell import Cell
+from lens_ray.stats.abilities import OVERALL
 from lens_ray.stats.anchors import ANCHOR, anchor_estimates
 from lens_ray.stats.marks import Facet, Marks
-from lens_ray.stats.scores import OVERALL
 from lens_ray.stats.stopping import blocks_of, look_at
 from lens_ray.stats.units import Bools, Floats, Ints, Units
 from lens_ray.suites.sample import Sample
@@ -71,7 +71,7 @@ def stop_once(
         for block in blocks:
             names += block
             units = _units(asked, score, np.array(names), chance)
-            look = look_at(units, _WEIGHTS, level=0.95, seed_key="simulated", enough=halfwidth)
+            look = look_at(units, _WEIGHTS, level=0.95, enough=halfwidth)
             if look is not None and look.half_width <= halfwidth:
                 break
         if look is None:

@@ -50,7 +50,7 @@ def once(rng: np.random.Generator, subtasks: Sequence[Subtask]) -> tuple[bool, f
     weights = {place: each.weight / total for place, each in enumerate(subtasks)}
     truth = sum(weights[place] * each.corrected for place, each in enumerate(subtasks))
     units = units_of([each.drawn(rng) for each in subtasks], [each.plan for each in subtasks])
-    strata = Strata(units, "")
+    strata = Strata(units)
     estimate = sum(weights[place] * strata.corrected(place) for place in weights)
     low, high = strata.interval(weights, estimate)
     return low <= truth <= high, high - low

@@ -8,11 +8,11 @@ from functools import partial
 import numpy as np
 
 from jobs.benchmarks.coverage.cell import Cell
+from lens_ray.stats.abilities import OVERALL
 from lens_ray.stats.entropy import rank_among, rank_entropy
 from lens_ray.stats.joint import draw_jointly
 from lens_ray.stats.marks import Marks
 from lens_ray.stats.pool import Pool, make_pool
-from lens_ray.stats.scores import OVERALL
 from lens_ray.stats.spread import Spread, spread
 from lens_ray.stats.steadiness import Kind
 from lens_ray.stats.units import Floats

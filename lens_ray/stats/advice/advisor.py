@@ -28,6 +28,7 @@ from lens_ray.stats.advice.options import first, in_rank, option_of, why_none, w
 from lens_ray.stats.advice.result import Advice, Option
 from lens_ray.stats.advice.undecided import could_gain, evaluations
 from lens_ray.stats.choose import choose_runs
+from lens_ray.stats.clustered import FEW_CLUSTERS
 from lens_ray.stats.costs import Cost, costs_of
 from lens_ray.stats.joint import REPLICATES
 from lens_ray.stats.leaderboard import LeftOut, asked_the_same
@@ -41,8 +42,6 @@ if TYPE_CHECKING:
 
 #: Rows of some models, by name.
 RowsOf = Callable[[Sequence[str]], Mapping[str, "pa.Table"]]
-#: Fewer clusters of an ability than this are too few for what is said of it.
-_CLUSTERS = 20
 
 
 def advise(
@@ -292,9 +291,9 @@ def _notes(grounds: Grounds) -> list[str]:
     for name, weight in grounds.weights.items():
         if weight > 0:
             mine = marks.of("ability", [name])
-            if mine.clusters < _CLUSTERS:
+            if mine.clusters < FEW_CLUSTERS:
                 found.append(
                     f"{name} has {mine.clusters} independent images only: "
-                    f"its intervals need {_CLUSTERS} to be trusted"
+                    f"its intervals need {FEW_CLUSTERS} to be trusted"
                 )
     return found

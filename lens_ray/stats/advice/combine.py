@@ -18,11 +18,11 @@ import pyarrow.compute as pc
 from lens_ray.stats.advice.best import weighted
 from lens_ray.stats.advice.expense import Expense, cheaper_than
 from lens_ray.stats.advice.fit import Check
+from lens_ray.stats.cells import means_of
 from lens_ray.stats.contrast import Difference, contrast
 from lens_ray.stats.decision import is_confidence
 from lens_ray.stats.figures import Figures, ability_figures
 from lens_ray.stats.frames import Framed
-from lens_ray.stats.joint import means_of
 from lens_ray.stats.marks import Marks, marks_of
 from lens_ray.stats.units import Bools, Floats, marked_units
 

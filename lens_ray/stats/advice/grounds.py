@@ -7,16 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lens_ray.stats.abilities import OVERALL, in_order, in_overall
 from lens_ray.stats.advice.best import sampled, weighted
 from lens_ray.stats.advice.expense import Expense
 from lens_ray.stats.advice.needs import Needs
 from lens_ray.stats.advice.undecided import Field
 from lens_ray.stats.clustered import clustered
-from lens_ray.stats.figures import Figures, ability_figures, in_order
+from lens_ray.stats.figures import Figures, ability_figures
 from lens_ray.stats.intervals import interval
 from lens_ray.stats.joint import JointDraws, draw_jointly
 from lens_ray.stats.marks import Marks
-from lens_ray.stats.scores import OVERALL, in_overall
 from lens_ray.stats.spread import spread
 from lens_ray.stats.units import Floats
 

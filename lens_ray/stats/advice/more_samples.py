@@ -17,11 +17,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lens_ray.stats.detectable import POWER
 from lens_ray.stats.frames import Framed
 from lens_ray.stats.units import Floats
 
-#: Probability with which an evaluation is to decide.
-POWER = 0.8
 #: Samples of a model beyond which no evaluation is proposed.
 MOST = 1_000_000
 _DRAWS = 20_000

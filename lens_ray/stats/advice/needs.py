@@ -29,8 +29,8 @@ class Needs(ClosedModel):
         weights: How much each ability counts; one that is not named counts ``others``, or 0 where
             that is not given. Empty: the six abilities count alike.
         min_score: Corrected score that an ability must reach.
-        sure: Probability from which a ``min_score`` counts as reached (and 1 - ``sure`` below
-            which it counts as missed).
+        sure: Probability from which a ``min_score`` counts as reached. It counts as missed where
+            the level of the advice excludes it (`lens_ray.stats.advice.best.judge`).
         max_usd_per_1000: Dollars for 1,000 answers.
         max_latency_s: Median seconds of an answer.
         gpu_memory_gb: Memory of the one GPU on which the model must run.

@@ -21,9 +21,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from lens_ray.stats.cells import cells_of, means_of
 from lens_ray.stats.figures import Figures
 from lens_ray.stats.gate.evidence import Bounds
-from lens_ray.stats.joint import cells_of, components, means_of
 from lens_ray.stats.marks import Marks
 from lens_ray.stats.units import Floats, Ints
 
@@ -34,7 +34,7 @@ _MOST = 0.499
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class Bounded:
     """One figure, of one model or of the difference of two.
 
     Attributes:
@@ -56,7 +56,7 @@ class Measured:
     reason: str | None = None
 
 
-def measured(marks: Marks, figures: Figures) -> dict[str, Measured]:
+def measured(marks: Marks, figures: Figures) -> dict[str, Bounded]:
     """Figures of the first model, less those of the second where there are two.
 
     Args:
@@ -82,7 +82,7 @@ def measured(marks: Marks, figures: Figures) -> dict[str, Measured]:
         estimate = first - (second or 0.0)
         known = not np.isnan(estimate)
         reason = None if known else figures.reasons.get(name) or _lacking(marks, slope, means)
-        found[name] = Measured(
+        found[name] = Bounded(
             estimate=estimate if known else None,
             candidate=first if known else None,
             baseline=second if known else None,
@@ -129,7 +129,7 @@ class _Spread:
         self._cells = cells_of(marks)
         width = len(marks.strata)
         self._group = np.zeros(width, dtype=np.int64)
-        for number, strata in enumerate(components(self._cells, width)):
+        for number, strata in enumerate(self._cells.components(width)):
             self._group[strata] = number
         self._clusters = np.maximum(np.bincount(self._cells.stratum, minlength=width), 1)
 

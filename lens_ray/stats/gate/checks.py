@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from lens_ray.errors import UserError
 from lens_ray.stats.figures import Figures, ability_figures
-from lens_ray.stats.gate.bounds import Measured, measured, share_bounds
+from lens_ray.stats.gate.bounds import Bounded, measured, share_bounds
 from lens_ray.stats.gate.composites import figures_of, label_of
 from lens_ray.stats.gate.evidence import Bounds, Check, Decision, any_of, counted, held_against
 from lens_ray.stats.gate.ground import Ground
@@ -106,7 +106,7 @@ class _Judge:
     # Scores.
 
     @cached_property
-    def _compared(self) -> dict[str, Measured]:
+    def _compared(self) -> dict[str, Bounded]:
         """The figures' differences."""
         ground = self._ground
         assert ground.marks is not None
@@ -114,7 +114,7 @@ class _Judge:
         return measured(ground.marks.only([ground.candidate, ground.baseline]), self._figures)
 
     @cached_property
-    def _alone(self) -> dict[str, Measured]:
+    def _alone(self) -> dict[str, Bounded]:
         """The candidate's figures."""
         assert self._ground.marks is not None
         return measured(self._ground.marks.only([self._ground.candidate]), self._figures)
@@ -214,7 +214,7 @@ class _Judge:
             return replace(check, reason=cost.reason if dollars else cost.latency_reason)
         return counted(check)
 
-    def _filled(self, check: Check, found: Measured) -> Check:
+    def _filled(self, check: Check, found: Bounded) -> Check:
         check = replace(
             check, candidate=found.candidate, baseline=found.baseline, estimate=found.estimate,
             n=found.n, clusters=found.clusters, reason=found.reason,

@@ -15,13 +15,12 @@ from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any
 
+from lens_ray.stats.detectable import POWER
 from lens_ray.stats.frames import Framed
 from lens_ray.stats.multiplicity import holm
 
 #: Smallest p-value that is told from 0.
 TINY = 1e-6
-#: Where more samples are asked for, the chance that they decide.
-_POWER = 0.8
 #: More than this many times the samples is no advice.
 _MOST = 100.0
 
@@ -222,5 +221,5 @@ def _times(width: float, gap: float, level: float) -> float | None:
         return None
     tail = float(-ndtri(level))
     se = width / (2 * tail)
-    found = ((tail + float(ndtri(_POWER))) * se / gap) ** 2
+    found = ((tail + float(ndtri(POWER))) * se / gap) ** 2
     return found if 1.0 < found < _MOST else None

@@ -142,7 +142,7 @@ def _named(policy: Policy) -> list[str]:
 
 def _abilities(store: Store, run: RunHeader, marks: Marks | None) -> tuple[str, ...]:
     """The abilities of a run's suite."""
-    from lens_ray.stats.figures import in_order
+    from lens_ray.stats.abilities import in_order
 
     found = {ability for ability, _ in marks.strata} if marks is not None else set()
     for facts in store.suites():

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from lens_ray.errors import SuiteError
-from lens_ray.stats.consistency import PAIRED_COLUMNS, answer_of, base_of
+from lens_ray.stats.answers import PAIRED_COLUMNS, answer_of, base_of
 from lens_ray.stats.marks import Marks
 from lens_ray.stats.units import FINAL
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from lens_ray.stats.cells import cells_of, means_of
 from lens_ray.stats.figures import Figures
-from lens_ray.stats.joint import cells_of, components, means_of
 from lens_ray.stats.marks import Facet, Marks
 from lens_ray.stats.units import Floats, Ints
 
@@ -107,6 +107,6 @@ def plant(marks: Marks, figures: Figures, wished: Mapping[str, float]) -> Plante
     cells = cells_of(marks)
     together = tuple(
         np.unique(cells.cluster[np.isin(cells.stratum, strata)])
-        for strata in components(cells, len(marks.strata))
+        for strata in cells.components(len(marks.strata))
     )
     return Planted(marks, turned, order, starts, tuple(each for each in together if len(each)))

@@ -8,7 +8,6 @@ consistency over variants stay what they are.
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -18,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lens_ray.errors import CannotSay
+from lens_ray.stats.abilities import OVERALL
+from lens_ray.stats.cells import means_of
 from lens_ray.stats.figures import Figures
 from lens_ray.stats.frames import Framed
 from lens_ray.stats.gate.checks import checks_of
@@ -34,9 +35,8 @@ from lens_ray.stats.gate.policy import (
     Superior,
     as_policy,
 )
-from lens_ray.stats.joint import means_of
 from lens_ray.stats.marks import Marks
-from lens_ray.stats.scores import OVERALL
+from lens_ray.stats.seeds import seed_of
 
 if TYPE_CHECKING:
     from lens_ray.store import Store
@@ -233,8 +233,7 @@ def _characteristic(
         if not np.isnan(now - then)
     }
     holds = _holds(policy, replace(ground, marks=expected))
-    seed = hashlib.sha256(f"{ground.key}/{policy.name}/{name}".encode()).digest()[:8]
-    rng = np.random.default_rng(int.from_bytes(seed, "big"))
+    rng = np.random.default_rng(seed_of(f"{ground.key}/{policy.name}/{name}"))
     decisions: Counter[Decision] = Counter()
     stops: Counter[str] = Counter()
     for _ in range(runs):

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
-
 from lens_ray.stats.gate.evidence import Bounds
 from lens_ray.stats.joint import JointDraws
 from lens_ray.stats.marks import Marks
 from lens_ray.stats.pool import Pool
 from lens_ray.stats.spread import SpreadDifference, spread
-from lens_ray.stats.steadiness import Kind, Steady
+from lens_ray.stats.steadiness import Kind, joined
 
 
 def steadier(
@@ -41,9 +39,7 @@ def steadier(
         return apart, None
     middle, low, high = apart.difference, apart.low, apart.high
     if kind != "tau":
-        mine, theirs = (_sides(found.steady[kind, model, name]) for model in marks.models)
-        low = middle - math.hypot(mine[0], theirs[1])
-        high = middle + math.hypot(mine[1], theirs[0])
+        low, high = joined(found.steady[kind, first, name], found.steady[kind, second, name])
     unit = float(-ndtri(level))
 
     def bounds(tail: float) -> tuple[float, float]:
@@ -51,11 +47,3 @@ def steadier(
         return middle - times * (middle - low), middle + times * (high - middle)
 
     return apart, bounds
-
-
-def _sides(figure: Steady) -> tuple[float, float]:
-    """How far the bounds of a figure with an interval are below and above it."""
-    assert figure.value is not None
-    assert figure.low is not None
-    assert figure.high is not None
-    return figure.value - figure.low, figure.high - figure.value

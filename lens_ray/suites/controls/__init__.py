@@ -2,7 +2,7 @@
 
 A variant's id is that of its base with ``#`` and the control's label; ``meta["base"]`` names the
 base, ``variant`` ends with the label. Cluster and split stay, groups stay whole, so that a run on
-the control is compared in pairs with one on the base (`lens_ray.stats.consistency`).
+the control is compared in pairs with one on the base (`lens_ray.stats.versions`).
 
 * `blind`, `shuffle`                       nothing, or something else, to see
 * `rotate`, `rephrase`                     the same question, put otherwise

@@ -159,7 +159,7 @@ def guessed(samples: list[Sample], seeds: range) -> Iterator[dict[str, tuple[flo
         drawn = (np.random.default_rng(seed).random(len(samples)) * many).astype(int).tolist()
         scores = [each[place] for each, place in zip(marks, drawn, strict=True)]
         result: dict[str, tuple[float, bool]] = {}
-        for one in subtask_scores(table(samples, scores), seed_key=str(seed)):
+        for one in subtask_scores(table(samples, scores)):
             assert one.corrected is not None
             assert one.ci is not None
             result[one.subtask] = one.corrected, one.ci[0] <= 0.0 <= one.ci[1]

@@ -6,11 +6,11 @@ from scipy import stats
 from statsmodels.regression.linear_model import OLS
 
 from lens_ray.stats.figures import ability_figures
-from lens_ray.stats.gate.bounds import Measured, measured, share_bounds
+from lens_ray.stats.gate.bounds import Bounded, measured, share_bounds
 from tests.stats.gate.grounds import marks_from
 
 
-def ocr(new: object, old: object | None = None, size: int = 1) -> Measured:
+def ocr(new: object, old: object | None = None, size: int = 1) -> Bounded:
     score = np.array([new] if old is None else [new, old], dtype=np.float64)
     marks = marks_from(score, size=size)
     return measured(marks, ability_figures(marks))["ocr"]

@@ -145,7 +145,6 @@ def _scores(rows: pa.Table, suite: Suite) -> object:
         rows,
         weights=suite.weights,
         expected=expected_counts(suite.samples),
-        seed_key="same",
         group_sizes=group_sizes(suite.samples),
     )
 

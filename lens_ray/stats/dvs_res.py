@@ -1,4 +1,4 @@
-"""Stability of one model over an ability's subtasks, against a frozen pool.
+"""DVS and RES of one model over an ability's subtasks, against a frozen pool: `dvs_and_res`.
 
 * DVS: the standard deviation (ddof 1) over the subtasks of z = (score - mean) / std, with mean
   and std (ddof 1) over the pool's models.
@@ -12,18 +12,15 @@ Lower is steadier, for both.
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Mapping
 from statistics import fmean, stdev
 
+from lens_ray.stats.entropy import TIE, entropy_of
 from lens_ray.stats.pool import Pool
 
-#: Scores nearer than this are a tie, and a spread below it is none: rounding, not merit.
-_TIE = 1e-9
 
-
-def stability(
+def dvs_and_res(
     corrected: Mapping[str, float], ability: str, pool: Pool | None
 ) -> tuple[float | None, float | None, str | None]:
     """DVS and RES of a model on an ability.
@@ -47,18 +44,12 @@ def stability(
         others = pool.corrected(ability, subtask)
         if others is None:
             return None, None, f"pool {pool.label} lacks {ability}/{subtask}"
-        ranks[1 + sum(other > own + _TIE for other in others)] += 1
+        ranks[1 + sum(other > own + TIE for other in others)] += 1
         spread = stdev(others) if len(others) > 1 else 0.0
-        if spread <= _TIE:
+        if spread <= TIE:
             flat = flat or subtask
         else:
             z_scores.append((own - fmean(others)) / spread)
     dvs = None if flat else stdev(z_scores)
     reason = f"pool {pool.label} has no spread on {ability}/{flat}" if flat else None
-    return dvs, _entropy(ranks), reason
-
-
-def _entropy(counts: Counter[int]) -> float:
-    total = sum(counts.values())
-    # From 0.0, so that a single rank gives 0 and not -0.
-    return 0.0 - math.fsum(n / total * math.log(n / total) for n in counts.values())
+    return dvs, entropy_of(ranks.values()), reason
