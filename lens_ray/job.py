@@ -41,13 +41,13 @@ class Until(ClosedModel):
         halfwidth: An ability is asked until half of the width of the interval of its corrected
             score is no more than this, of each model by itself.
         per: What is asked until then.
-        level: Of the interval.
+        level: Of the interval; much nearer to 1 its quantile is infinite.
         min_samples: At least so many samples of an ability are asked.
     """
 
     halfwidth: float = Field(gt=0, le=0.5)
     per: Literal["ability"] = "ability"
-    level: float = Field(default=0.95, gt=0.5, lt=1)
+    level: float = Field(default=0.95, gt=0.5, le=0.9999)
     min_samples: int = Field(default=60, ge=20)
 
 

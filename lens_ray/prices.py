@@ -163,8 +163,11 @@ def load_prices(path: str | Path | None = None) -> Prices:
     try:
         table = _File.model_validate(read_yaml(data).value)
     except YamlProblem as problem:
+        what = problem.what
+        if what.startswith("the file is empty"):  # its hint is that of a job file
+            what = "the file is empty; the shipped prices.yaml shows the form"
         raise UserError(
-            f"{chosen}:{problem.place.line}:{problem.place.column}: {problem.what}"
+            f"{chosen}:{problem.place.line}:{problem.place.column}: {what}"
         ) from problem
     except ValidationError as error:
         first = error.errors(include_url=False)[0]

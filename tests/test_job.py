@@ -95,6 +95,10 @@ def test_a_spec_in_python() -> None:
             "8:20: until.halfwidth: 0 was found; it should be greater than 0",
         ),
         (
+            GOOD + "until: {halfwidth: 0.1, level: 0.9999999999999999}\n",
+            "8:32: until.level: 0.9999999999999999 was found; it should be less than or equal to",
+        ),
+        (
             GOOD + "until: {halfwidth: .nan}\n",
             "8:20: until.halfwidth: nan was found; it should be a finite number",
         ),

@@ -91,6 +91,11 @@ def test_a_wrong_table_is_one_line(tmp_path: Path, change: tuple[str, str], says
     assert "\n" not in str(raised.value)
 
 
+def test_an_empty_table_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r":1:1: the file is empty; the shipped prices\.yaml"):
+        load_prices(write(tmp_path, ""))
+
+
 def test_no_table_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"cannot be read .*; check --prices and LENS_RAY_PRICES"):
         load_prices(tmp_path / "none.yaml")

@@ -66,6 +66,8 @@ def export(
     form = form or _of_name(out) or ("json" if as_json else None)
     if form is None:
         raise UserError("--format is missing: add it, or --out FILE.csv, .md, .json or .parquet")
+    if as_json and out is None and form != "json":
+        raise UserError(f"--json: {form} is no JSON; add --out FILE, or leave --json out")
     check_form(form)
     if out is not None:
         check_target(out)

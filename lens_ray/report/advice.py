@@ -91,7 +91,9 @@ def undecided_lines(advice: Advice) -> Iterator[str]:
     yield from (f"Not decided: {line}." for line in named)
     if len(advice.undecided) > _NAMED:
         yield f"Not decided: {len(advice.undecided) - _NAMED} more such questions (--json)."
-    if not advice.undecided and advice.recommended is not None:
+    if len(advice.options) == 1:
+        yield "Nothing was decided between models: no other was compared."
+    elif not advice.undecided and advice.recommended is not None:
         yield (
             "Nothing is left to decide: no other model can be ahead by more than "
             f"{advice.needs.indifference:g}, which does not matter."

@@ -305,14 +305,19 @@ def _variant_runs(store: Store, run: RunHeader, named: Sequence[str] | None) -> 
 def _repeats(
     store: Store, run: RunHeader, others: Sequence[Store]
 ) -> dict[str, tuple[Store, RunHeader]]:
-    """Every finished run of the same weights, template and suite, by a label; its own first."""
+    """Every finished run of the same weights, template and suite, by a label; its own first.
+
+    A copy of a run, opened at the same moment, is no repeat.
+    """
     found = {run.run_id: (store, run)}
+    opened = {(run.run_id, run.created_at)}
     for number, place in enumerate((store, *others)):
         for each in _finished(place):
             same = (each.model, each.weights_digest, each.template, each.suite_digest)
             if same != (run.model, run.weights_digest, run.template, run.suite_digest):
                 continue
-            if number or each.run_id != run.run_id:
+            if (each.run_id, each.created_at) not in opened:
+                opened.add((each.run_id, each.created_at))
                 label = f"{each.run_id}@{place.url}" if number else each.run_id
                 found[label] = (place, each)
     return found

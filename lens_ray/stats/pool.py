@@ -141,6 +141,8 @@ def save_pool(pool: Pool, folder: str | Path) -> Path:
         EnvironmentFailure: The disk is full or broken.
     """
     path = Path(folder) / f"{pool.name}-v{pool.version}.json"
+    if path.parent.exists() and not path.parent.is_dir():
+        raise UserError(f"{path.parent}: is no folder; name another folder")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # A file that is cut off by a crash must not have the final name.
@@ -189,6 +191,8 @@ def load_pool(reference: str | Path) -> Pool:
     labels = [pool.label for pool in known]
     near = difflib.get_close_matches(str(reference), labels, n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(labels) or 'none'}"
+    if path.exists():
+        hint = "give a built-in name, or a .json file that `lens-ray pool make` wrote"
     raise UserError(f"pool {str(reference)!r} is unknown: {hint}")
 
 
@@ -218,15 +222,33 @@ def builtin_pools() -> list[Pool]:
 def _read(path: Path) -> Pool:
     try:
         body = json.loads(path.read_text(encoding="utf-8"))
-        found, digest = body["schema_version"], body["digest"]
+        found, digest, version = body["schema_version"], body["digest"], body["version"]
         if found != SCHEMA_VERSION:
-            raise UserError(f"{path}: pool schema {found!r}, this version reads {SCHEMA_VERSION}")
-        pool = make_pool(body["name"], body["version"], body["suite_digest"], body["models"])
+            raise UserError(
+                f"{path}: pool schema {found!r}, this version reads {SCHEMA_VERSION}; "
+                "make the pool anew: lens-ray pool make"
+            )
+        if type(version) is not int:
+            raise TypeError(f"version {version!r} is no whole number")
+        pool = make_pool(body["name"], version, body["suite_digest"], body["models"])
     except FileNotFoundError:
-        raise UserError(f"{path}: no such pool file") from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise UserError(
+            f"{path}: no such pool file; `lens-ray pool list FOLDER` names those of a folder"
+        ) from None
+    except (
+        OSError,
+        ArithmeticError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+    ) as error:  # ArithmeticError: a whole number that no float can be
         reason = " ".join(str(error).split())
-        raise UserError(f"{path}: not a pool ({type(error).__name__}: {reason})") from None
+        raise UserError(
+            f"{path}: not a pool ({type(error).__name__}: {reason}); "
+            "give a file that `lens-ray pool make` wrote"
+        ) from None
     if pool.digest != digest:
         raise UserError(f"{path}: the scores are not those that its digest names; restore the file")
     return pool

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 #: More samples than this are not a plan.
 _MOST = 10**8
+_LEAST = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,10 +184,11 @@ def check(difference: float | None, power: float, level: float) -> None:
     """
     if difference is not None and not 0 < difference <= 1:
         raise UserError(f"difference {difference:g}: give a number above 0, at most 1")
-    if not 0 < level < 0.5:
-        raise UserError(f"level {level:g}: give a number between 0 and 0.5")
-    if not level < power < 1:
-        raise UserError(f"power {power:g}: give a number between the level and 1")
+    # Beyond these the quantile of 1 - level / 2 is infinite, or no shift has the power.
+    if not _LEAST <= level < 0.5:
+        raise UserError(f"level {level:g}: give a number between {_LEAST:f} and 0.5")
+    if not level < power <= 1 - _LEAST:
+        raise UserError(f"power {power:g}: give a number between the level and {1 - _LEAST:f}")
 
 
 def measured_power(

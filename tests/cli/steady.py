@@ -54,7 +54,8 @@ def make_ground(folder: Path) -> Ground:
     again = replace(header("run-a-seed", "a", suite), generation={"seed": 2},
                     created_at="2026-11-25T12:00:00+00:00")  # fmt: skip
     _answer(store, again, suite, 0.5, 0, other=8)
-    _answer(night, header("run-a-00", "a", suite), suite, 0.5, 0, other=7)
+    later = replace(header("run-a-00", "a", suite), created_at="2026-11-27T12:00:00+00:00")
+    _answer(night, later, suite, 0.5, 0, other=7)
     return Ground(Path(store.url), Path(night.url), suite, variant)
 
 

@@ -74,6 +74,7 @@ def test_choices_of_rows(cli: Cli, filled: Path) -> None:
         (["--format", "xlsx"], "use one of csv, markdown, json, parquet"),
         (["--what", "rows", "--format", "csv", "--model", "nobody"], "--model 'nobody'"),
         (["--what", "everything", "--format", "csv"], "--what"),
+        (["--format", "csv", "--json"], "--json: csv is no JSON; add --out FILE"),
         (["--format", "csv", "--out", "/nowhere/x.csv"], "/nowhere is not a folder"),
     ],
 )

@@ -108,6 +108,7 @@ def test_what_cannot_be_compared_cannot_be_said(
     assert done.code == 4
     first, second = done.json["checks"]
     assert first["reason"].startswith("new (half) is not finished: 4 rows so far")
+    assert "or write on: common in the policy to compare" in first["reason"]
     assert (first["estimate"], first["p"]) == (None, None)
     # Half of a run is no ground for GO.
     assert (second["decision"], second["estimate"]) == ("cannot say", None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -138,6 +139,14 @@ def test_the_three_kinds_of_one_model(cli: Cli, ground: Ground, pool: Path) -> N
     for words in ("no pool for dvs and res", f"over variants ({ground.variant.name})",
                   "over 3 runs", "corrected score from run to run"):  # fmt: skip
         assert words in text
+
+
+def test_a_copy_of_a_run_is_no_repeat(cli: Cli, ground: Ground, tmp_path: Path) -> None:
+    copy = shutil.copytree(ground.night, tmp_path / "copy")
+    for store, other in ((ground.night, ground.night), (ground.night, copy)):
+        found = cli("stability", "a", "--store", store, "--repeats", other, "--json").json
+        assert (found["repeats"], found["over_repeats"], found["run_to_run"]) == ([], [], [])
+        assert "only one finished run" in found["reasons"]["repeats"]
 
 
 def test_the_figures_are_those_of_scores(cli: Cli, ground: Ground, pool: Path) -> None:

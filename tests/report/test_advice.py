@@ -25,6 +25,13 @@ def test_a_manager_reads_what_to_take() -> None:
     assert "One model for each ability: not of use here, for one ability counts" in said
 
 
+def test_one_model_decides_nothing() -> None:
+    alone = advised(simulated({"reader": FIELD["reader"]}), Needs(), {})
+    assert list(words.undecided_lines(alone)) == [
+        "Nothing was decided between models: no other was compared."
+    ]
+
+
 def test_routing_in_words() -> None:
     said = text(Needs())
     assert (

@@ -130,6 +130,9 @@ BODY = json.loads(make_pool("p", 1, "abc", SCORES).to_json())
         (json.dumps(BODY | {"models": {"m1": {"ocr": {"x": "0.3"}}}}).encode(), "not a pool"),
         (json.dumps(BODY | {"models": {"m1": 3}}).encode(), "not a pool"),
         (json.dumps(BODY | {"version": "1"}).encode(), "not a pool"),
+        (json.dumps(BODY | {"version": True}).encode(), "not a pool"),
+        (json.dumps(BODY | {"version": float("inf")}).encode(), "not a pool"),
+        (json.dumps(BODY | {"models": {"m1": {"ocr": {"x": 10**400}}}}).encode(), "not a pool"),
     ],
 )
 def test_a_damaged_file_is_named(tmp_path: Path, content: bytes, complaint: str) -> None:
@@ -139,6 +142,16 @@ def test_a_damaged_file_is_named(tmp_path: Path, content: bytes, complaint: str)
         load_pool(path)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_file_where_a_folder_or_a_pool_belongs(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.touch()
+    with pytest.raises(UserError, match=r"notes\.txt: is no folder; name another folder"):
+        save_pool(make_pool("p", 1, "abc", SCORES), path)
+    for there in (path, tmp_path):
+        with pytest.raises(UserError, match=r"give a built-in name, or a \.json file"):
+            load_pool(there)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -83,6 +83,7 @@ def test_what_cannot_be_planned() -> None:
     for given, words in (
         ({"difference": 0.0}, "difference 0"), ({"difference": math.nan}, "difference nan"),
         ({"power": 0.01}, "power 0.01"), ({"level": 0.7}, "level 0.7"),
+        ({"level": 1e-300}, "level 1e-300"), ({"power": math.nextafter(1, 0)}, "power 1"),
     ):  # fmt: skip
         with pytest.raises(UserError, match=words):
             plan_power(samples_of(40), {}, Assumed(0.1), **given)

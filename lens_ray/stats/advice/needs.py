@@ -20,6 +20,10 @@ from lens_ray.yaml_problems import described, first_line, nearest
 
 #: In `Needs.weights`: the weight of every ability that is not named.
 OTHERS = "others"
+#: Of one weight; the sum of larger ones may be no finite number.
+MOST_WEIGHT = 1e6
+#: Of a corrected score, in `Needs.min_score`.
+LEAST_SCORE = -10.0
 
 
 class Needs(ClosedModel):
@@ -60,6 +64,11 @@ class Needs(ClosedModel):
                     "negative_weight", "{name} has a weight below 0; write 0 or more",
                     {"name": repr(name)},
                 )  # fmt: skip
+            if weight > MOST_WEIGHT:
+                raise PydanticCustomError(
+                    "huge_weight", "{name} has a weight above 1,000,000; write a smaller one",
+                    {"name": repr(name)},
+                )  # fmt: skip
         if value and not any(weight > 0 for weight in value.values()):
             raise PydanticCustomError(
                 "no_weight", "no weight is above 0; leave the key out to let all count alike"
@@ -70,6 +79,11 @@ class Needs(ClosedModel):
     @classmethod
     def _possible_score(cls, value: dict[str, float]) -> dict[str, float]:
         for name, least in value.items():
+            if least < LEAST_SCORE:
+                raise PydanticCustomError(
+                    "no_need", "{name} has a score below -10; take it out, as every model has more",
+                    {"name": repr(name)},
+                )  # fmt: skip
             if least > 1:
                 raise PydanticCustomError(
                     "impossible_score",

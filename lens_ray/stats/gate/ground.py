@@ -83,7 +83,7 @@ def load_ground(store: Store, policy: Policy) -> Ground:
     try:
         marks = load_marks(store, names, suite=policy.suite, on=policy.on)
     except NotComparable as error:
-        reason = str(error)
+        reason = str(error).replace("add --on common", "write on: common in the policy")
     first = runs[0]
     rows = store.rows([first.run_id], columns=_COLUMNS)
     scores = store.scores([first.run_id]).to_pylist()

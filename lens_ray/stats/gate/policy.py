@@ -71,7 +71,7 @@ class Scored(ClosedModel):
     """
 
     abilities: Abilities = (OVERALL,)
-    weights: dict[str, Annotated[float, Field(gt=0)]] | None = None
+    weights: dict[str, Annotated[float, Field(gt=0, le=1e6)]] | None = None
 
     @model_validator(mode="after")
     def _one_of_both(self) -> Scored:

@@ -27,6 +27,8 @@ def mistake(folder: Path, text: str | bytes) -> str:
         ("weight: {ocr: 1}", ":1:1: weight: unknown key; did you mean 'weights'?"),
         ("weights:\n  ocr: much", ":2:8: weights.ocr: 'much' was found; write a number"),
         ("weights:\n  ocr: -1", ":2:3: weights: 'ocr' has a weight below 0; write 0 or more"),
+        ("weights: {ocr: 1e308, counting: 1e308}", ":1:10: weights: 'ocr' has a weight above"),
+        ("min_score: {ocr: -1e308}", ":1:12: min_score: 'ocr' has a score below -10"),
         ("weights: {ocr: 0}", ":1:10: weights: no weight is above 0"),
         ("weights: {ocr: .nan}", ":1:16: weights.ocr: "),
         ("min_score: {ocr: 80}", ":1:12: min_score: 'ocr' must reach 80.0, and the highest"),

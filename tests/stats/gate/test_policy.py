@@ -89,6 +89,10 @@ def test_mistakes_are_named_in_one_line(tmp_path: Path, old: str, new: str, says
         ("name: x\nrules: [superior]\n", "rules.0.: 'superior' was found"),
         ("name: x\nrules: [{superior: {weights: {}}}]\n", "weights is empty"),
         ("name: x\nrules: [{superior: {weights: {all: 1}}}]\n", "weights has 'all'; name the"),
+        (
+            "name: x\nrules: [{superior: {weights: {ocr: 1.0e+308}}}]\n",
+            "weights.ocr: 1e.308 was found",
+        ),
         ("name: x\nrules: [{superior: {abilities: []}}]\n", "abilities: the list is empty"),
         ("name: [\n", "not valid YAML"),
         ("a: !!python/object:os.system x\n", "the tag"),
