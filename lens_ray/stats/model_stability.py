@@ -149,7 +149,7 @@ class Stability(Framed):
 
 
 def stability(
-    store: Store,
+    store: Store | str,
     model: str,
     *,
     suite: str | None = None,
@@ -162,7 +162,7 @@ def stability(
     """How steady a model is.
 
     Args:
-        store: Where its rows are.
+        store: Where its rows are, or its folder or URL.
         model: Its name, or the id of a run.
         suite: ``NAME`` or ``NAME@DIGEST``, where it answered several.
         pool: What DVS and RES are measured against: a pool file, or the name of a built-in pool;
@@ -178,6 +178,9 @@ def stability(
         UserError: The model, suite, pool or a variant is unknown or does not fit.
         StoreUnavailable: A store is out of reach or damaged.
     """
+    from lens_ray.store import Store as OpenStore
+
+    store = OpenStore(store) if isinstance(store, str) else store
     run, changed = variant_runs(store, model, suite=suite, variants=variants)
     marks = load_marks(store, [run.run_id], suite=f"{_name(run)}@{run.suite_digest}")
     frozen = choose_pool(pool, run.suite, run.suite_digest)

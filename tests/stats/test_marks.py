@@ -169,8 +169,9 @@ def test_nothing_in_common(tmp_path: Path) -> None:
         load_marks(store, ["a", "b"], on="common")
 
 
-def test_marks_that_are_no_numbers_are_one_line(tmp_path: Path) -> None:
-    store = store_of(tmp_path, {"a": Asked(RIGHT), "b": Asked([NAN, *RIGHT[1:]])})
+@pytest.mark.parametrize("mark", [NAN, 1e308, -1e308])
+def test_marks_that_are_no_numbers_are_one_line(tmp_path: Path, mark: float) -> None:
+    store = store_of(tmp_path, {"a": Asked(RIGHT), "b": Asked([mark, *RIGHT[1:]])})
     with pytest.raises(NotComparable, match="a and b: 1 answered rows have no score, first t/0000"):
         load_marks(store, ["a", "b"])
 

@@ -59,7 +59,7 @@ class Held:
     def sound(self) -> bool:
         """Whether the share is within its limits, but for 2.6 standard errors of the simulation."""
         slack = 2.6 * self.error
-        return self.least - slack <= self.share <= self.most + slack
+        return bool(self.least - slack <= self.share <= self.most + slack)
 
 
 def share_held(cell: Cell, runs: int, seed: int) -> Held:

@@ -211,7 +211,6 @@ ANCHORS = (
          anchor_once(3000, 8, (0.27, 0.5), 0.7, chance=0.25)),
     Cell("anchors", "600, alike 0.9, truth 0.98", 0.90, 1.0,
          anchor_once(600, 1, (0.98, 0.97), 0.9)),
-    Cell("anchors", "600, not alike, truth 0.5", 0.90, 1.0, anchor_once(600, 1, (0.5, 0.6), 0.0)),
     Cell("anchors", "the suite's own figure, 900 in clusters of 1-4, alike 0.8", 0.90, 1.0,
          anchor_once(900, 4, (0.6, 0.7), 0.8, suite=True)),
 )  # fmt: skip

@@ -116,7 +116,6 @@ def _rank_cell(name: str, field: Field) -> Cell:
 
 
 CELLS: tuple[Cell, ...] = (
-    _rank_cell("8 models far apart, 120 clusters of 2", _SPREAD),
     _rank_cell("8 models 0.004 apart, 300 clusters of 1", _NEAR),
     _rank_cell("8 models in ties, 80 clusters of 4", _TIED),
     _rank_cell("6 models at 0.90 to 0.98, 40 clusters of 8", _FEW),

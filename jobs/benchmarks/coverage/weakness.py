@@ -175,8 +175,6 @@ CELLS: tuple[Cell, ...] = (
          partial(held, Field(40, 0.5, 0.1))),
     Cell("look", "own mean, 2,880 samples, clusters of 8, level 0.98", 0.93, 1.0,
          partial(held, Field(160, 0.98, 0.0, cluster=8))),
-    Cell("look", "five others, 720 samples, clusters of 2, level 0.5", 0.93, 1.0,
-         partial(held, Field(40, 0.5, 0.1, _PEERS, 0.2))),
     Cell("false finds", "29 looks at own mean, 1,440 samples, none planted", 0.95, 1.0,
          partial(clean, replace(OWN, planted=0.0))),
     Cell("false finds", "29 looks beside five others, 1,440 samples, planted 0.2", 0.95, 1.0,
