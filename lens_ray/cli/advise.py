@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lens_ray.cli.options import Json, Store
+from lens_ray.cli.options import Json, OnlySuite, Store
 from lens_ray.cli.output import one_line, print_json, print_table
 
 if TYPE_CHECKING:
@@ -25,9 +25,7 @@ def advise(
         list[str] | None,
         typer.Option("--model", "--models", metavar="NAME", help="Only this; repeatable."),
     ] = None,
-    suite: Annotated[
-        str | None, typer.Option("--suite", metavar="NAME[@DIGEST]", help="Only this suite.")
-    ] = None,
+    suite: OnlySuite = None,
     on: Annotated[
         str,
         typer.Option(

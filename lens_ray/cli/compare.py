@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lens_ray.cli.options import Json, Store
+from lens_ray.cli.options import Json, OnlyAbilities, Store
 from lens_ray.cli.output import CELL, one_line, print_json, print_table
 
 if TYPE_CHECKING:
@@ -30,9 +30,7 @@ def compare(
         ),
     ] = "ability",
     suite: Suite = None,
-    ability: Annotated[
-        list[str] | None, typer.Option("--ability", metavar="NAME", help="Only this; repeatable.")
-    ] = None,
+    ability: OnlyAbilities = None,
     on: Annotated[
         str,
         typer.Option(

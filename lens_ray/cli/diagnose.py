@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lens_ray.cli.compare import Suite, fixed, p_text
-from lens_ray.cli.options import Json, Store
+from lens_ray.cli.options import Json, OnlyAbilities, Store
 from lens_ray.cli.output import one_line, print_json, print_table
 
 if TYPE_CHECKING:
@@ -20,9 +20,7 @@ def diagnose(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A model, or the id of a run.")],
     store: Store,
     suite: Suite = None,
-    ability: Annotated[
-        list[str] | None, typer.Option("--ability", metavar="NAME", help="Only this; repeatable.")
-    ] = None,
+    ability: OnlyAbilities = None,
     against: Annotated[
         str | None,
         typer.Option(

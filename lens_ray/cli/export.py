@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from lens_ray.cli.options import Json, Pool, Store
+from lens_ray.cli.options import Json, OnlyAbilities, OnlyModels, OnlySuite, Pool, Store
 from lens_ray.cli.output import one_line, print_json
 from lens_ray.cli.scores import chosen, only
 
@@ -44,15 +44,9 @@ def export(
         Path | None,
         typer.Option("--out", metavar="FILE", help="Left out, to standard output."),
     ] = None,
-    model: Annotated[
-        list[str] | None, typer.Option("--model", metavar="NAME", help="Only this; repeatable.")
-    ] = None,
-    suite: Annotated[
-        str | None, typer.Option("--suite", metavar="NAME[@DIGEST]", help="Only this suite.")
-    ] = None,
-    ability: Annotated[
-        list[str] | None, typer.Option("--ability", metavar="NAME", help="Only this; repeatable.")
-    ] = None,
+    model: OnlyModels = None,
+    suite: OnlySuite = None,
+    ability: OnlyAbilities = None,
     pool: Pool = None,
     as_json: Json = False,
 ) -> None:

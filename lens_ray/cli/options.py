@@ -63,6 +63,15 @@ Pool = Annotated[
         " of a built-in one. Left out: the suite's built-in pool.",
     ),
 ]
+OnlyModels = Annotated[
+    list[str] | None, typer.Option("--model", metavar="NAME", help="Only this; repeatable.")
+]
+OnlySuite = Annotated[
+    str | None, typer.Option("--suite", metavar="NAME[@DIGEST]", help="Only this suite.")
+]
+OnlyAbilities = Annotated[
+    list[str] | None, typer.Option("--ability", metavar="NAME", help="Only this; repeatable.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Dashboard = Annotated[
     str,

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from lens_ray.cli.options import Json, Pool, Store
+from lens_ray.cli.options import Json, OnlyAbilities, OnlyModels, OnlySuite, Pool, Store
 from lens_ray.cli.output import print_json, print_leaderboard
 
 if TYPE_CHECKING:
@@ -18,15 +16,9 @@ if TYPE_CHECKING:
 
 def scores(
     store: Store,
-    model: Annotated[
-        list[str] | None, typer.Option("--model", metavar="NAME", help="Only this; repeatable.")
-    ] = None,
-    suite: Annotated[
-        str | None, typer.Option("--suite", metavar="NAME[@DIGEST]", help="Only this suite.")
-    ] = None,
-    ability: Annotated[
-        list[str] | None, typer.Option("--ability", metavar="NAME", help="Only this; repeatable.")
-    ] = None,
+    model: OnlyModels = None,
+    suite: OnlySuite = None,
+    ability: OnlyAbilities = None,
     pool: Pool = None,
     as_json: Json = False,
 ) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from lens_ray.cli.options import Store
+from lens_ray.cli.options import OnlyModels, OnlySuite, Store
 from lens_ray.cli.scores import chosen
 
 
@@ -16,12 +16,8 @@ def timeline(
     out: Annotated[
         Path, typer.Option("--out", metavar="FILE.json", help="Open it in ui.perfetto.dev.")
     ],
-    model: Annotated[
-        list[str] | None, typer.Option("--model", metavar="NAME", help="Only this; repeatable.")
-    ] = None,
-    suite: Annotated[
-        str | None, typer.Option("--suite", metavar="NAME[@DIGEST]", help="Only this suite.")
-    ] = None,
+    model: OnlyModels = None,
+    suite: OnlySuite = None,
 ) -> None:
     """Write starts, swaps, losses and answers of every run as a Chrome trace."""
     import json

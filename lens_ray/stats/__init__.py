@@ -42,6 +42,7 @@ Several models on the same samples:
 
 * `choose`           which runs are meant
 * `marks`            models x units, and what is comparable
+* `side_by_side`     the marks of all models that can be ranked together
 * `figures`          figures as linear combinations of the subtasks' means
 * `cells`            marks added up by subtask and cluster
 * `joint`            one bootstrap for all models

@@ -321,9 +321,9 @@ def estimate(
         UserError: See `lens_ray.stats.choose.choose_runs`.
         StoreUnavailable: The store is out of reach or damaged.
     """
-    from lens_ray.store import Store as OpenStore
+    from lens_ray.store import open_store
 
-    store = OpenStore(store) if isinstance(store, str) else store
+    store = open_store(store)
     runs = choose_runs(store, [model, reference], suite=suite)
     one, other = runs
     if one.suite_digest != other.suite_digest:

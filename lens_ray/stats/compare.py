@@ -163,7 +163,7 @@ def compare(
         NotComparable: See `lens_ray.stats.marks.load_marks`.
         UserError: A model, suite, ability or facet is unknown, or a number is out of range.
     """
-    from lens_ray.store import Store as OpenStore
+    from lens_ray.store import open_store
 
     if by not in BY:
         raise UserError(f"by {by!r}: use one of {', '.join(BY)}")
@@ -171,7 +171,7 @@ def compare(
         raise UserError(f"confidence {confidence:g}: give a level between 0 and 1, such as 0.95")
     if flips < 0:
         raise UserError(f"flips {flips}: give 0 or more")
-    opened = OpenStore(store) if isinstance(store, str) else store
+    opened = open_store(store)
     marks = load_marks(opened, [a, b], suite=suite, abilities=abilities, on=on)
     one, two = marks.models
     figures = compare_marks(marks, one, two, by=by, confidence=confidence)

@@ -104,13 +104,13 @@ def diagnose(
         NotComparable: The model's run is not finished, or a named other was asked otherwise.
         UserError: A name is unknown, or a number is out of range.
     """
-    from lens_ray.store import Store as OpenStore
+    from lens_ray.store import open_store
 
     if against not in (None, "own", "others"):
         raise UserError(f"against {against!r}: use own or others")
     if not 0 < confidence < 1:
         raise UserError(f"confidence {confidence:g}: give a level between 0 and 1, such as 0.95")
-    opened = OpenStore(store) if isinstance(store, str) else store
+    opened = open_store(store)
     own = choose_runs(opened, [model], suite=suite)[0]
     exact = f"{own.suite.partition('@')[0]}@{own.suite_digest}"
     peers, notes = _peers(opened, own, exact, against, others)

@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 from lens_ray.errors import UserError
 from lens_ray.stats.abilities import OVERALL
-from lens_ray.stats.choose import choose_runs
 from lens_ray.stats.costs import Cost, costs_of
 from lens_ray.stats.figures import ability_figures
 from lens_ray.stats.frames import Framed
 from lens_ray.stats.groups import Gap, gaps_of
 from lens_ray.stats.joint import REPLICATES, draw_jointly
 from lens_ray.stats.mark_scores import scores_of_marks
-from lens_ray.stats.marks import Marks, read_marks, unfit
+from lens_ray.stats.marks import Marks
 from lens_ray.stats.pool import Pool
 from lens_ray.stats.pool_scores import scores_against
 from lens_ray.stats.ranks import Rank, ranks_of
 from lens_ray.stats.scores import AbilityScore
+from lens_ray.stats.side_by_side import LeftOut, marks_side_by_side
 
 if TYPE_CHECKING:
     from lens_ray.prices import Prices
@@ -48,21 +48,6 @@ class Standing:
     scores: Mapping[str, AbilityScore]
     ranks: Mapping[str, Rank]
     cost: Cost
-
-
-@dataclass(frozen=True, slots=True)
-class LeftOut:
-    """A model that is not on the leaderboard.
-
-    Attributes:
-        model: Its name.
-        run_id: Its run.
-        reason: Why.
-    """
-
-    model: str
-    run_id: str
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,18 +144,13 @@ def leaderboard(
         NotComparable: Models that were named were not asked the same.
         StoreUnavailable: The store is out of reach or damaged.
     """
-    from lens_ray.store import Store as OpenStore
+    from lens_ray.store import open_store
 
     if by is not None and by not in GROUPINGS:
         raise UserError(f"models cannot be grouped by {by!r}; use {' or '.join(GROUPINGS)}")
-    opened = OpenStore(store) if isinstance(store, str) else store
-    chosen = choose_runs(opened, models, suite=suite)
-    left_out: list[LeftOut] = []
-    if models is None:
-        chosen, left_out = asked_the_same(opened, chosen, alike=on == "all")
-    # In one order, so that the same runs give the same draw however they were named.
-    runs = sorted(chosen, key=lambda run: (run.model, run.run_id))
-    marks = read_marks(opened, runs, on=on)
+    opened = open_store(store)
+    marks, left_out = marks_side_by_side(opened, models, suite=suite, on=on)
+    runs = marks.runs
     every = ability_figures(marks)
     figures = every.only(_shown(every.names, abilities))
     # Where the samples are not those of the runs, neither are the scores.
@@ -206,7 +186,7 @@ def leaderboard(
         grouping=by,
         groups=groups,
         gaps=tuple(gaps_of(marks, draws, figures, groups, confidence=CONFIDENCE)),
-        left_out=tuple(left_out),
+        left_out=left_out,
         confidence=CONFIDENCE,
         replicates=replicates,
         seed=draws.seed,
@@ -229,41 +209,6 @@ def _shown(known: Sequence[str], abilities: Sequence[str] | None) -> tuple[str, 
             hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known)}"
             raise UserError(f"no model was asked for the ability {name!r}; {hint}")
     return tuple(dict.fromkeys(abilities))
-
-
-def asked_the_same(
-    store: Store, runs: Sequence[RunHeader], *, alike: bool = True
-) -> tuple[list[RunHeader], list[LeftOut]]:
-    """The finished runs, or the most that were asked alike, and why the others are not among them.
-
-    Raises:
-        UserError: None is fit to be compared.
-    """
-    states = {header.run_id: state for header, state in store.states()}
-    left_out: list[LeftOut] = []
-    asked: dict[tuple[str, frozenset[str]], list[RunHeader]] = {}
-    for run in runs:
-        commit = states[run.run_id].commit
-        why = unfit(states[run.run_id])
-        if why is not None or commit is None:
-            left_out.append(LeftOut(run.model, run.run_id, f"it {why}"))
-        else:
-            same = (run.template, frozenset(commit.left_out)) if alike else ("", frozenset())
-            asked.setdefault(same, []).append(run)
-    if not asked:
-        first = left_out[0]
-        raise UserError(f"no run can be ranked: {first.model} {first.reason.removeprefix('it ')}")
-    # Of equally many, those that were asked the most.
-    template, missing = max(asked, key=lambda each: (len(asked[each]), -len(each[1])))
-    for (other, absent), members in asked.items():
-        if (other, absent) != (template, missing):
-            why = f"was asked by template {other}, the others by {template}"
-            if other == template:
-                why = f"was not asked the same samples ({len(absent):,} left out, the others "
-                why += f"{len(missing):,})"
-            why += "; --on common takes what all answered"
-            left_out += [LeftOut(run.model, run.run_id, f"it {why}") for run in members]
-    return asked[template, missing], left_out
 
 
 def _scores(

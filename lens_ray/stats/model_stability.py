@@ -178,9 +178,9 @@ def stability(
         UserError: The model, suite, pool or a variant is unknown or does not fit.
         StoreUnavailable: A store is out of reach or damaged.
     """
-    from lens_ray.store import Store as OpenStore
+    from lens_ray.store import open_store
 
-    store = OpenStore(store) if isinstance(store, str) else store
+    store = open_store(store)
     run, changed = variant_runs(store, model, suite=suite, variants=variants)
     marks = load_marks(store, [run.run_id], suite=f"{_name(run)}@{run.suite_digest}")
     frozen = choose_pool(pool, run.suite, run.suite_digest)

@@ -220,10 +220,10 @@ def measured_power(
     """
     from lens_ray.stats.costs import costs_of
     from lens_ray.stats.marks import load_marks
-    from lens_ray.store import Store as OpenStore
+    from lens_ray.store import open_store
 
     check(difference, power, level)
-    opened = OpenStore(store) if isinstance(store, str) else store
+    opened = open_store(store)
     marks = load_marks(opened, [a, b], suite=suite, on=on)
     lines = power_of_pair(marks, *marks.models, difference=difference, power=power, level=level)
     each = _samples_of_units(opened, marks)

@@ -225,9 +225,9 @@ def compare_sequentially(
     """
     if not 0 < level < 1:
         raise UserError(f"level {level:g}: give a number between 0 and 1")
-    from lens_ray.store import Store as OpenStore
+    from lens_ray.store import open_store
 
-    store = OpenStore(store) if isinstance(store, str) else store
+    store = open_store(store)
     marks = load_marks(store, [a, b], suite=suite, on="common")
     one, other = marks.models
     found = sequential(marks, one, other, level=level, seed_key=marks.suite_digest)

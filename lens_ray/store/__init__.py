@@ -25,7 +25,10 @@ from lens_ray.store.fold import RunState
 from lens_ray.store.lease import Lease
 from lens_ray.store.records import Commit, RunHeader
 from lens_ray.store.run_log import RunLog
-from lens_ray.store.store import Store
+from lens_ray.store.store import Store, open_store
 from lens_ray.store.upkeep import Collected, Compacted
 
-__all__ = ["Collected", "Commit", "Compacted", "Lease", "RunHeader", "RunLog", "RunState", "Store"]
+__all__ = [
+    "Collected", "Commit", "Compacted", "Lease", "RunHeader", "RunLog", "RunState", "Store",
+    "open_store",
+]  # fmt: skip

@@ -281,5 +281,15 @@ class Store:
             self._entries += 1
 
 
+def open_store(store: Store | str | os.PathLike[str]) -> Store:
+    """A store that is there, or the one at a folder or URL.
+
+    Raises:
+        StoreError: There is none.
+        StoreUnavailable: It is out of reach.
+    """
+    return store if isinstance(store, Store) else Store(store)
+
+
 def _reopen(url: str, create: bool) -> Store:
     return Store(url, create=create)

@@ -105,6 +105,6 @@ def test_an_unfinished_run_is_left_out_or_refused_unless_taken_knowingly(
     refused = cli("advise", "--store", tmp_path / "store", *named)
     assert refused.code == 2
     assert "half (run1) is not finished" in refused.err
-    done = cli("advise", "--store", tmp_path / "store", "--on", "common")
+    done = cli("advise", "--store", tmp_path / "store", "--on", "common", *named)
     assert done.code == 0
     assert "on the samples in common, knowingly" in done.out

@@ -27,12 +27,11 @@ from lens_ray.stats.advice.needs import Needs
 from lens_ray.stats.advice.options import first, in_rank, option_of, why_none, with_front
 from lens_ray.stats.advice.result import Advice, Option
 from lens_ray.stats.advice.undecided import could_gain, evaluations
-from lens_ray.stats.choose import choose_runs
 from lens_ray.stats.clustered import FEW_CLUSTERS
 from lens_ray.stats.costs import Cost, costs_of
 from lens_ray.stats.joint import REPLICATES
-from lens_ray.stats.leaderboard import LeftOut, asked_the_same
-from lens_ray.stats.marks import COLUMNS, Marks, read_marks
+from lens_ray.stats.marks import COLUMNS, Marks
+from lens_ray.stats.side_by_side import marks_side_by_side
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -72,15 +71,11 @@ def advise(
         UserError: Needs of abilities that were not asked, or runs that cannot be compared.
         StoreUnavailable: The store is out of reach or damaged.
     """
-    from lens_ray.store import Store as OpenStore
+    from lens_ray.store import open_store
 
     wanted = needs or Needs()
-    store = OpenStore(store) if isinstance(store, str) else store
-    runs = choose_runs(store, models, suite=suite)
-    left_out: list[LeftOut] = []
-    if models is None and on == "all":
-        runs, left_out = asked_the_same(store, runs)
-    marks = read_marks(store, runs, on=on)
+    store = open_store(store)
+    marks, left_out = marks_side_by_side(store, models, suite=suite, on=on)
     said = marks.notes
     absent = tuple(f"{each.model} left out: {each.reason}" for each in left_out)
     marks = replace(marks, notes=said + absent)

@@ -88,6 +88,6 @@ def opened(store: Store | str) -> Store:
     Raises:
         StoreError: There is none.
     """
-    from lens_ray.store import Store as OpenStore
+    from lens_ray.store import open_store
 
-    return OpenStore(store) if isinstance(store, str) else store
+    return open_store(store)
