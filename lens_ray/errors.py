@@ -14,7 +14,9 @@
     ├── EnvironmentFailure       5   the world outside
     │   ├── StoreUnavailable         store out of reach, read-only or full
     │   ├── RunBusy                  another driver holds the run
+    │   ├── ProviderUnavailable      an API provider: key refused, credit gone, model unknown
     │   └── ClusterError             Ray out of reach, or replicas cannot start
+    ├── BudgetReached            6   a job's or a model's budget is spent
     └── Incomplete               6   finished, but samples lack a final row
 
 Anything else that escapes is a bug (exit code 1) and keeps its traceback.
@@ -84,6 +86,16 @@ class RunBusy(EnvironmentFailure):
 
 class ClusterError(EnvironmentFailure):
     """Ray cannot be reached, or no replica can be started on it."""
+
+
+class ProviderUnavailable(EnvironmentFailure):
+    """A provider answers nobody with this key: it is refused, its credit is gone, or it is away."""
+
+
+class BudgetReached(LensError):
+    """No money is left for a call; the samples not asked become ``over_budget`` rows."""
+
+    exit_code = 6
 
 
 class Incomplete(LensError):

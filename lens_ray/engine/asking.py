@@ -10,6 +10,7 @@ from dataclasses import asdict
 
 from lens_ray.engine.plan import ModelPlan, generation_of
 from lens_ray.errors import SuiteError
+from lens_ray.models import backend_entry
 from lens_ray.models.protocol import Completion, Generation, Request
 from lens_ray.scoring import RowContext, make_row, make_unanswered
 from lens_ray.scoring.mark import INFRA_ERROR
@@ -84,6 +85,8 @@ class Asking:
             images: Of the suite; only who makes requests needs them.
         """
         self.model = model
+        # Only paid answers are looked for by it.
+        self._hashed = backend_entry(model.spec.backend).attached
         self._suite = suite
         self._images = images or Images(suite)
         self._generations: dict[int, tuple[Generation, str]] = {}
@@ -95,11 +98,14 @@ class Asking:
             SuiteError: An image is missing or damaged.
         """
         sample = self._suite.by_id[sample_id]
+        text = render(sample, self.model.spec.template)
+        generation, facts = self._generation(sample)
         return Request(
             request_id=sample_id,
-            text=render(sample, self.model.spec.template),
+            text=text,
             images=tuple(self._images.read(image) for image in sample.images),
-            generation=self._generation(sample)[0],
+            generation=generation,
+            prompt_hash=hash_with(text, sample.images, facts) if self._hashed else "",
         )
 
     def row(

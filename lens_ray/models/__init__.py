@@ -15,6 +15,12 @@ from importlib.metadata import EntryPoint, entry_points
 from pydantic import BaseModel
 
 from lens_ray.errors import UserError
+from lens_ray.models.api.options import (
+    AnthropicOptions,
+    ApiOptions,
+    GeminiOptions,
+    OpenAIOptions,
+)
 from lens_ray.models.protocol import Backend, BackendInfo, Completion, Generation, Request
 from lens_ray.models.spec import (
     ClosedModel,
@@ -55,13 +61,17 @@ class BackendEntry:
         factory: Makes a backend that is not yet started.
         options: Its options, a closed pydantic model.
         needs_checkpoint: Whether ``path`` must resolve to a checkpoint folder.
-        requires: The package of an extra that it imports, which has the extra's name.
+        requires: A package that it imports.
+        extra: The extra of lens-ray that brings it.
+        attached: Whether its backend takes `lens_ray.models.api.ports.Ports` by ``attach``.
     """
 
     factory: Factory
     options: type[BaseModel]
     needs_checkpoint: bool = True
     requires: str | None = None
+    extra: str | None = None
+    attached: bool = False
 
 
 def _transformers(spec: ModelSpec, weights: str) -> Backend:
@@ -82,9 +92,24 @@ def _fake(spec: ModelSpec, weights: str) -> Backend:
     return FakeBackend(spec, weights)
 
 
+def _api(spec: ModelSpec, weights: str) -> Backend:
+    from lens_ray.models.api.backend import ApiBackend
+
+    return ApiBackend(spec, weights)
+
+
+def _provider(options: type[ApiOptions], package: str) -> BackendEntry:
+    return BackendEntry(
+        _api, options, needs_checkpoint=False, requires=package, extra="api", attached=True
+    )
+
+
 _BUILTIN = {
     "transformers": BackendEntry(_transformers, TransformersOptions),
-    "vllm": BackendEntry(_vllm, VllmOptions, requires="vllm"),
+    "vllm": BackendEntry(_vllm, VllmOptions, requires="vllm", extra="vllm"),
+    "openai": _provider(OpenAIOptions, "openai"),
+    "anthropic": _provider(AnthropicOptions, "anthropic"),
+    "gemini": _provider(GeminiOptions, "google.genai"),
     "fake": BackendEntry(_fake, FakeOptions, needs_checkpoint=False),
 }
 

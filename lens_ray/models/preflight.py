@@ -32,16 +32,24 @@ def preflight(spec: ModelSpec, facts: CheckpointFacts | None, *, here: bool) -> 
             f"{facts.folder}: tensor_parallel {parts} does not divide its {facts.heads} attention "
             f"heads; write one of {', '.join(fitting)}"
         )
-    needed = backend_entry(spec.backend).requires
+    entry = backend_entry(spec.backend)
+    needed = entry.requires
     elsewhere = spec.runtime_env is not None and (
         spec.runtime_env.py_executable or spec.runtime_env.pip
     )
-    if needed and here and not elsewhere and find_spec(needed) is None:
+    if needed and here and not elsewhere and not _installed(needed):
         raise EnvironmentFailure(
             f"the backend {spec.backend} needs the package {needed}, which is not installed here; "
-            f"type pip install 'lens-ray[{needed}]', or name a Python that has it by runtime_env: "
-            "{py_executable: ...}"
+            f"type pip install 'lens-ray[{entry.extra}]', or name a Python that has it by "
+            "runtime_env: {py_executable: ...}"
         )
+
+
+def _installed(package: str) -> bool:
+    try:
+        return find_spec(package) is not None
+    except ModuleNotFoundError:  # what it lies in is missing
+        return False
 
 
 def check_context(

@@ -32,6 +32,7 @@ class Request:
         images: Encoded images (PNG or JPEG bytes), placed before the text in order.
         generation: Effective parameters.
         expected_cost: Relative cost that the planner predicts (any unit, > 0).
+        prompt_hash: Of text, images and parameters (`lens_ray.suites.templates.prompt_hash`).
     """
 
     request_id: str
@@ -39,6 +40,7 @@ class Request:
     images: tuple[bytes, ...]
     generation: Generation
     expected_cost: float = 1.0
+    prompt_hash: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,8 @@ class Completion:
     Attributes:
         request_id: As in the request.
         text: Raw text, special tokens removed, otherwise untouched.
-        finish_reason: ``stop``, ``length``, ``content_filter`` or ``error``.
+        finish_reason: ``stop``, ``length``, ``content_filter``, ``refusal``, ``moderation`` (the
+            question was refused) or ``error``.
         tokens_in: Prompt tokens, image tokens included; None when unknown.
         tokens_out: Generated tokens; None when unknown.
         latency_s: Seconds from the call to the answer.
@@ -56,6 +59,8 @@ class Completion:
         weight_version: The weights that gave every token of this answer.
         error: One line when ``finish_reason`` is ``error``: the cause.
         cost_usd: Price paid, or None.
+        served: Model id that a provider says answered; stored as the row's weight version.
+        lasting: Whether another try cannot mend the error.
     """
 
     request_id: str
@@ -68,6 +73,8 @@ class Completion:
     weight_version: str = ""
     error: str | None = None
     cost_usd: float | None = None
+    served: str | None = None
+    lasting: bool = False
 
 
 @dataclass(frozen=True, slots=True)

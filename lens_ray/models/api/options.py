@@ -1,0 +1,119 @@
+"""What a job file may say of a model behind a provider's interface: `ApiOptions` and its kinds."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from lens_ray.models.spec import ClosedModel, Options
+
+#: In the place of a URL: a scripted server inside the replica, for trials without a provider.
+SCRIPTED = "builtin:scripted"
+
+Absent = Literal["temperature", "top_p", "seed", "stop"]
+
+
+class Price(ClosedModel):
+    """What a model costs where the price table does not name it, in US dollars a million tokens."""
+
+    input: float = Field(ge=0)
+    output: float = Field(ge=0)
+    batch_input: float | None = Field(default=None, ge=0)
+    batch_output: float | None = Field(default=None, ge=0)
+
+
+class Scripted(ClosedModel):
+    """How the scripted server answers (``base_url: builtin:scripted``).
+
+    Attributes:
+        suite: Whose truth it knows.
+        skill: Probability of the right answer; by ability where it is a mapping.
+        seed: Of its mistakes.
+        latency_s: Median seconds of an answer.
+    """
+
+    suite: str = "mini:quick"
+    skill: float | dict[str, float] = 0.8
+    seed: int = 0
+    latency_s: float = Field(default=0.05, ge=0, le=600)
+
+
+class ApiOptions(Options):
+    """Options that every provider has.
+
+    Attributes:
+        base_url: Of another server that speaks the same protocol; None is the provider's own.
+        api_key_env: Environment variable that holds the key (or, with ``_FILE`` behind its name,
+            the path of a mounted file that does); None is the provider's usual one.
+        mode: ``live`` asks one by one; ``batch`` hands the questions to the batch interface.
+        concurrency: Calls in flight at once, over all replicas of the cluster.
+        requests_per_minute: Permitted; None follows what the provider says and refuses.
+        tokens_per_minute: Permitted; None as above.
+        images_per_minute: Permitted; None is not counted.
+        timeout_s: After which a call has failed.
+        patience_s: How long a question waits for a provider that is overloaded.
+        system_prompt: Before every question.
+        reasoning_effort: Of models that think first; None leaves it to the model.
+        reasoning_tokens: Tokens for that, beside ``max_new_tokens``.
+        absent: Generation parameters that the model does not take; they are not sent, and one that
+            the job asks for is an error. None is what is known of the model's name.
+        image_max_side: Longer images are scaled down to this many pixels; None is the provider's
+            own limit.
+        image_format: ``auto`` sends PNG and JPEG as they are, where they are small enough.
+        price: Where the price table does not know the model.
+        scripted: Of the scripted server.
+    """
+
+    speed_only: ClassVar[frozenset[str]] = frozenset(
+        {
+            "api_key_env", "concurrency", "requests_per_minute", "tokens_per_minute",
+            "images_per_minute", "timeout_s", "patience_s", "price", "mode",
+        }
+    )  # fmt: skip
+
+    base_url: str | None = Field(default=None, max_length=2048)
+    api_key_env: str | None = Field(default=None, pattern=r"^[A-Z][A-Z0-9_]{0,127}$")
+    mode: Literal["live", "batch"] = "live"
+    concurrency: int = Field(default=64, ge=1, le=10_000)
+    requests_per_minute: int | None = Field(default=None, ge=1)
+    tokens_per_minute: int | None = Field(default=None, ge=1)
+    images_per_minute: int | None = Field(default=None, ge=1)
+    timeout_s: float = Field(default=120.0, gt=0, le=3600)
+    patience_s: float = Field(default=900.0, ge=0, le=86_400)
+    system_prompt: str | None = Field(default=None, max_length=32_768)
+    reasoning_effort: str | None = Field(default=None, pattern=r"^[a-z]{2,16}$")
+    reasoning_tokens: int = Field(default=0, ge=0, le=1_000_000)
+    absent: tuple[Absent, ...] | None = None
+    image_max_side: int | None = Field(default=None, ge=16, le=16_384)
+    image_format: Literal["auto", "png", "jpeg"] = "auto"
+    price: Price | None = None
+    scripted: Scripted | None = None
+
+
+class OpenAIOptions(ApiOptions):
+    """Options of the backend ``openai``.
+
+    Attributes:
+        api: ``responses``, or ``chat`` (Chat Completions), which compatible servers speak.
+        image_detail: How closely images are looked at.
+        api_version: Of Azure; with it, ``base_url`` is the resource's endpoint.
+    """
+
+    api: Literal["responses", "chat"] = "responses"
+    image_detail: Literal["auto", "low", "high"] = "auto"
+    api_version: str | None = Field(default=None, max_length=64)
+
+
+class AnthropicOptions(ApiOptions):
+    """Options of the backend ``anthropic``."""
+
+
+class GeminiOptions(ApiOptions):
+    """Options of the backend ``gemini``.
+
+    Attributes:
+        media_resolution: How closely images are looked at; None leaves it to the model.
+    """
+
+    media_resolution: Literal["low", "medium", "high"] | None = None
