@@ -12,7 +12,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from lens_ray.models.api.adapter import Answer, ApiFailure, BatchState, Kind, Question
 from lens_ray.models.api.headers import OPENAI, limits, server_clock
@@ -83,17 +83,18 @@ class OpenAIAdapter:
         return (await self._ask(question))[0]
 
     async def _ask(self, question: Question) -> tuple[Answer, Mapping[str, str]]:
-        body: dict[str, Any] = dict(
-            body_of(question, self._model, self._options, self._absent)
-        )  # fmt: skip
-        client = self._client
-        if self._options.api == "chat":
-            call = client.chat.completions.with_raw_response.create(**body)
-        else:
-            # Parameters that only other makers' servers of this interface know.
-            extra = {name: body.pop(name) for name in ("seed", "stop") if name in body}
-            call = client.responses.with_raw_response.create(**body, extra_body=extra or None)
-        raw = await self._caught(call)
+        import httpx2
+
+        # The client's own post: the typed ``create`` walks through every body's union types first,
+        # which took half of the 1.2 ms of a call, and would not let other servers' names pass.
+        raw = await self._caught(
+            self._client.post(
+                "/chat/completions" if self._options.api == "chat" else "/responses",
+                cast_to=httpx2.Response,
+                body=body_of(question, self._model, self._options, self._absent),
+                options={"security": {"bearer_auth": True}},
+            )
+        )
         told = limits(raw.headers, OPENAI)
         try:
             answer = answer_of(_decoded(raw.content), told)
