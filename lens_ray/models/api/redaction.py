@@ -24,9 +24,9 @@ from lens_ray.models.api.adapter import Adapter, Answer, ApiFailure, BatchState,
 #: In the place of a key.
 SHOWN = "[key]"
 #: What is shorter is a word such as ``EMPTY`` that a server without keys is given, and no secret.
-SHORTEST = 8
+SHORTEST = 9
 #: OpenAI answers 401 with the first and the last letters of the key around stars.
-_STARRED = re.compile(r"([A-Za-z0-9_.-]{0,64})\*{3,512}([A-Za-z0-9_-]{0,64})")
+_STARRED = re.compile(r"([^\s*'\"(<\[{]{0,64})\*{3,512}([A-Za-z0-9_-]{0,64})")
 #: Keys of providers that this process was not told of. Gemini's newer ones begin with ``AQ.``.
 _SHAPES = re.compile(
     r"\bsk-[A-Za-z0-9_-]{16,256}|\bAIza[A-Za-z0-9_-]{30,60}|\bAQ\.[A-Za-z0-9_-]{30,256}"
