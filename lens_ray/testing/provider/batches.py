@@ -167,8 +167,10 @@ class BatchRoom:
         results.sort(key=lambda one: draw("order", one.custom_id))
         batch.results, batch.entries = results, ()
         batch.ended = time.time()
-        ended = "completed" if script.ends == "completed" else "expired"
-        batch.state = "cancelled" if batch.cancelled is not None else ended
+        if batch.cancelled is not None:
+            batch.state = "cancelled"
+        else:
+            batch.state = "completed" if script.ends == "completed" else "expired"
 
     def _result(self, dialect: Dialect, entry: Entry) -> Result:
         service, asked = self._service, entry.asked
