@@ -209,7 +209,7 @@ def _providers() -> Iterator[Finding]:
             yield Finding(name, False, said, "pip install 'lens-ray[api]'", essential=False)
             continue
         try:
-            key = read_key(USUAL[name].variable)
+            key = read_key(USUAL[name][0])
         except LensError as error:
             yield Finding(name, False, f"{sdk}; {error}", essential=False)
         else:

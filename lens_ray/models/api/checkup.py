@@ -106,7 +106,8 @@ async def _call(spec: ModelSpec, options: ApiOptions, access: Access) -> tuple[C
     """The smallest call, and what its answer tells."""
     began = time.time()
     try:
-        adapter = make_adapter(spec, access, base_url_of(options))
+        asked = options.model_copy(update={"base_url": base_url_of(options)})
+        adapter = make_adapter(spec.backend, spec.path, asked, access.key)
         try:
             began = time.time()
             facts = await adapter.check()
