@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Coroutine
 
 import anthropic
+import httpx2
 import openai
 import pytest
 from google.genai import errors as gemini_errors
@@ -35,11 +36,10 @@ TROUBLES = (
     openai.OpenAIError,
     anthropic.AnthropicError,
     gemini_errors.APIError,
+    httpx2.HTTPError,
     ValueError,
     AttributeError,
     TypeError,
-    OSError,
-    Exception,
 )
 
 
@@ -141,13 +141,13 @@ def test_faults_on_the_way_raise_and_are_billed_where_an_answer_was_made(
 def test_silence_and_drip_end_in_a_timeout(way: str) -> None:
     async def body(server: ProviderServer, some: Clients) -> None:
         for kind in ("silence", "drip"):
-            server.script = Script(faults=(Fault(kind=kind, seconds=20.0),))  # type: ignore[arg-type]
+            server.script = Script(faults=(Fault(kind=kind, seconds=20.0),))
             with pytest.raises(TROUBLES):
                 async with asyncio.timeout(1.0):
                     await some.by_name(way)("hello")
 
     began = time.monotonic()
-    asking(Script(), body, timeout_s=0.3)
+    asking(Script(), body, timeout_s=0.12)
     assert time.monotonic() - began < 4  # the server does not wait for its own pauses
 
 
@@ -180,8 +180,9 @@ def test_refusals_filters_and_moderation_as_each_provider_has_them() -> None:
         assert content.candidates is not None
         assert content.candidates[0].finish_reason == "SAFETY"
         server.script = Script(faults=(Fault(kind="moderation"),))
-        with pytest.raises(openai.BadRequestError, match="content_policy_violation"):
+        with pytest.raises(openai.BadRequestError) as raised:
             await some.chat("x")
+        assert raised.value.code == "content_policy_violation"
         content = await some.gemini.aio.models.generate_content(model="m", contents="x")
         assert content.candidates is None
         assert content.prompt_feedback is not None
@@ -210,7 +211,7 @@ def test_a_share_of_the_questions_fails_at_first_and_always_the_same() -> None:
 
     async def body(server: ProviderServer, some: Clients) -> None:
         failed = set[str]()
-        for number in range(300):
+        for number in range(150):
             try:
                 await some.responses(f"question {number}")
             except TROUBLES:
@@ -220,8 +221,8 @@ def test_a_share_of_the_questions_fails_at_first_and_always_the_same() -> None:
         struck.append(failed)
         counts = server.counts
         assert counts.faults.total() == len(failed)
-        assert 35 <= counts.faults.total() <= 90
-        assert set(counts.faults) == set(TRANSIENT)
+        assert 15 <= counts.faults.total() <= 50
+        assert set(counts.faults) <= set(TRANSIENT)
 
     asking(script, body)
     asking(script, body)
