@@ -123,10 +123,25 @@ def test_every_image_has_some_tokens(model: str, detail: str, width: int, height
     assert image_tokens(model, detail, _image(width, height)) >= 1
 
 
-KNOWN = (
-    "gpt-4o gpt-4o-mini gpt-4.1 gpt-4.1-mini gpt-4.1-nano gpt-5 gpt-5-mini gpt-5.1 gpt-5.2 gpt-5.4 "
-    "gpt-5.4-nano gpt-5.5 gpt-5.6-sol gpt-6-astra o1 o3-pro o4-mini"
-).split()
+KNOWN = [
+    "gpt-4o",
+    "gpt-4o-mini",
+    "gpt-4.1",
+    "gpt-4.1-mini",
+    "gpt-4.1-nano",
+    "gpt-5",
+    "gpt-5-mini",
+    "gpt-5.1",
+    "gpt-5.2",
+    "gpt-5.4",
+    "gpt-5.4-nano",
+    "gpt-5.5",
+    "gpt-5.6-sol",
+    "gpt-6-astra",
+    "o1",
+    "o3-pro",
+    "o4-mini",
+]
 
 
 @given(
