@@ -24,7 +24,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 from lens_ray.errors import UserError
 from lens_ray.models.api.adapter import Answer, ApiFailure, BatchState, EncodedImage, Kind, Question
-from lens_ray.models.api.calls import check_facts, http_client, one_line, sendable, text_tokens
+from lens_ray.models.api.calls import (
+    check_facts,
+    http_client,
+    one_line,
+    sendable,
+    text_tokens,
+    without_version,
+)
 from lens_ray.models.api.headers import ANTHROPIC, limits, retry_after, server_clock
 from lens_ray.models.api.keys import Key
 from lens_ray.models.api.options import Absent, AnthropicOptions
@@ -36,6 +43,7 @@ if TYPE_CHECKING:
     from anthropic.types import Message
     from anthropic.types.message_create_params import MessageCreateParamsNonStreaming
     from anthropic.types.messages import MessageBatch, MessageBatchResult
+    from anthropic.types.messages.batch_create_params import Request
 
 #: What the SDK would take from ``ANTHROPIC_BASE_URL`` otherwise, unseen by the model's key.
 BASE_URL = "https://api.anthropic.com"
@@ -95,6 +103,12 @@ def image_tokens(image: EncodedImage, model: str) -> int:
     return min(patches, most)
 
 
+def prompt_tokens(model: str, options: AnthropicOptions, question: Question) -> int:
+    """Tokens of a prompt, rather too many than too few: `text_tokens` and `image_tokens`."""
+    images = sum(image_tokens(image, model) for image in question.images)
+    return text_tokens(question.text, options.system_prompt or "") + images + _AROUND
+
+
 class AnthropicAdapter:
     """Asks Anthropic, or a server that speaks like it."""
 
@@ -132,7 +146,7 @@ class AnthropicAdapter:
         self._absent = frozenset(absent)
         self._client = anthropic.AsyncAnthropic(
             api_key=key.reveal(),
-            base_url=options.base_url or BASE_URL,
+            base_url=without_version(options.base_url or BASE_URL),
             max_retries=0,
             timeout=options.timeout_s,
             open_telemetry=False,
@@ -140,10 +154,8 @@ class AnthropicAdapter:
         )
 
     def tokens(self, question: Question) -> int:
-        """Prompt tokens, rather too many than too few: `text_tokens` and `image_tokens`."""
-        images = sum(image_tokens(image, self._model) for image in question.images)
-        text = text_tokens(question.text, self._options.system_prompt or "")
-        return text + images + _AROUND
+        """As `prompt_tokens`."""
+        return prompt_tokens(self._model, self._options, question)
 
     async def ask(self, question: Question) -> Answer:
         """Ask once; raises `ApiFailure`."""
@@ -160,15 +172,8 @@ class AnthropicAdapter:
 
     async def submit(self, questions: Sequence[Question], tag: str) -> BatchState:
         """Hand in a batch; raises `ApiFailure`. The tag is not kept: nothing of a batch is."""
-        from anthropic.types.messages.batch_create_params import Request
-
-        requests = [
-            Request(
-                custom_id=question.custom_id,
-                params=cast("Any", {**self._params(question), **self._sampling(question)}),
-            )
-            for question in questions
-        ]
+        # 200 MB of images take half a second to write out.
+        requests = await asyncio.to_thread(self._requests, questions)
         with self._failures():
             async with asyncio.timeout(max(self._options.timeout_s, _SUBMIT_S)):
                 return _state(
@@ -218,6 +223,15 @@ class AnthropicAdapter:
     async def close(self) -> None:
         """Close connections."""
         await self._client.close()
+
+    def _requests(self, questions: Sequence[Question]) -> list[Request]:
+        return [
+            {
+                "custom_id": question.custom_id,
+                "params": cast("Any", {**self._params(question), **self._sampling(question)}),
+            }
+            for question in questions
+        ]
 
     def _params(self, question: Question) -> MessageCreateParamsNonStreaming:
         content: list[dict[str, object]] = [
@@ -341,7 +355,7 @@ def kind_of(
         return Kind.CONTEXT
     if any(words in text for words in ("content filtering", "content policy", "usage policy")):
         return Kind.MODERATION
-    if status in (400, 422) or error_type == "invalid_request_error":
+    if status in (400, 422) or 300 <= status < 400 or error_type == "invalid_request_error":
         return Kind.REQUEST
     return Kind.SERVER
 

@@ -362,6 +362,18 @@ def test_an_error_that_is_no_json_is_a_server_error() -> None:
     assert fails(Wire([httpx2.Response(502, text="<html>Bad gateway")])).kind is Kind.SERVER
 
 
+def test_a_redirect_takes_the_key_nowhere() -> None:
+    moved = httpx2.Response(307, headers={"location": "http://elsewhere/v1/messages"})
+    assert fails(Wire([moved, said(message())])).kind is Kind.REQUEST
+
+
+@pytest.mark.parametrize("base_url", ["http://127.0.0.1:1/x", "http://127.0.0.1:1/x/v1/"])
+def test_a_base_url_may_end_in_the_version(base_url: str) -> None:
+    wire = Wire([said(message())])
+    ask(wire, base_url=base_url)
+    assert str(wire.asked[0].url) == "http://127.0.0.1:1/x/v1/messages"
+
+
 @pytest.mark.parametrize(
     ("raised", "kind"),
     [
