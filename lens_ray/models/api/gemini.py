@@ -30,6 +30,7 @@ from lens_ray.models.api.calls import (
     text_tokens,
     without_version,
 )
+from lens_ray.models.api.gemini_errors import kind_of
 from lens_ray.models.api.headers import duration, retry_after, server_clock
 from lens_ray.models.api.keys import Key
 from lens_ray.models.api.options import Absent, GeminiOptions
@@ -66,7 +67,6 @@ _FINISH = {
 }
 _VERSION = re.compile(r"gemini-(\d{1,2})(?:\.(\d{1,2}))?(?!\d)")
 _NEWEST = (99, 0)
-_CREDIT = re.compile(r"\bcredits?\b")
 _LEVEL_TOKENS = {"low": 280, "medium": 560, "high": 1120, None: 1120}
 _TILE_TOKENS = 258
 #: Tokens around every prompt.
@@ -297,54 +297,6 @@ class GeminiAdapter:
 
     def _line(self, text: str) -> str:
         return one_line(text, self._key)
-
-
-def kind_of(
-    code: int, status: str, said: str, details: Sequence[Mapping[str, object]] = ()
-) -> Kind:
-    """What an error of the API means.
-
-    Source: ai.google.dev/gemini-api/docs/troubleshooting (codes and status).
-
-    Args:
-        code: Of HTTP.
-        status: Of google.rpc, such as ``RESOURCE_EXHAUSTED``.
-        said: ``error.message``, read only where nothing else tells.
-        details: ``error.details``.
-    """
-    text = said.lower()
-    reasons = {str(detail.get("reason", "")) for detail in details}
-    if code == 402 or _CREDIT.search(text) or (code == 429 and _spent_for_today(details)):
-        return Kind.CREDIT
-    if code in (401, 403) or reasons & {"API_KEY_INVALID", "API_KEY_EXPIRED"}:
-        return Kind.KEY
-    if status == "FAILED_PRECONDITION" or "api key" in text:  # no billing, or not in this country
-        return Kind.KEY
-    if code == 404:
-        return Kind.MODEL
-    if code == 429 or status in ("RESOURCE_EXHAUSTED", "UNAVAILABLE") or "overloaded" in text:
-        return Kind.RATE_LIMIT
-    if code == 504 or status == "DEADLINE_EXCEEDED":
-        return Kind.TIMEOUT
-    if code == 413 or "payload size" in text:
-        return Kind.IMAGE
-    if ("token count" in text and "exceeds" in text) or "context window" in text:
-        return Kind.CONTEXT
-    if code == 400 and "image" in text:
-        return Kind.IMAGE
-    if 300 <= code < 500:
-        return Kind.REQUEST
-    return Kind.SERVER
-
-
-def _spent_for_today(details: Sequence[Mapping[str, object]]) -> bool:
-    """Whether a quota of requests or tokens a day is used up: no minute will bring it back."""
-    for detail in details:
-        violations = detail.get("violations")
-        for violation in violations if isinstance(violations, list) else ():
-            if isinstance(violation, Mapping) and "PerDay" in str(violation.get("quotaId", "")):
-                return True
-    return False
 
 
 def _details(body: object) -> list[Mapping[str, object]]:
