@@ -127,14 +127,17 @@ class BatchState:
     Attributes:
         batch_id: Its id there.
         over: Whether it has ended, one way or another.
-        tag: What `Adapter.submit` was given, to find it again; None where it is not kept there.
+        tag: What `Adapter.submit` was given, to find it again; empty where it has none, None where
+            the provider keeps none.
         created: Seconds since 1970.
+        size: Questions in it; None is not said.
     """
 
     batch_id: str
     over: bool
     tag: str | None
     created: float
+    size: int | None = None
 
 
 class Adapter(Protocol):
