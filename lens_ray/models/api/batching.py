@@ -96,7 +96,11 @@ class _Followed:
 
 
 class Batching:
-    """Asks a provider by batches."""
+    """Asks a provider by batches.
+
+    Attributes:
+        held: Bytes of questions that are not handed in yet.
+    """
 
     def __init__(
         self, adapter: Adapter, ports: Ports, craft: Craft, pace: BatchPace | None = None
@@ -111,7 +115,7 @@ class Batching:
         self._coming: dict[str, asyncio.Future[Completion]] = {}
         self._open: list[_Gathered] = []
         self._open_bytes = 0
-        self._held = 0
+        self.held = 0
         self._freed = asyncio.Event()
         self._quiet: asyncio.TimerHandle | None = None
         self._handing_in = asyncio.Lock()
@@ -127,7 +131,7 @@ class Batching:
 
     async def room(self) -> None:
         """Wait until the images of more questions may be brought: memory is bounded."""
-        while self._held >= 2 * self._pace.most_bytes and self._error is None:
+        while self.held >= 2 * self._pace.most_bytes and self._error is None:
             self._freed.clear()
             await self._freed.wait()
 
@@ -138,7 +142,7 @@ class Batching:
         """
         taken = list(requests)
         for request in taken:
-            self._held += _weight(request)
+            self.held += _weight(request)
         return self._answers(taken)
 
     async def close(self) -> None:
@@ -195,7 +199,7 @@ class Batching:
             self._flush()
         self._open.append(one)
         self._open_bytes += one.size
-        self._held += one.size
+        self.held += one.size
         if self._quiet is not None:
             self._quiet.cancel()
         if len(self._open) >= self._most:
@@ -387,7 +391,7 @@ class Batching:
             self._follow(replace(batch, batch_id=batch_id))
 
     def _free(self, size: int) -> None:
-        self._held -= size
+        self.held -= size
         self._freed.set()
 
     def _spawn(self, work: Coroutine[object, object, None]) -> None:
