@@ -127,10 +127,10 @@ class BatchState:
     Attributes:
         batch_id: Its id there.
         over: Whether it has ended, one way or another.
-        tag: What `Adapter.submit` was given, to find it again; empty where it has none, None where
-            the provider keeps none.
+        tag: What `Adapter.submit` was given, to find it again; None where it is not kept there.
         created: Seconds since 1970.
         size: Questions in it; None is not said.
+        failure: Why it was not taken as a whole, so that there are no results; None where it was.
     """
 
     batch_id: str
@@ -138,6 +138,7 @@ class BatchState:
     tag: str | None
     created: float
     size: int | None = None
+    failure: ApiFailure | None = None
 
 
 class Adapter(Protocol):

@@ -25,6 +25,8 @@ _T = TypeVar("_T")
 
 #: Clocks differ by less.
 _SKEW_S = 300.0
+#: Between the note that a batch is meant and its being there lies less.
+_LATEST_S = 3600.0
 #: After these a batch may have been handed in or not.
 _UNSURE = frozenset({Kind.SERVER, Kind.TIMEOUT, Kind.CONNECTION, Kind.MALFORMED})
 
@@ -83,7 +85,7 @@ class BatchCalls:
                 return await self._adapter.submit(questions, batch.tag)
             except ApiFailure as failure:
                 if failure.kind in _UNSURE:
-                    found = await self.look_for(batch, time.time())
+                    found = await self.look_for(batch)
                     if found is not None:
                         return found
                 elif failure.kind is not Kind.RATE_LIMIT:
@@ -91,10 +93,11 @@ class BatchCalls:
                 if not await patience.bears(failure):
                     raise
 
-    async def look_for(self, batch: Batch, since: float) -> BatchState | None:
-        """A batch that may have been handed in at ``since``; None where it was not."""
+    async def look_for(self, batch: Batch) -> BatchState | None:
+        """A batch that may have been handed in a moment ago; None where it was not."""
         known = await self._ours()
         looked: set[str] = set()
+        until = min(time.time(), batch.made + _LATEST_S) + self._pace.grace_s
         while True:
             listed = sorted(await self.insist(self._adapter.batches), key=lambda one: one.created)
             for state in listed:
@@ -106,7 +109,7 @@ class BatchCalls:
                 looked.add(state.batch_id)
                 if await self._is(state, batch):
                     return state
-            left = since + self._pace.grace_s - time.time()
+            left = until - time.time()
             if left <= 0:
                 return None
             await asyncio.sleep(min(left, self._pace.poll_s))
@@ -125,10 +128,13 @@ class BatchCalls:
         except ApiFailure:
             return False  # it is gone
 
-    async def until_over(self, batch_id: str) -> None:
+    async def until_over(self, batch_id: str) -> BatchState:
         """Wait for a batch's end; raises as `insist`."""
         wait = self._pace.poll_s
-        while not (await self.insist(lambda: self._adapter.batch(batch_id))).over:
+        while True:
+            state = await self.insist(lambda: self._adapter.batch(batch_id))
+            if state.over:
+                return state
             await asyncio.sleep(wait * random.uniform(0.8, 1.2))
             wait = min(self._pace.longest_poll_s, wait * 1.5)
 
@@ -144,7 +150,7 @@ class BatchCalls:
             try:
                 return await call()
             except ApiFailure as failure:
-                if failure.kind in LASTING | {Kind.MODEL}:
+                if failure.kind in LASTING:
                     raise
                 if failure.kind in ENDING or not await patience.bears(failure):
                     raise ProviderUnavailable(
@@ -174,5 +180,5 @@ class Patience:
 
 def _may_be(state: BatchState, batch: Batch) -> bool:
     """Whether a batch without a tag can be ours, by when it was made and by its size."""
-    late_enough = state.created >= batch.made - _SKEW_S
-    return state.tag is None and late_enough and state.size in (None, len(batch.asked))
+    then = batch.made - _SKEW_S <= state.created <= batch.made + _LATEST_S + _SKEW_S
+    return not state.tag and then and state.size in (None, len(batch.asked))

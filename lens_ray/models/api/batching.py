@@ -19,6 +19,7 @@ from typing import Literal, Protocol
 
 from lens_ray.errors import BudgetReached
 from lens_ray.models.api.adapter import (
+    LASTING,
     Adapter,
     Answer,
     ApiFailure,
@@ -27,19 +28,18 @@ from lens_ray.models.api.adapter import (
 )
 from lens_ray.models.api.batch_calls import BatchCalls, BatchPace
 from lens_ray.models.api.batch_notes import Batch, BatchNotes, bare, new_batch
+from lens_ray.models.api.batch_parts import Gathered, halves, size, together, weight
 from lens_ray.models.api.ports import Load, Permit, Ports, Settled
 from lens_ray.models.protocol import Completion, Request
 
 #: Questions of one `Batching.generate`, and such calls at once: what may be with the provider.
 CALL = 64
 CALLS = 512
-#: What a question takes in a batch beside its text and its images, roughly.
-_SHELL = 2048
 #: Answers that are made durable together.
 _TOGETHER = 256
 
 
-class Craft(Protocol):
+class Maker(Protocol):
     """How one model's questions and rows are made."""
 
     @property
@@ -64,16 +64,6 @@ class Craft(Protocol):
             ProviderUnavailable: Nobody can be asked any more, or another model answers.
         """
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class _Gathered:
-    """A question that waits to be handed in."""
-
-    request: Request
-    question: Question
-    load: Load
-    size: int
 
 
 @dataclass(slots=True)
@@ -103,7 +93,7 @@ class Batching:
     """
 
     def __init__(
-        self, adapter: Adapter, ports: Ports, craft: Craft, pace: BatchPace | None = None
+        self, adapter: Adapter, ports: Ports, craft: Maker, pace: BatchPace | None = None
     ) -> None:
         """Nothing is asked or read yet."""
         self._adapter = adapter
@@ -113,7 +103,7 @@ class Batching:
         self._notes = BatchNotes(ports.notes)
         self._calls = BatchCalls(adapter, self._notes.ids, self._pace)
         self._coming: dict[str, asyncio.Future[Completion]] = {}
-        self._open: list[_Gathered] = []
+        self._open: list[Gathered] = []
         self._open_bytes = 0
         self.held = 0
         self._freed = asyncio.Event()
@@ -142,7 +132,7 @@ class Batching:
         """
         taken = list(requests)
         for request in taken:
-            self.held += _weight(request)
+            self.held += weight(request)
         return self._answers(taken)
 
     async def close(self) -> None:
@@ -160,19 +150,27 @@ class Batching:
         while taken:
             request = taken.pop()
             found = await self._find_or_gather(request)
-            self._free(_weight(request))
+            self._free(weight(request))
             if isinstance(found, Completion):
                 yield found
             else:
                 waiting.setdefault(found, []).append(request.request_id)
             del request
+        reached: BudgetReached | None = None
         while waiting:
             # `wait` leaves the futures alone where this call is cancelled: others wait, too.
             done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
             for future in done:
-                completion = future.result()
-                for name in waiting.pop(future):
+                names = waiting.pop(future)
+                try:
+                    completion = future.result()
+                except BudgetReached as error:
+                    reached = error  # the others of this call may be with the provider
+                    continue
+                for name in names:
                     yield _for(completion, name)
+        if reached is not None:
+            raise reached
 
     async def _find_or_gather(self, request: Request) -> Completion | asyncio.Future[Completion]:
         """The answer, if it is known or cannot be had; else where it will come."""
@@ -194,7 +192,7 @@ class Batching:
     def _gather(self, request: Request, question: Question) -> asyncio.Future[Completion]:
         future: asyncio.Future[Completion] = asyncio.get_running_loop().create_future()
         self._coming[request.prompt_hash] = future
-        one = _Gathered(request, question, self._craft.load(question), _size(question))
+        one = Gathered(request, question, self._craft.load(question), size(question))
         if self._open and self._open_bytes + one.size > self._pace.most_bytes:
             self._flush()
         self._open.append(one)
@@ -215,7 +213,7 @@ class Batching:
         if gathered:
             self._spawn(self._begin(gathered))
 
-    async def _begin(self, gathered: list[_Gathered]) -> None:
+    async def _begin(self, gathered: list[Gathered]) -> None:
         """Hand in what there is money for, one batch after the other: each is in memory meanwhile.
 
         What is reserved is the most that a batch can cost, so its end frees money for the next.
@@ -230,15 +228,15 @@ class Batching:
                     self._ended.clear()
                     await self._ended.wait()
 
-    async def _hand_in_affordable(self, gathered: list[_Gathered]) -> list[_Gathered]:
+    async def _hand_in_affordable(self, gathered: list[Gathered]) -> list[Gathered]:
         """Returns those for which there is no money now."""
         parts, refused, least = [gathered], [], math.inf
         while parts:
             part = parts.pop()
             if len(part) > self._most:
-                parts += _halves(part)
+                parts += halves(part)
                 continue
-            load = _together(part)
+            load = together(part)
             try:
                 if self._reached is not None and (load.usd or 0.0) >= least:
                     raise self._reached
@@ -246,7 +244,7 @@ class Batching:
             except BudgetReached as reached:
                 self._reached = reached
                 if len(part) > 1:
-                    parts += _halves(part)
+                    parts += halves(part)
                 else:
                     refused += part
                     least = min(least, load.usd or 0.0)
@@ -254,13 +252,13 @@ class Batching:
             parts += await self._hand_in(part, permit)
         return refused
 
-    def _refuse(self, gathered: Sequence[_Gathered]) -> None:
+    def _refuse(self, gathered: Sequence[Gathered]) -> None:
         assert self._reached is not None
         for one in gathered:
             self._free(one.size)
             self._resolve(one.request.prompt_hash, self._reached)
 
-    async def _hand_in(self, part: list[_Gathered], permit: Permit) -> list[list[_Gathered]]:
+    async def _hand_in(self, part: list[Gathered], permit: Permit) -> list[list[Gathered]]:
         """Hand in one batch, and follow it. Returns parts that are to be tried apart."""
         batch = new_batch([one.request for one in part])
         questions = [
@@ -274,7 +272,7 @@ class Batching:
             self._ports.permits.settle(permit, _unpaid(failure))
             await self._notes.end(batch, f"not handed in: {failure}")
             if failure.kind is Kind.REQUEST and len(part) > 1:
-                return _halves(part)  # one that is wrong is to spoil no others
+                return halves(part)  # one that is wrong is to spoil no others
             for one in part:
                 self._free(one.size)
                 await self._deliver(one.request, failure, 0.0)
@@ -297,15 +295,19 @@ class Batching:
         batch_id = str(batch.batch_id)
         missing = ApiFailure(Kind.EXPIRED, f"batch {batch_id} gave no answer")
         try:
-            await self._calls.until_over(batch_id)
+            state = await self._calls.until_over(batch_id)
+            if state.failure is not None:
+                raise state.failure
             await self._calls.insist(lambda: self._take_in(one))
         except ApiFailure as failure:
             why = f"lost: {failure}"
-            missing = ApiFailure(Kind.EXPIRED, f"batch {batch_id} is lost: {failure.line}")
+            missing = _of_one(batch_id, failure)
+            self._most = max(1, min(self._most, len(batch.asked) // 2))
         if one.permit is not None:
             self._ports.permits.settle(one.permit, Settled("answered", usd=one.usd))
         self._following -= 1
-        if any(one.failures[name].kind is Kind.RATE_LIMIT for name in one.failures):
+        refused = any(one.failures[name].kind is Kind.RATE_LIMIT for name in one.failures)
+        if refused or missing.kind is Kind.RATE_LIMIT:
             await self._give_way(len(batch.asked))
         for custom_id, request in one.left.items():
             if self._last_asked.get(request.prompt_hash) == batch.tag:
@@ -380,7 +382,7 @@ class Batching:
         for batch in await self._notes.unfinished():
             batch_id = batch.batch_id
             if batch_id is None:
-                state = await self._calls.look_for(batch, batch.made)
+                state = await self._calls.look_for(batch)
                 if state is None:
                     await self._notes.end(batch, "not handed in: the process died before")
                     continue
@@ -409,19 +411,19 @@ class Batching:
             self._resolve(prompt_hash, error)
 
 
+def _of_one(batch_id: str, failure: ApiFailure) -> ApiFailure:
+    """What the failure of a whole batch is for one question: never its own fault."""
+    if failure.kind in LASTING:
+        return ApiFailure(Kind.EXPIRED, f"batch {batch_id} is lost: {failure.line}")
+    return failure
+
+
 def _for(completion: Completion, request_id: str) -> Completion:
     """An answer for another sample that asks the same, which costs nothing more."""
     if completion.request_id == request_id:
         return completion
     free = 0.0 if completion.error is None else None
     return replace(completion, request_id=request_id, cost_usd=free)
-
-
-def _together(part: Sequence[_Gathered]) -> Load:
-    """Batches have limits of their own, so that only their money counts; None is not known."""
-    costs = [one.load.usd for one in part]
-    known = [usd for usd in costs if usd is not None]
-    return Load(0, 0, math.fsum(known) if len(known) == len(costs) else None)
 
 
 def _unpaid(failure: ApiFailure) -> Settled:
@@ -431,18 +433,3 @@ def _unpaid(failure: ApiFailure) -> Settled:
         "throttled" if failure.kind is Kind.RATE_LIMIT else "failed"
     )
     return Settled(how, usd=0.0, retry_after_s=failure.retry_after_s, limits=failure.limits)
-
-
-def _halves(part: list[_Gathered]) -> list[list[_Gathered]]:
-    middle = len(part) // 2
-    return [part[middle:], part[:middle]]
-
-
-def _weight(request: Request) -> int:
-    return _SHELL + sum(map(len, request.images))
-
-
-def _size(question: Question) -> int:
-    """As it is sent: images in base64."""
-    images = sum(len(image.data) for image in question.images)
-    return _SHELL + len(question.text.encode()) + images * 4 // 3
