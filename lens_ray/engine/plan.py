@@ -89,6 +89,7 @@ class EnginePlan:
         job: Name of the job, for its metrics.
         splits: Of the suite that are asked; None is all of them.
         until: When an ability of a model has been asked enough; None asks all.
+        recall: Whether paid answers of other runs of a model serve this one.
     """
 
     store: str
@@ -103,6 +104,7 @@ class EnginePlan:
     job: str = ""
     splits: tuple[str, ...] | None = None
     until: Until | None = None
+    recall: bool = True
 
 
 def run_id_of(spec: ModelSpec, identity: Identity, suite_digest: str) -> str:
