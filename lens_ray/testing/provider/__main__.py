@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m lens_ray.testing.provider",
-        description="A scripted provider on loopback: OpenAI's, Anthropic's and Gemini's protocols.",
+        description="A scripted provider that speaks like OpenAI, Anthropic and Gemini.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = parser.add_argument

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import ClassVar
 
+from lens_ray.testing.provider.parameters import MESSAGES, SAMPLING, check_names
 from lens_ray.testing.provider.wire import (
     Asked,
     Failure,
@@ -41,6 +43,10 @@ _ERRORS: Mapping[TroubleKind, tuple[int, str]] = {
     "invalid": (400, "invalid_request_error"),
     "moderation": (400, "invalid_request_error"),
 }
+#: Of the interface; the newest takes no sampling parameters.
+_NEWEST = "2026-10-21"
+_VERSIONS = ("2023-01-01", "2023-06-01", _NEWEST)
+_MODEL = re.compile(r"claude-(?:[a-z]+-)?(\d{1,2})(?:[-.](\d{1,2}))?(?!\d)")
 _STOP = {
     "stop": "end_turn",
     "stop_sequence": "stop_sequence",
@@ -56,8 +62,15 @@ class Messages:
     provider: ClassVar[str] = "anthropic"
     blocks: ClassVar[bool] = False
 
+    def __init__(self, version: str) -> None:
+        """Take a version of the interface, as in the header ``anthropic-version``."""
+        self._version = version
+
     def read(self, body: Json, model: str | None) -> Asked:
         """A body; raises `Trouble`."""
+        if self._version not in _VERSIONS:
+            raise invalid("anthropic-version: a known version is required")
+        check_names(body, MESSAGES if self._version == _NEWEST else MESSAGES | SAMPLING)
         texts: list[str] = []
         images: list[Picture] = []
         for message in objects_of(body.get("messages"), "messages"):
@@ -83,8 +96,8 @@ class Messages:
         )
 
     def tokens(self, asked: Asked) -> int:
-        """Tokens of the prompt: an image has width x height / 750, scaled to 1568 pixels before."""
-        images = sum(_image_tokens(image) for image in asked.images)
+        """Tokens of the prompt: an image has one for each 28 x 28 pixels."""
+        images = sum(_image_tokens(image, asked.model) for image in asked.images)
         return 8 + text_tokens(asked.system) + text_tokens(asked.text) + images
 
     def failure(self, trouble: Trouble) -> Failure:
@@ -156,8 +169,15 @@ def _read_content(content: object, texts: list[str], images: list[Picture]) -> N
             raise invalid(f"messages.content: Input tag {part.get('type')!r} found")
 
 
-def _image_tokens(image: Picture) -> int:
-    width, height = float(image.width), float(image.height)
-    shrink = min(1.0, 1568 / max(width, height))
-    width, height = width * shrink, height * shrink
-    return min(1600, math.ceil(width * height / 750))
+def _image_tokens(image: Picture, model: str) -> int:
+    """Patches of 28 pixels, once it fits into 1568 pixels and tokens.
+
+    Models after 4.6 take 2576 pixels and 4784 tokens. Source: platform.claude.com, "Images and
+    vision", read on 2026-11-27.
+    """
+    found = _MODEL.match(model)
+    newer = found is None or (int(found[1]), int(found[2] or 0)) > (4, 6)
+    side, most = (2576, 4784) if newer else (1568, 1568)
+    shrink = min(1.0, side / max(image.width, image.height))
+    across, down = (math.ceil(length * shrink / 28) for length in (image.width, image.height))
+    return min(most, across * down)

@@ -10,7 +10,7 @@ from aiohttp import BodyPartReader, web
 
 from lens_ray.testing.provider.anthropic import Messages
 from lens_ray.testing.provider.batches import Batch, BatchRoom, Entry, Result
-from lens_ray.testing.provider.headers import key_of, standard_headers
+from lens_ray.testing.provider.headers import key_of, messages_of, standard_headers
 from lens_ray.testing.provider.openai_chat import Chat
 from lens_ray.testing.provider.openai_responses import Responses
 from lens_ray.testing.provider.service import Sent, Service, json_object
@@ -32,15 +32,12 @@ _MAX_ANTHROPIC = 100_000
 _DAY_S = 86_400
 
 
-def add(
-    app: web.Application, service: Service, responses: Responses, chat: Chat, messages: Messages
-) -> None:
+def add(app: web.Application, service: Service, responses: Responses, chat: Chat) -> None:
     """Add the routes."""
     room = BatchRoom(service)
-    OpenAIBatches(service, room, {"/v1/responses": responses, "/v1/chat/completions": chat}).add(
-        app
-    )
-    AnthropicBatches(service, room, messages).add(app)
+    dialects: dict[str, Dialect] = {"/v1/responses": responses, "/v1/chat/completions": chat}
+    OpenAIBatches(service, room, dialects).add(app)
+    AnthropicBatches(service, room, Messages("")).add(app)
 
 
 class _Endpoints:
@@ -313,11 +310,12 @@ class AnthropicBatches(_Endpoints):
             raise invalid("requests: custom_id must be unique within a batch")
         if any(not 1 <= len(name) <= 64 for name in names):
             raise invalid("requests.custom_id: String should have 1 to 64 characters")
+        dialect = messages_of(request)
         entries = [
-            Entry(name, _read(self._dialect, object_of(one.get("params"), "requests.params")))
+            Entry(name, _read(dialect, object_of(one.get("params"), "requests.params")))
             for name, one in zip(names, given, strict=True)
         ]
-        batch = self._room.hand_in(self._dialect, key_of(request), entries, {})
+        batch = self._room.hand_in(dialect, key_of(request), entries, {})
         if self._room.loses_submit():
             raise _LostError
         return self._facts(request, batch)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from typing import ClassVar
 
+from lens_ray.testing.provider.parameters import GENERATE_CONTENT, GENERATION_CONFIG, check_names
 from lens_ray.testing.provider.wire import (
     Asked,
     Failure,
@@ -46,6 +48,8 @@ _REASONS: Mapping[TroubleKind, str] = {
     "no_credit": "BILLING_DISABLED",
 }
 _FINISH = {"length": "MAX_TOKENS", "content_filter": "SAFETY", "refusal": "PROHIBITED_CONTENT"}
+_MODEL = re.compile(r"gemini-(\d+)")
+_BY_RESOLUTION = {"MEDIA_RESOLUTION_LOW": 280, "MEDIA_RESOLUTION_MEDIUM": 560}
 _TYPE = "type.googleapis.com/google.rpc."
 
 
@@ -57,15 +61,18 @@ class GenerateContent:
 
     def read(self, body: Json, model: str | None) -> Asked:
         """A body; raises `Trouble`."""
+        check_names(body, GENERATE_CONTENT)
+        config = object_of(body.get("generationConfig") or {}, "generationConfig")
+        check_names(config, GENERATION_CONFIG)
+        detail = str(config.get("mediaResolution", ""))
         texts: list[str] = []
         images: list[Picture] = []
         for content in objects_of(body.get("contents"), "contents"):
-            _read_parts(content.get("parts"), texts, images)
+            _read_parts(content.get("parts"), texts, images, detail)
         system: list[str] = []
         if body.get("systemInstruction"):
             given = object_of(body["systemInstruction"], "systemInstruction")
-            _read_parts(given.get("parts"), system, [])
-        config = object_of(body.get("generationConfig") or {}, "generationConfig")
+            _read_parts(given.get("parts"), system, [], detail)
         named = frozenset(config) - {"maxOutputTokens", "stopSequences"}
         return Asked(
             model=text_of(model, "model"),
@@ -79,8 +86,8 @@ class GenerateContent:
         )
 
     def tokens(self, asked: Asked) -> int:
-        """Tokens of the prompt: 258 for a small image, 258 a tile of a larger one."""
-        images = sum(_image_tokens(image) for image in asked.images)
+        """Tokens of the prompt."""
+        images = sum(_image_tokens(image, asked.model) for image in asked.images)
         return 1 + text_tokens(asked.system) + text_tokens(asked.text) + images
 
     def failure(self, trouble: Trouble) -> Failure:
@@ -150,29 +157,40 @@ _VIOLATION: Json = {
 }
 
 
-def _read_parts(parts: object, texts: list[str], images: list[Picture]) -> None:
+def _read_parts(parts: object, texts: list[str], images: list[Picture], detail: str) -> None:
     for part in objects_of(parts, "contents.parts"):
         inline = part.get("inlineData")
         if inline is not None:
             given = object_of(inline, "contents.parts.inlineData")
             encoded = text_of(given.get("data"), "contents.parts.inlineData.data")
             # The SDK writes bytes in the URL-safe alphabet.
-            images.append(picture(encoded.replace("-", "+").replace("_", "/")))
+            images.append(picture(encoded.replace("-", "+").replace("_", "/"), detail))
         elif "text" in part:
             texts.append(text_of(part["text"], "contents.parts.text"))
         else:
             raise invalid("contents.parts: only text and inlineData are known here")
 
 
-def _image_tokens(image: Picture) -> int:
-    if image.width <= 384 and image.height <= 384:
+def _image_tokens(image: Picture, model: str) -> int:
+    """From Gemini 3 on a number by media resolution; before, 258 for each tile.
+
+    Source: ai.google.dev, "Media resolution" and "Image understanding", read on 2026-11-27.
+    """
+    found = _MODEL.search(model)
+    if found is not None and int(found[1]) >= 3:
+        return _BY_RESOLUTION.get(image.detail, 1120)
+    if image.detail == "MEDIA_RESOLUTION_LOW":
+        return 64
+    if image.detail == "MEDIA_RESOLUTION_MEDIUM" or max(image.width, image.height) <= 384:
         return 258
-    unit = max(256, min(768, int(min(image.width, image.height) / 1.5)))
-    return 258 * math.ceil(image.width / unit) * math.ceil(image.height / unit)
+    shrink = min(1.0, 3072 / max(image.width, image.height))
+    width, height = image.width * shrink, image.height * shrink
+    unit = max(256, min(768, int(min(width, height) / 1.5)))
+    return 258 * math.ceil(width / unit) * math.ceil(height / unit)
 
 
 def _details(asked: Asked, reply: Reply) -> list[Json]:
-    images = sum(_image_tokens(image) for image in asked.images)
+    images = sum(_image_tokens(image, asked.model) for image in asked.images)
     details: list[Json] = [{"modality": "TEXT", "tokenCount": reply.tokens_in - images}]
     if images:
         details.append({"modality": "IMAGE", "tokenCount": images})

@@ -7,6 +7,7 @@ from email.utils import formatdate
 
 from aiohttp import web
 
+from lens_ray.testing.provider.anthropic import Messages
 from lens_ray.testing.provider.service import Service
 
 
@@ -20,6 +21,11 @@ def key_of(request: web.Request) -> str:
         if name in headers:
             return headers[name].strip()
     return request.query.get("key", "")
+
+
+def messages_of(request: web.Request) -> Messages:
+    """Anthropic's dialect in the version that a request names."""
+    return Messages(request.headers.get("anthropic-version", ""))
 
 
 def standard_headers(service: Service, provider: str) -> dict[str, str]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from lens_ray.testing.provider.openai_errors import openai_failure, openai_headers, openai_tokens
+from lens_ray.testing.provider.parameters import CHAT, check_names
 from lens_ray.testing.provider.wire import (
     Asked,
     Failure,
@@ -36,6 +37,7 @@ class Chat:
 
     def read(self, body: Json, model: str | None) -> Asked:
         """A body; raises `Trouble`."""
+        check_names(body, CHAT)
         system: list[str] = []
         texts: list[str] = []
         images: list[Picture] = []

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from lens_ray.testing.provider.openai_errors import openai_failure, openai_headers, openai_tokens
+from lens_ray.testing.provider.parameters import RESPONSES, check_names
 from lens_ray.testing.provider.wire import (
     Asked,
     Failure,
@@ -35,6 +36,7 @@ class Responses:
 
     def read(self, body: Json, model: str | None) -> Asked:
         """A body; raises `Trouble`."""
+        check_names(body, RESPONSES)
         system = [text_of(body["instructions"], "instructions")] if body.get("instructions") else []
         texts: list[str] = []
         images: list[Picture] = []

@@ -11,10 +11,9 @@ from types import TracebackType
 from aiohttp import web
 
 from lens_ray.testing.provider import batch_routes
-from lens_ray.testing.provider.anthropic import Messages
 from lens_ray.testing.provider.counts import Counts
 from lens_ray.testing.provider.gemini import GenerateContent
-from lens_ray.testing.provider.headers import key_of, standard_headers
+from lens_ray.testing.provider.headers import key_of, messages_of, standard_headers
 from lens_ray.testing.provider.openai_chat import Chat
 from lens_ray.testing.provider.openai_responses import Responses
 from lens_ray.testing.provider.script import Script
@@ -151,15 +150,15 @@ class ProviderServer:
 def _application(service: Service) -> web.Application:
     app = web.Application(client_max_size=_MAX_BODY)
     ask = service
-    responses, chat, messages, gemini = Responses(), Chat(), Messages(), GenerateContent()
+    responses, chat, gemini = Responses(), Chat(), GenerateContent()
     for root in ("", "/v1", "/openai", "/openai/v1"):
         app.router.add_post(f"{root}/responses", _question(ask, responses))
         app.router.add_post(f"{root}/chat/completions", _question(ask, chat))
     app.router.add_post(
         "/openai/deployments/{model}/chat/completions", _question(ask, chat, in_path=True)
     )
-    app.router.add_post("/v1/messages", _question(ask, messages))
-    app.router.add_post("/v1/messages/count_tokens", _count_tokens(service, messages))
+    app.router.add_post("/v1/messages", _message(service))
+    app.router.add_post("/v1/messages/count_tokens", _count_tokens(service))
     for version in ("v1beta", "v1"):
         app.router.add_post(
             f"/{version}/models/{{model}}:generateContent", _question(ask, gemini, in_path=True)
@@ -167,7 +166,7 @@ def _application(service: Service) -> web.Application:
     for path in ("/models/{model}", "/v1/models/{model}", "/v1beta/models/{model}"):
         app.router.add_get(path, _model(service))
     app.router.add_get("/scripted/counts", _counts(service))
-    batch_routes.add(app, service, responses, chat, messages)
+    batch_routes.add(app, service, responses, chat)
     return app
 
 
@@ -181,8 +180,19 @@ def _question(service: Service, dialect: Dialect, in_path: bool = False) -> _Han
     return handle
 
 
-def _count_tokens(service: Service, dialect: Dialect) -> _Handler:
+def _message(service: Service) -> _Handler:
     async def handle(request: web.Request) -> web.StreamResponse:
+        raw = await request.read()
+        dialect = messages_of(request)
+        sent = await service.ask(dialect, key_of(request), raw, None)
+        return await send(request, sent, standard_headers(service, dialect.provider))
+
+    return handle
+
+
+def _count_tokens(service: Service) -> _Handler:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        dialect = messages_of(request)
         try:
             service.check(key_of(request))
             asked = dialect.read({"max_tokens": 1, **await request.json()}, None)
@@ -229,7 +239,7 @@ _MODELS: dict[str, Callable[[str], dict[str, object]]] = {
 def _dialect_of(request: web.Request) -> Dialect:
     if request.path.startswith("/v1beta/") or "x-goog-api-key" in request.headers:
         return GenerateContent()
-    return Messages() if "anthropic-version" in request.headers else Responses()
+    return messages_of(request) if "anthropic-version" in request.headers else Responses()
 
 
 def _counts(service: Service) -> _Handler:
