@@ -150,7 +150,7 @@ class BatchCalls:
             try:
                 return await call()
             except ApiFailure as failure:
-                if failure.kind in LASTING:
+                if failure.kind in LASTING | {Kind.EXPIRED}:
                     raise
                 if failure.kind in ENDING or not await patience.bears(failure):
                     raise ProviderUnavailable(

@@ -29,6 +29,7 @@ from lens_ray.models.api.adapter import (
 from lens_ray.models.api.batch_calls import BatchCalls, BatchPace
 from lens_ray.models.api.batch_notes import Batch, BatchNotes, bare, new_batch
 from lens_ray.models.api.batch_parts import Gathered, halves, size, together, weight
+from lens_ray.models.api.craft import hash_of
 from lens_ray.models.api.ports import Load, Permit, Ports, Settled
 from lens_ray.models.protocol import Completion, Request
 
@@ -53,6 +54,10 @@ class Maker(Protocol):
 
     def load(self, question: Question) -> Load:
         """What it will take, at the batch price."""
+        ...
+
+    def again(self, request: Request, known: Completion) -> Completion:
+        """A remembered answer as one of this model."""
         ...
 
     async def completion(
@@ -130,7 +135,7 @@ class Batching:
 
         The caller should keep no reference to the requests, which hold the images.
         """
-        taken = list(requests)
+        taken = [_hashed(request) for request in requests]
         for request in taken:
             self.held += weight(request)
         return self._answers(taken)
@@ -178,7 +183,7 @@ class Batching:
             raise self._error
         known = await self._ports.memory.recall(request, self._craft.served)
         if known is not None:
-            return known
+            return self._craft.again(request, known)
         if request.prompt_hash in self._coming:
             return self._coming[request.prompt_hash]
         try:
@@ -328,11 +333,12 @@ class Batching:
     async def _take_in(self, one: _Followed) -> None:
         """Read the results from their beginning, and keep those that are not kept yet."""
         batch_id = str(one.batch.batch_id)
-        came: list[tuple[str, Answer]] = []
+        came: list[tuple[str, Answer | ApiFailure]] = []
         async for custom_id, outcome in self._adapter.results(batch_id):
             if custom_id not in one.left:
                 continue
-            if isinstance(outcome, ApiFailure):
+            # A question that was refused as such is answered by that.
+            if isinstance(outcome, ApiFailure) and outcome.kind is not Kind.MODERATION:
                 one.failures[custom_id] = outcome
                 continue
             came.append((custom_id, outcome))
@@ -341,15 +347,17 @@ class Batching:
                 came = []
         await asyncio.gather(*(self._keep(one, *pair) for pair in came))
 
-    async def _keep(self, one: _Followed, custom_id: str, answer: Answer) -> None:
+    async def _keep(self, one: _Followed, custom_id: str, outcome: Answer | ApiFailure) -> None:
         """Make an answer durable, then give it to who waits."""
         memory, request = self._ports.memory, one.left[custom_id]
         completion = None
         if one.permit is None:  # of an earlier start, which may have kept some
             completion = await memory.recall(request, self._craft.served)
-        if completion is None:
+        if completion is not None:
+            completion = self._craft.again(request, completion)
+        else:
             waited = time.time() - one.batch.made
-            completion = await self._craft.completion(request, answer, waited)
+            completion = await self._craft.completion(request, outcome, waited)
             if completion.error is None:
                 await memory.keep(request, completion)
             one.usd += completion.cost_usd or 0.0
@@ -411,9 +419,13 @@ class Batching:
             self._resolve(prompt_hash, error)
 
 
+def _hashed(request: Request) -> Request:
+    return request if request.prompt_hash else replace(request, prompt_hash=hash_of(request))
+
+
 def _of_one(batch_id: str, failure: ApiFailure) -> ApiFailure:
     """What the failure of a whole batch is for one question: never its own fault."""
-    if failure.kind in LASTING:
+    if failure.kind in LASTING | {Kind.EXPIRED}:
         return ApiFailure(Kind.EXPIRED, f"batch {batch_id} is lost: {failure.line}")
     return failure
 

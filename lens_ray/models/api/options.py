@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
+from pydantic_core import PydanticCustomError
 
 from lens_ray.models.spec import ClosedModel, ModelSpec, Options
 
@@ -131,3 +132,14 @@ class GeminiOptions(ApiOptions):
     """
 
     media_resolution: Literal["low", "medium", "high"] | None = None
+
+    @field_validator("mode")
+    @classmethod
+    def _no_batches(cls, value: Literal["live", "batch"]) -> Literal["live", "batch"]:
+        if value == "batch":
+            raise PydanticCustomError(
+                "mode",
+                "batches are made with the backends openai and anthropic, not with gemini; "
+                "write mode: live",
+            )
+        return value

@@ -225,6 +225,9 @@ class Process:
     def load(self, question: Question) -> Load:
         return Load(10, len(question.images), 1.0)
 
+    def again(self, request: Request, known: Completion) -> Completion:
+        return replace(known, request_id=request.request_id)
+
     async def completion(
         self, request: Request, outcome: Answer | ApiFailure, latency_s: float
     ) -> Completion:
