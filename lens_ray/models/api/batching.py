@@ -108,6 +108,7 @@ class Batching:
         self._notes = BatchNotes(ports.notes)
         self._calls = BatchCalls(adapter, self._notes.ids, self._pace)
         self._coming: dict[str, asyncio.Future[Completion]] = {}
+        self._making = 0  # questions that were taken and are not found or gathered yet
         self._open: list[Gathered] = []
         self._open_bytes = 0
         self.held = 0
@@ -136,8 +137,8 @@ class Batching:
         The caller should keep no reference to the requests, which hold the images.
         """
         taken = [_hashed(request) for request in requests]
-        for request in taken:
-            self.held += weight(request)
+        self._making += len(taken)
+        self.held += sum(map(weight, taken))
         return self._answers(taken)
 
     async def close(self) -> None:
@@ -154,8 +155,11 @@ class Batching:
         waiting: dict[asyncio.Future[Completion], list[str]] = {}
         while taken:
             request = taken.pop()
-            found = await self._find_or_gather(request)
-            self._free(weight(request))
+            try:
+                found = await self._find_or_gather(request)
+            finally:
+                self._making -= 1
+                self._free(weight(request))
             if isinstance(found, Completion):
                 yield found
             else:
@@ -203,14 +207,21 @@ class Batching:
         self._open.append(one)
         self._open_bytes += one.size
         self.held += one.size
-        if self._quiet is not None:
-            self._quiet.cancel()
         if len(self._open) >= self._most:
             self._flush()
-        else:
-            loop = asyncio.get_running_loop()
-            self._quiet = loop.call_later(self._pace.quiet_s, self._flush)
+        self._wait_for_more()
         return future
+
+    def _wait_for_more(self) -> None:
+        if self._quiet is not None:
+            self._quiet.cancel()
+        self._quiet = asyncio.get_running_loop().call_later(self._pace.quiet_s, self._no_more)
+
+    def _no_more(self) -> None:
+        if self._making:
+            self._wait_for_more()
+        else:
+            self._flush()
 
     def _flush(self) -> None:
         """What was gathered becomes a batch."""

@@ -6,7 +6,7 @@ import asyncio
 import re
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -25,31 +25,9 @@ from lens_ray.models.api.batch_calls import BatchPace
 from lens_ray.models.api.batching import Batching
 from lens_ray.models.api.ports import Load, Permit, Ports, Settled
 from lens_ray.models.protocol import Completion, Generation, Request
+from tests.models.api.batch_stage import Died, Kept, Noted, Remembered, Step, requests
 
 QUICK = BatchPace(quiet_s=0.01, poll_s=0.004, longest_poll_s=0.02, grace_s=0.03, patience_s=0.5)
-
-
-class Died(BaseException):
-    """The process is gone, as far as a test can tell."""
-
-
-@dataclass
-class Step:
-    """Dies at one durable step: before it, or after it and before anybody hears."""
-
-    at: int | None = None
-    after: bool = False
-    count: int = 0
-
-    async def take(self, effect: Callable[[], Awaitable[object]]) -> object:
-        self.count += 1
-        dies = self.count == self.at
-        if dies and not self.after:
-            raise Died
-        result = await effect()
-        if dies:
-            raise Died
-        return result
 
 
 @dataclass
@@ -69,9 +47,7 @@ class Provider:
     takes_s: float = 0.01
     paid: Counter[str] = field(default_factory=Counter)
     batches: list[There] = field(default_factory=list)
-    notes: dict[str, Mapping[str, object]] = field(default_factory=dict)
-    kept: dict[str, Completion] = field(default_factory=dict)
-    kept_times: Counter[str] = field(default_factory=Counter)
+    kept: Kept = field(default_factory=Kept)
     #: Outcomes of a text in turn, instead of an answer.
     script: dict[str, list[Kind]] = field(default_factory=dict)
     submit_script: list[tuple[Kind, bool]] = field(default_factory=list)
@@ -101,28 +77,6 @@ class Provider:
         return replace(there.state, over=time.monotonic() >= there.over_at)
 
 
-class Remembered:
-    """The memory of paid answers."""
-
-    def __init__(self, provider: Provider, step: Step) -> None:
-        self._at = provider
-        self._step = step
-
-    async def served(self) -> str | None:
-        return None
-
-    async def recall(self, request: Request, served: str | None) -> Completion | None:
-        known = self._at.kept.get(request.prompt_hash)
-        return None if known is None else replace(known, request_id=request.request_id, cost_usd=0)
-
-    async def keep(self, request: Request, completion: Completion) -> None:
-        async def effect() -> None:
-            self._at.kept_times[request.prompt_hash] += 1
-            self._at.kept[request.prompt_hash] = completion
-
-        await self._step.take(effect)
-
-
 class Process:
     """One process: `Batching` with the adapter, the ports and the craft that it is given."""
 
@@ -134,9 +88,9 @@ class Process:
         self._at = provider
         self._step = step or Step()
         self._results_asked = 0
-        self.batching = Batching(
-            self, Ports(self, Remembered(provider, self._step), self), self, pace
-        )
+        kept = provider.kept
+        ports = Ports(self, Remembered(kept, self._step), Noted(kept, self._step))
+        self.batching = Batching(self, ports, self, pace)
 
     # The adapter.
 
@@ -203,17 +157,6 @@ class Process:
         self._at.spent += settled.usd or 0.0
         self._at.settled.append(settled)
 
-    # Notes.
-
-    async def read(self) -> Mapping[str, Mapping[str, object]]:
-        return dict(self._at.notes)
-
-    async def write(self, name: str, note: Mapping[str, object]) -> bool:
-        async def effect() -> bool:
-            return self._at.notes.setdefault(name, note) is note
-
-        return bool(await self._step.take(effect))
-
     # The craft.
 
     async def question(self, request: Request) -> Question:
@@ -238,12 +181,6 @@ class Process:
                 request.request_id, "", "error", error=str(outcome), lasting=outcome.kind in LASTING
             )
         return Completion(request.request_id, outcome.text, "stop", cost_usd=0.25, served="model-1")
-
-
-def requests(count: int, *, image: bytes = b"png") -> list[Request]:
-    return [
-        Request(f"s{n}", f"q{n}", (image,), Generation(), prompt_hash=f"h{n}") for n in range(count)
-    ]
 
 
 async def answered(process: Process, asked: Sequence[Request], call: int = 4) -> list[Completion]:
@@ -341,7 +278,7 @@ def test_dead_at_any_step_it_pays_nothing_twice(tags: bool, after: bool) -> None
             await again.close()
             assert got == {f"s{n}": f"re q{n}" for n in range(5)}, at
             assert set(provider.paid.values()) == {1}, (at, provider.paid)
-            assert set(provider.kept_times.values()) == {1}, at
+            assert set(provider.kept.times.values()) == {1}, at
             assert len(provider.batches) == 1
             third = Process(provider)
             await answered(third, asked)
@@ -454,7 +391,7 @@ def test_a_stream_of_results_that_breaks_is_read_again_and_keeps_nothing_twice()
         got = await answered(process, requests(6))
         await process.close()
         assert {c.error for c in got} == {None}
-        assert set(provider.kept_times.values()) == {1}
+        assert set(provider.kept.times.values()) == {1}
         assert provider.spent == 6 * 0.25
 
     run(main())
