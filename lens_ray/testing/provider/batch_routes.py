@@ -13,7 +13,7 @@ from lens_ray.testing.provider.batches import Batch, BatchRoom, Entry, Result
 from lens_ray.testing.provider.headers import key_of, messages_of, standard_headers
 from lens_ray.testing.provider.openai_chat import Chat
 from lens_ray.testing.provider.openai_responses import Responses
-from lens_ray.testing.provider.service import Sent, Service, json_object
+from lens_ray.testing.provider.service import Sent, Service, json_object, refusal
 from lens_ray.testing.provider.spoil import cut, send, send_lines
 from lens_ray.testing.provider.wire import (
     Asked,
@@ -57,8 +57,7 @@ class _Endpoints:
                 self._service.check(key_of(request))
                 sent = Sent(200, await answer(request))
             except Trouble as trouble:
-                failure = self._dialect.failure(trouble)
-                sent = Sent(failure.status, failure.body, failure.headers)
+                sent = refusal(self._dialect, trouble)
             except _LostError:
                 return cut(request)
             return await send(request, sent, headers)
@@ -77,7 +76,10 @@ class _Endpoints:
         batches = self._room.of(key_of(request), self._dialect.provider)
         names = [f"{prefix}_{one.number:024x}" for one in batches]
         start = names.index(request.query[after]) + 1 if request.query.get(after) in names else 0
-        limit = int(request.query.get("limit", 20))
+        asked = request.query.get("limit", "20")
+        if not asked.isdigit():
+            raise invalid("limit: expected a number")
+        limit = int(asked)
         return batches[start : start + limit], len(batches) > start + limit
 
 
@@ -161,8 +163,7 @@ class OpenAIBatches(_Endpoints):
             self._service.check(key_of(request))
             facts, data = self._found(request.match_info["file"])
         except Trouble as trouble:
-            failure = self._dialect.failure(trouble)
-            return await send(request, Sent(failure.status, failure.body), headers)
+            return await send(request, refusal(self._dialect, trouble), headers)
         cuts = facts["purpose"] == "batch_output" and self._room.cuts_results()
         return await send_lines(request, data, headers, "application/octet-stream", cuts)
 
@@ -346,8 +347,7 @@ class AnthropicBatches(_Endpoints):
             if batch.ended is None:
                 raise Trouble("unknown_model", "The batch has no results yet.")
         except Trouble as trouble:
-            failure = self._dialect.failure(trouble)
-            return await send(request, Sent(failure.status, failure.body), headers)
+            return await send(request, refusal(self._dialect, trouble), headers)
         data = b"".join(self._line(one) for one in batch.results)
         return await send_lines(
             request, data, headers, "application/x-jsonl", self._room.cuts_results()

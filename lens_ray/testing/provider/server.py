@@ -17,7 +17,7 @@ from lens_ray.testing.provider.headers import key_of, messages_of, standard_head
 from lens_ray.testing.provider.openai_chat import Chat
 from lens_ray.testing.provider.openai_responses import Responses
 from lens_ray.testing.provider.script import Script
-from lens_ray.testing.provider.service import Sent, Service
+from lens_ray.testing.provider.service import Sent, Service, refusal
 from lens_ray.testing.provider.spoil import send
 from lens_ray.testing.provider.wire import Dialect, Trouble
 
@@ -113,15 +113,14 @@ class ProviderServer:
 
     @property
     def script(self) -> Script:
-        """What it does; another script may be set, and holds from the next call on.
-
-        Limits stay those of the first.
-        """
+        """What it does; another may be set, and holds from the next call on, its limits anew."""
         return self._service.script
 
     @script.setter
     def script(self, script: Script) -> None:
         self._service.script = script
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._service.renew_limits)
 
     def _run(self) -> None:
         asyncio.run(self._serve())
@@ -174,8 +173,9 @@ def _question(service: Service, dialect: Dialect, in_path: bool = False) -> _Han
     async def handle(request: web.Request) -> web.StreamResponse:
         raw = await request.read()
         model = request.match_info["model"] if in_path else None
-        sent = await service.ask(dialect, key_of(request), raw, model)
-        return await send(request, sent, standard_headers(service, dialect.provider))
+        with service.holding():
+            sent = await service.ask(dialect, key_of(request), raw, model)
+            return await send(request, sent, standard_headers(service, dialect.provider))
 
     return handle
 
@@ -184,8 +184,9 @@ def _message(service: Service) -> _Handler:
     async def handle(request: web.Request) -> web.StreamResponse:
         raw = await request.read()
         dialect = messages_of(request)
-        sent = await service.ask(dialect, key_of(request), raw, None)
-        return await send(request, sent, standard_headers(service, dialect.provider))
+        with service.holding():
+            sent = await service.ask(dialect, key_of(request), raw, None)
+            return await send(request, sent, standard_headers(service, dialect.provider))
 
     return handle
 
@@ -198,8 +199,7 @@ def _count_tokens(service: Service) -> _Handler:
             asked = dialect.read({"max_tokens": 1, **await request.json()}, None)
             sent = Sent(200, {"input_tokens": dialect.tokens(asked)})
         except Trouble as trouble:
-            failure = dialect.failure(trouble)
-            sent = Sent(failure.status, failure.body, failure.headers)
+            sent = refusal(dialect, trouble)
         return await send(request, sent, standard_headers(service, dialect.provider))
 
     return handle
@@ -213,8 +213,7 @@ def _model(service: Service) -> _Handler:
             service.check(key_of(request), model)
             sent = Sent(200, _MODELS[dialect.provider](model))
         except Trouble as trouble:
-            failure = dialect.failure(trouble)
-            sent = Sent(failure.status, failure.body, failure.headers)
+            sent = refusal(dialect, trouble)
         return await send(request, sent, standard_headers(service, dialect.provider))
 
     return handle

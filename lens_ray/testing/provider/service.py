@@ -9,8 +9,9 @@ import re
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 
 from lens_ray.models.api.options import Price
 from lens_ray.testing.provider.counts import Counts
@@ -109,24 +110,34 @@ class Service:
         counts = self.counts
         with self.lock:
             counts.calls += 1
-            counts.waiting += 1
-            counts.most_waiting = max(counts.most_waiting, counts.waiting)
             counts.providers[dialect.provider] += 1
             counts.keys[fingerprint(key)] += 1
             number = counts.calls
         try:
             sent = await self._ask(dialect, key, raw, model, number)
         except Trouble as trouble:
-            failure = dialect.failure(trouble)
-            sent = Sent(failure.status, failure.body, failure.headers)
-            if trouble.kind in ("rate_limit", "overloaded"):
-                counts.rejected += 1
-        finally:
-            with self.lock:
-                counts.waiting -= 1
+            sent = refusal(dialect, trouble)
         with self.lock:
             counts.statuses[sent.status] += 1
         return sent
+
+    @contextmanager
+    def holding(self) -> Iterator[None]:
+        """Count a call as held, until its answer is sent."""
+        counts = self.counts
+        with self.lock:
+            counts.waiting += 1
+            counts.most_waiting = max(counts.most_waiting, counts.waiting)
+        try:
+            yield
+        finally:
+            with self.lock:
+                counts.waiting -= 1
+
+    def renew_limits(self) -> None:
+        """Let the limits of the script begin anew."""
+        self._gates.clear()
+        self._places.clear()
 
     def check(self, key: str, model: str | None = None) -> None:
         """Whether a key and a model are known; raises `Trouble`."""
@@ -220,6 +231,17 @@ class Service:
         self.counts.parameters.update(asked.parameters)
         self.examine(dialect, asked)
         scope = (key, asked.model)
+        try:
+            sent = await self._placed(dialect, asked, scope, number)
+        except Trouble as trouble:
+            sent = refusal(dialect, trouble)
+            self.counts.rejected += trouble.kind in ("rate_limit", "overloaded")
+        limits = self._limit_headers(dialect, scope)
+        return replace(sent, headers={**limits, **sent.headers})
+
+    async def _placed(
+        self, dialect: Dialect, asked: Asked, scope: tuple[str, str], number: int
+    ) -> Sent:
         place = self._place(scope)
         if place is None:
             return await self._answered(dialect, asked, scope, number)
@@ -248,7 +270,7 @@ class Service:
         if latency:
             await asyncio.sleep(latency)
         self.bill(asked, reply, spoilt=fault is not None and fault.kind in SPOILT)
-        return Sent(200, dialect.write(asked, reply), self._limit_headers(dialect, scope), fault)
+        return Sent(200, dialect.write(asked, reply), fault=fault)
 
     def _gate(self, scope: tuple[str, str]) -> Gate:
         gate = self._gates.get(scope)
@@ -268,10 +290,12 @@ class Service:
         if stopped is None:
             return
         name, wait_s = stopped
+        said = self.script.limits.retry_after
+        again = f"in {wait_s:.3f}s" if said else "later"
         raise Trouble(
             "rate_limit",
-            f"Rate limit reached for {asked.model} on {name} per min. Please try again later.",
-            wait_s if self.script.limits.retry_after else None,
+            f"Rate limit reached for {asked.model} on {name} per min. Please try again {again}.",
+            wait_s if said else None,
         )
 
     def _limit_headers(self, dialect: Dialect, scope: tuple[str, str]) -> Mapping[str, str]:
@@ -299,6 +323,12 @@ class Service:
                 counts.spoilt += 1
             else:
                 counts.arrived[asked.digest] += 1
+
+
+def refusal(dialect: Dialect, trouble: Trouble) -> Sent:
+    """An error, in a dialect."""
+    failure = dialect.failure(trouble)
+    return Sent(failure.status, failure.body, failure.headers)
 
 
 def scripted(fault: Fault) -> Trouble:
