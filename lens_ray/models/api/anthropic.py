@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from lens_ray.errors import UserError
 from lens_ray.models.api.adapter import Answer, ApiFailure, BatchState, EncodedImage, Kind, Question
-from lens_ray.models.api.calls import check_facts, http_client, one_line
+from lens_ray.models.api.calls import check_facts, http_client, one_line, sendable, text_tokens
 from lens_ray.models.api.headers import ANTHROPIC, limits, retry_after, server_clock
 from lens_ray.models.api.keys import Key
 from lens_ray.models.api.options import Absent, AnthropicOptions
@@ -58,6 +58,8 @@ _FINISH = {
 _VERSION = re.compile(r"claude-(?:[a-z]+-)?(\d{1,2})(?:[-.](\d{1,2}))?(?!\d)")
 _NEWEST = (99, 0)
 _PATCH = 28
+#: Tokens around every prompt.
+_AROUND = 16
 #: Handing in a batch sends up to 256 MB (seconds).
 _SUBMIT_S = 600.0
 
@@ -135,13 +137,10 @@ class AnthropicAdapter:
         )
 
     def tokens(self, question: Question) -> int:
-        """Prompt tokens: a third of the text's bytes, and the images'.
-
-        English has about 4 bytes a token, 3 since the tokenizer of 4.7; Chinese has 3.
-        """
-        text = len(question.text.encode()) + len((self._options.system_prompt or "").encode())
+        """Prompt tokens, rather too many than too few: `text_tokens` and `image_tokens`."""
         images = sum(image_tokens(image, self._model) for image in question.images)
-        return ceil(text / 3) + images + 16
+        text = text_tokens(question.text, self._options.system_prompt or "")
+        return text + images + _AROUND
 
     async def ask(self, question: Question) -> Answer:
         """Ask once; raises `ApiFailure`."""
@@ -227,7 +226,7 @@ class AnthropicAdapter:
             }
             for image in question.images
         ]
-        content.append({"type": "text", "text": question.text})
+        content.append({"type": "text", "text": sendable(question.text)})
         params: dict[str, object] = {
             "model": self._model,
             "max_tokens": question.generation.max_new_tokens + self._options.reasoning_tokens,
@@ -235,7 +234,7 @@ class AnthropicAdapter:
             **_thinking(self._model, self._options),
         }
         if self._options.system_prompt:
-            params["system"] = self._options.system_prompt
+            params["system"] = sendable(self._options.system_prompt)
         if question.generation.stop and "stop" not in self._absent:
             params["stop_sequences"] = list(question.generation.stop)
         return cast("MessageCreateParamsNonStreaming", params)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import ceil
 from typing import TYPE_CHECKING
 
 from lens_ray.models.api.adapter import Answer
@@ -36,6 +37,16 @@ def http_client(
         follow_redirects=True,
         transport=transport,
     )
+
+
+def sendable(text: str) -> str:
+    """A text as UTF-8 can carry it: a half of a surrogate pair becomes a question mark."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def text_tokens(*texts: str) -> int:
+    """A third of the bytes: English has about 4 a token, 3 with Claude's tokenizer since 4.7."""
+    return ceil(sum(len(text.encode("utf-8", "replace")) for text in texts) / 3)
 
 
 def one_line(text: str, key: Key) -> str:

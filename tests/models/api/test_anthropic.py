@@ -87,9 +87,9 @@ def ask(wire: Wire, model: str = NEW, **options: object) -> Answer:
     return with_adapter(wire, lambda adapter: adapter.ask(QUESTION), model, **options)
 
 
-def fails(wire: Wire, **options: object) -> ApiFailure:
+def fails(wire: Wire, timeout_s: float = 120.0) -> ApiFailure:
     with pytest.raises(ApiFailure) as failure:
-        ask(wire, **options)
+        ask(wire, timeout_s=timeout_s)
     assert SECRET not in str(failure.value)
     assert "\n" not in failure.value.line
     assert failure.value.__cause__ is None
