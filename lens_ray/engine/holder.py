@@ -19,6 +19,8 @@ _GAP_S = 0.1
 #: Without a limiter this share of the pace is kept, in steps of so many seconds; and so long is
 #: waited after a refusal.
 _ALONE, _ALONE_S, _ALONE_WAIT_S = 0.5, 1.0, 2.0
+#: Requests are lent for so many seconds.
+_SOON_S = 1.0
 _NOTHING = Amount()
 _ENDLESS = Amount(math.inf, math.inf, math.inf)
 
@@ -26,7 +28,7 @@ _ENDLESS = Amount(math.inf, math.inf, math.inf)
 @dataclass(frozen=True, slots=True)
 class _Call:
     load: Load
-    at: float
+    epoch: int
     level: int
 
 
@@ -38,7 +40,7 @@ class _News:
     back: Amount = _NOTHING
     answered: int = 0
     level: int = 0
-    throttles: list[tuple[float, float | None, int]] = field(default_factory=list)
+    throttles: list[Throttle] = field(default_factory=list)
     limits: Limits | None = None
     dead: str | None = None
 
@@ -77,6 +79,7 @@ class Holder:
         self._next = self._pause = -math.inf
         self._stalled, self._urgent = False, True
         self._asked, self._renew = -math.inf, 0.0
+        self._epoch = 0
         self._known: Known | None = None
         self._news, self._told = _News(), _News()
 
@@ -100,7 +103,7 @@ class Holder:
         if self._pace.requests < math.inf:
             self._next = max(self._next, now - _LATE_S) + _CLOSER / self._pace.requests
         self._number += 1
-        self._calls[self._number] = _Call(load, now, len(self._calls) + 1)
+        self._calls[self._number] = _Call(load, self._epoch, len(self._calls) + 1)
         return Permit(self._number, load)
 
     def next_at(self, load: Load) -> float:
@@ -129,7 +132,7 @@ class Holder:
                 news.back += Amount(0.0, max(0.0, call.load.tokens - settled.tokens))
         elif settled.how == "throttled":
             news.back += Amount(0.0, call.load.tokens, call.load.images)
-            news.throttles.append((call.at, settled.retry_after_s, call.level))
+            news.throttles.append(Throttle(call.epoch, settled.retry_after_s, call.level))
             self._stock = self._stock.emptied()
             self._pause = max(self._pause, now + (settled.retry_after_s or 0.0))
             self._stalled = self._urgent = True
@@ -169,7 +172,7 @@ class Holder:
             back=news.back,
             answered=news.answered,
             level=news.level,
-            throttles=tuple(Throttle(now - at, wait, level) for at, wait, level in news.throttles),
+            throttles=tuple(news.throttles),
             limits=news.limits,
             dead=news.dead,
             key_dead=news.dead is not None and news.dead.startswith((Kind.KEY, Kind.CREDIT)),
@@ -180,8 +183,10 @@ class Holder:
         """For those that wait, and as many more as are in flight: they will be asked next."""
         if not waiting:
             return _NOTHING
-        need = _sum(waiting)
-        return need.times(1 + len(self._calls) / len(waiting)) - self._stock
+        need = _sum(waiting).times(1 + len(self._calls) / len(waiting))
+        # What cannot be spent soon is better lent to others.
+        soon = max(1.0, self._pace.requests * _SOON_S)
+        return replace(need, requests=min(need.requests, soon)) - self._stock
 
     def hear(self, lease: Lease, now: float) -> None:
         """Take what the limiter lends."""
@@ -191,7 +196,9 @@ class Holder:
             self.dead = self.dead or lease.dead
             return
         self._slots, self._pace, self._known = lease.slots, lease.pace, lease.known
+        self._epoch = lease.epoch
         self._stock = self._stock.lent(lease.more)
+        self._next = min(self._next, now + _CLOSER / self._pace.requests)
         if lease.pause_s:  # what was lent before the refusal is not to come all at once after it
             self._stock = self._stock.emptied()
             self._pause = max(self._pause, now + lease.pause_s)

@@ -77,12 +77,12 @@ class Throttle:
     """A refusal (429, 529, overloaded).
 
     Attributes:
-        age_s: How long ago the call was made.
+        epoch: `Lease.epoch` of the last lease before the call.
         retry_after_s: As the provider asks; None where it does not.
         level: Calls of that client in flight when it was made, itself included.
     """
 
-    age_s: float
+    epoch: int
     retry_after_s: float | None
     level: int
 
@@ -151,6 +151,7 @@ class Lease:
         slots: Calls in flight at once, until it is told otherwise.
         more: To be spent, beyond what it holds; infinite where something is not counted.
         pace: Its share of what is permitted a second.
+        epoch: Number of the last refusal that the limiter knows of.
         pause_s: Nothing is to be asked so long.
         renew_s: It asks again after so long, if it does not need more before.
         known: For a limiter that is restarted.
@@ -160,6 +161,7 @@ class Lease:
     slots: int
     more: Amount = Amount()
     pace: Amount = Amount(math.inf, math.inf, math.inf)
+    epoch: int = 0
     pause_s: float = 0.0
     renew_s: float = 0.4
     known: Known = field(default_factory=Known)

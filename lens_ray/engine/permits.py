@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lens_ray.engine.lease import VALID_S, Amount, Ask, Known, Lease, Throttle
 from lens_ray.engine.pace import Pace
@@ -28,18 +28,20 @@ _BURST_S = 1.0
 _SOON_S, _LATE_S = 0.4, 1.0
 #: Calls in flight before the first answers show that more are welcome.
 _FIRST_WIDTH = 16
+#: A provider that refuses for the number at once does not ask for a longer wait.
+_AT_ONCE_S = 5.0
 #: Where too many at once were refused, one more is tried after so many seconds; twice as many
 #: after each refusal.
 _WIDEN_S, _LONG_WIDEN_S = 2.0, 60.0
-#: An answer and the next call cross each other: one part in so many of what is in flight is blurred.
+#: Answers and calls cross each other: one part in so many of what is in flight is blurred.
 _BLUR = 16
 #: What was in flight without a refusal is remembered for so long, and at most twice as long.
 _PROVEN_S = 30.0
 #: Waits where a provider refuses and does not say for how long: doubled while nothing is accepted.
 _BACKOFF_S, _LONG_BACKOFF_S = 0.25, 30.0
 _LONGEST_PAUSE_S = 3600.0
-#: After them, a few calls show whether the door is open, before all others go through it.
-_CAREFUL_S, _CAREFUL_RATE = 0.5, 4.0
+#: After them, one call shows whether the door is open, before all others go through it.
+_CAREFUL_S, _CAREFUL_RATE = 0.5, 1e-3
 #: What is left over where clients cannot all have one goes to others after so many seconds.
 _TURN_S = 5.0
 
@@ -81,6 +83,10 @@ class Bucket:
         """What was taken and not spent."""
         if self.rate < math.inf and amount < math.inf:
             self._level = min(self._capacity, self._level + amount)
+
+    def hold_one(self) -> None:
+        """There is one, whatever was saved up."""
+        self._level = 1.0
 
     def at_most(self, level: float) -> None:
         """The provider has no more left than this."""
@@ -183,7 +189,8 @@ class Lane:
         self._requests, self._tokens, self._images = Bucket(), Bucket(), Bucket()
         self._ceilings = Ceilings(1)
         self._now = now
-        self._event = self._pause = self._careful = now
+        self._epoch = 0
+        self._pause = self._careful = now
         self._random = random.Random(seed)
 
     @property
@@ -224,7 +231,7 @@ class Lane:
                 self._images.take(want.images, share),
             )
         renew = self._renew_s(client, more, pause)
-        return Lease(client.slots, more, pace, pause, renew, known=self.known)
+        return Lease(client.slots, more, pace, self._epoch, pause, renew, known=self.known)
 
     def _advance(self, now: float) -> None:
         before, self._now = self._now, max(now, self._now)
@@ -240,10 +247,11 @@ class Lane:
     def _throttled(self, throttles: Iterable[Throttle], others: int) -> None:
         """One event cuts once, however many calls it cost; and all of them wait."""
         throttles = tuple(throttles)
-        newer = [one for one in throttles if self._now - one.age_s >= self._event]
+        newer = [one for one in throttles if one.epoch >= self._epoch]
         asked = [one.retry_after_s for one in throttles if one.retry_after_s is not None]
         level = min((one.level for one in newer), default=0) + others
-        wide = bool(newer) and not self.pace.noise and self.width.refused(level)
+        soon = max(asked, default=0.0) <= _AT_ONCE_S
+        wide = bool(newer) and soon and not self.pace.noise and self.width.refused(level)
         self.pace.refused(len(throttles), cut=bool(newer) and not wide)
         if self.pace.noise:
             self.width.forget(self._ceilings.concurrency)
@@ -251,12 +259,12 @@ class Lane:
         if asked:
             wait = min(_LONGEST_PAUSE_S, max(asked))
             wait += self._random.uniform(0.0, min(1.0, 0.1 * wait))
-        elif newer and not self.pace.noise:
+        elif newer and (self.pace.closed or not self.pace.noise):
             wait = min(_LONG_BACKOFF_S, _BACKOFF_S * 2.0 ** min(self.pace.closed, 16))
             wait *= self._random.uniform(0.5, 1.0)
         if newer:
-            self._event = self._now
-            self._requests.at_most(0.0)
+            self._epoch += 1
+            self._requests.hold_one()
         self._pause = max(self._pause, self._now + wait)
         if newer and not self.pace.noise:
             self._careful = self._pause + _CAREFUL_S
@@ -284,7 +292,7 @@ class Lane:
         requests = _per_second(_least((most.requests, limits.requests)))
         rate = self.pace.rate
         if self._now < self._careful:
-            requests = min(requests, _CAREFUL_RATE)
+            requests = _CAREFUL_RATE
         self._requests.fill(0.0, requests if rate is None else min(requests, rate))
         self._tokens.fill(0.0, _per_second(_least((most.tokens, limits.tokens))))
         self._images.fill(0.0, _per_second(most.images))
@@ -305,10 +313,12 @@ class Lane:
     def _renew_s(self, client: _Client, more: Amount, pause: float) -> float:
         if pause:
             return min(pause, _LATE_S)
+        if self._now < self._careful:
+            return self._careful - self._now
         buckets = self._requests, self._tokens, self._images
         if client.ask.want.lacks(more):
             return min(max(bucket.wait() for bucket in buckets), _LATE_S)
-        if client.ask.waiting and self.width.grows and client.slots < self._ceilings.concurrency:
+        if client.ask.waiting and self.width.grows and self.width.now < self._ceilings.concurrency:
             return 0.0
         scarce = min(bucket.rate for bucket in buckets) < math.inf
         return _SOON_S if scarce or len(self.clients) > 1 else _LATE_S
@@ -398,7 +408,7 @@ class Limiter:
         lease = lane.lend(ask.client)
         if None in lets:
             client.slots = min(1, lease.slots)
-            return Lease(client.slots, lease.more, lease.pace, lease.pause_s, _SOON_S)
+            return replace(lease, slots=client.slots, renew_s=_SOON_S)
         return lease
 
     def _alive(self) -> set[str]:
