@@ -24,6 +24,7 @@ from lens_ray.job_yaml import MAX_BYTES, Place, YamlProblem, read_yaml
 from lens_ray.job_yaml import Path as KeyPath
 from lens_ray.models.spec import (
     NAME_PATTERN,
+    Budget,
     ClosedModel,
     GenerationOverrides,
     ModelSpec,
@@ -31,7 +32,7 @@ from lens_ray.models.spec import (
 )
 from lens_ray.yaml_problems import Problem, described, first_line, nearest
 
-__all__ = ["JobSpec", "Until", "load_job"]
+__all__ = ["JobBudget", "JobSpec", "Until", "load_job"]
 
 
 class Until(ClosedModel):
@@ -51,6 +52,16 @@ class Until(ClosedModel):
     min_samples: int = Field(default=60, ge=20)
 
 
+class JobBudget(Budget):
+    """The most that all models of a job may cost together, GPU-hours included.
+
+    Attributes:
+        accelerator: What the GPUs are, by its name in the price table; None asks Ray.
+    """
+
+    accelerator: str | None = Field(default=None, min_length=1, max_length=128)
+
+
 class JobSpec(ClosedModel):
     """A whole job file.
 
@@ -63,6 +74,7 @@ class JobSpec(ClosedModel):
         limit: At most this many samples of the suite; None takes all.
         splits: Which of the suite's splits; None takes all.
         until: When enough of them were asked; None asks all.
+        budget: The most that it may cost; None is not limited.
     """
 
     name: str = Field(pattern=NAME_PATTERN)
@@ -73,6 +85,7 @@ class JobSpec(ClosedModel):
     limit: int | None = Field(default=None, ge=1)
     splits: tuple[Literal["anchor", "search", "sealed"], ...] | None = None
     until: Until | None = None
+    budget: JobBudget | None = None
 
     def only(self, names: Sequence[str]) -> JobSpec:
         """The same job with some of its models, in its own order.
@@ -281,6 +294,10 @@ def _known_keys(path: KeyPath, values: Mapping[str, object]) -> list[str]:
     model: type[BaseModel] = JobSpec
     if path == ("until",):
         model = Until
+    elif path == ("budget",):
+        model = JobBudget
+    elif path[-1:] == ("budget",):
+        model = Budget
     elif path[-1:] == ("generation",):
         model = GenerationOverrides
     elif path[-1:] == ("runtime_env",):

@@ -16,8 +16,9 @@ from itertools import islice
 
 from lens_ray.engine.asking import Asking
 from lens_ray.engine.messages import ROWS_BYTES, Row, row_bytes, within
-from lens_ray.errors import SuiteError
+from lens_ray.errors import BudgetReached, SuiteError
 from lens_ray.models.protocol import Backend, BackendInfo, Completion, Request
+from lens_ray.scoring.mark import OVER_BUDGET
 from lens_ray.scoring.plain import storable
 
 #: Questions at hand last for so many seconds, where answers are that fast.
@@ -222,9 +223,14 @@ class Feeder:
 
     async def _ask(self, sample_ids: list[str]) -> None:
         missing = set(sample_ids)
-        async for completion in self._backend.generate(await self._requests(sample_ids)):
-            self._take(completion)
-            missing.discard(completion.request_id)
+        requests = await self._requests(sample_ids)
+        try:
+            async for completion in self._backend.generate(requests):
+                self._take(completion)
+                missing.discard(completion.request_id)
+        except BudgetReached as error:
+            for sample_id in sorted(missing.intersection(self._attempts)):
+                self._leave(sample_id, str(error))
         for sample_id in sorted(missing.intersection(self._attempts)):
             self._fail(sample_id, "the backend gave no answer")
 
@@ -272,6 +278,12 @@ class Feeder:
     def _fail(self, sample_id: str, cause: str) -> None:
         self._take(Completion(sample_id, "", "error", error=cause))
 
+    def _leave(self, sample_id: str, cause: str) -> None:
+        """A sample is not asked, since no money is left; its row says so and ends it."""
+        attempt = self._attempts.pop(sample_id)
+        row = self._asking.unanswered(sample_id, cause, attempt=attempt, status=OVER_BUDGET)
+        self._came(row, self.rows)
+
     def _take(self, completion: Completion) -> None:
         self._check_version(completion)
         attempt = self._attempts.pop(completion.request_id)
@@ -279,7 +291,10 @@ class Feeder:
             completion, attempt=attempt, replica=self._replica, version=self.info.version
         )
         failed = completion.error is not None or completion.finish_reason == "error"
-        (self.errors if failed else self.rows).append(row)
+        self._came(row, self.errors if failed else self.rows)
+
+    def _came(self, row: Row, where: list[Row]) -> None:
+        where.append(row)
         self._asked -= 1
         self._answered += 1
         if self.since is None:

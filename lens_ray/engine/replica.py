@@ -31,6 +31,8 @@ from lens_ray.suites.suite import Suite
 
 #: Calls follow each other no faster, unless the engine has nothing to do.
 _PAUSE_S = 0.02
+#: A replica that wants dollars calls no more often.
+_MONEY_S = 0.05
 #: A replica that has nothing to say calls all the same, so that it hears what to drop.
 _SILENCE_S = 2.0
 #: Longest line about a model that cannot be hosted.
@@ -139,6 +141,8 @@ class Replica:
                     self._seat, room, rows, errors, self._hello, checked=checked, note=note
                 )
                 directive = await self._exchange(report, feeder)
+                if self._wallet is not None and directive.allowance is not None:
+                    self._wallet.hear(directive.allowance)
                 self._hello = checked = None
                 if directive.stop:
                     return None
@@ -175,6 +179,8 @@ class Replica:
                 times.append(feeder.since + settings.keep_answers_s)
                 if feeder.ready >= settings.answers_at_once:
                     times.append(called + _PAUSE_S)
+            if self._wallet is not None and self._wallet.asks:
+                times.append(called + _MONEY_S)
             if feeder.starving:
                 times.append(called + wait_s)
             elif feeder.low:
@@ -192,6 +198,8 @@ class Replica:
         """
         began = time.monotonic()
         while True:
+            if self._wallet is not None:
+                report = replace(report, money=self._wallet.money())
             try:
                 return await self._pull(report)
             except CoordinatorAway as away:
