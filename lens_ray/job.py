@@ -15,7 +15,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field, ValidationError, field_validator
+from pydantic import BaseModel, Field, PrivateAttr, ValidationError, field_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from lens_ray.errors import JobError, UserError
@@ -86,6 +86,12 @@ class JobSpec(ClosedModel):
     splits: tuple[Literal["anchor", "search", "sealed"], ...] | None = None
     until: Until | None = None
     budget: JobBudget | None = None
+    _rest: tuple[ModelSpec, ...] = PrivateAttr(())
+
+    @property
+    def rest(self) -> tuple[ModelSpec, ...]:
+        """Models of the file that `only` left out; what they cost counts in the budget."""
+        return self._rest
 
     def only(self, names: Sequence[str]) -> JobSpec:
         """The same job with some of its models, in its own order.
@@ -97,9 +103,12 @@ class JobSpec(ClosedModel):
         for name in names:
             if name not in known:
                 raise UserError(f"job {self.name} has no model {name!r}; {nearest(name, known)}")
-        return self.model_copy(
+        some = self.model_copy(
             update={"models": tuple(model for model in self.models if model.name in names)}
         )
+        left_out = tuple(model for model in self.models if model.name not in names)
+        some._rest = self._rest + left_out
+        return some
 
     @field_validator("abilities")
     @classmethod

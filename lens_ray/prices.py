@@ -23,6 +23,8 @@ from lens_ray.models.spec import ClosedModel
 VARIABLE = "LENS_RAY_PRICES"
 _SHIPPED = Path(__file__).with_name("prices.yaml")
 _MILLION = 1_000_000
+#: What a price table calls a CPU core; the shipped one has none.
+CPU = "CPU"
 
 
 class Entry(ClosedModel):

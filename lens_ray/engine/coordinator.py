@@ -109,6 +109,9 @@ class Coordinator:
         board, now = opened.board, self._clock()
         before = set(board.seating.seats)
         board.report(report, now)
+        if opened.till is not None:
+            opened.till.answered((*report.rows, *report.errors))
+            self._end_unpaid(opened, opened.till, now)
         directive = board.direct(report.seat, report.want, now, leasing=not opened.sink.full)
         if opened.till is not None:
             directive = await self._pay(opened, opened.till, report, directive)
@@ -128,7 +131,6 @@ class Coordinator:
         self, opened: _Opened, till: Till, report: Report, directive: Directive
     ) -> Directive:
         """Take in what a replica has spent, and say what it may spend."""
-        till.answered((*report.rows, *report.errors))
         seat = opened.board.seating.seats.get(report.seat)
         model = seat.model if seat is not None else opened.models.get(report.seat)
         if report.money is None or model is None:
@@ -145,17 +147,21 @@ class Coordinator:
             till.leave(run_id, report.seat)
         return replace(directive, allowance=allowance)
 
-    def _count_money(self, opened: _Opened, now: float) -> None:
-        """Count the hours of hosts; end what an empty budget leaves unasked."""
-        till, board = opened.till, opened.board
-        if till is None:
-            return
-        till.tick(board.seating.seats, now)
-        for desk in board.desks:
+    def _end_unpaid(self, opened: _Opened, till: Till, now: float) -> None:
+        """End what an empty budget leaves unasked, of models that do not find out themselves."""
+        for desk in opened.board.desks:
             why = till.ends(desk.plan.run_id)
             if why is not None and not desk.closed:
                 for row in desk.out_of_money(why, now):
                     opened.sink.add(desk.plan.run_id, row)
+
+    def _count_money(self, opened: _Opened, now: float) -> None:
+        """Count the hours of hosts."""
+        till, board = opened.till, opened.board
+        if till is None:
+            return
+        till.tick(board.seating.seats, now)
+        self._end_unpaid(opened, till, now)
         self._spawn(till.write_due(now, self._threads))
 
     @property

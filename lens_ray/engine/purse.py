@@ -229,8 +229,9 @@ class Purse:
         holding = self.accounts[run].holdings[holder]
         risk = max(holding.risk, money.risk)
         amount = 0.0 if run in self.over else self._amount(run, money)
+        if amount <= 0:
+            self._look_whether_over(run, money)
         if amount <= 0 and risk <= holding.risk:
-            self._look_whether_over(run, holder, money)
             return False
         self._put(run, holder, replace(holding, granted=holding.granted + amount, risk=risk))
         if amount > 0:  # it waits no more
@@ -261,20 +262,24 @@ class Purse:
         Returns:
             Whether it is to be written.
         """
-        left = self.accounts[run].holdings.get(holder, Holding()).left
-        low = left <= ahead / 2
+        before = self.accounts[run].holdings.get(holder, Holding())
+        left = replace(before, spent=max(before.spent, spent)).left
+        low = ahead <= 0 or left <= ahead / 2
         self.hear(
             run,
             holder,
             Money(
                 spent=spent,
-                waits=max(ahead / 30, 2 * EPSILON) if low else 0.0,
+                waits=2 * EPSILON if low else 0.0,
                 wants=max(ahead - left, 2 * EPSILON) if low else 0.0,
                 risk=_ALL,  # it goes on while nobody counts
                 patient=False,
             ),
         )
-        return self.grant(run, holder)
+        if ahead > 0:
+            return self.grant(run, holder)
+        self._look_whether_over(run, self._said[run, holder])
+        return False
 
     def leave(self, run: str, holder: str) -> None:
         """A holder has ended in order, with nothing in flight."""
@@ -352,19 +357,20 @@ class Purse:
             for (other, _), money in self._said.items()
         )
 
-    def _look_whether_over(self, run: str, holder: str, money: Money) -> None:
+    def _look_whether_over(self, run: str, money: Money) -> None:
         """Nothing more comes where a call waits and nobody has anything to give back."""
         if run in self.over or money.waits <= 0 or self.pool(run) + EPSILON >= money.waits:
             return
-        # Who is not patient waits for what others give back at once, not for the end of their calls.
+        # Who is not patient waits for what others have free, not for the end of their calls.
         out = sum(
             self.accounts[other].holdings[name].left - (0.0 if money.patient else said.flying)
             for (other, name), said in self._said.items()
             if other == run or self._job is not None
         )
-        if out <= EPSILON and self.lost(run):
+        nothing = out <= 10 * EPSILON  # hosts drip
+        if nothing and self.lost(run):
             self.unsettled = True
-        elif out <= EPSILON:
+        elif nothing:
             self._reached(run, money.waits)
 
     def _reached(self, run: str, needed: float) -> None:

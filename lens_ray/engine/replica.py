@@ -23,6 +23,7 @@ from lens_ray.engine.messages import Directive, Hello, Report, Trouble
 from lens_ray.engine.opening import find_weights, open_suite
 from lens_ray.engine.plan import EnginePlan, ModelPlan
 from lens_ray.engine.prefetch import Prefetch
+from lens_ray.engine.wallet import Wallet
 from lens_ray.errors import CheckpointError, ClusterError, LensError
 from lens_ray.models import create_backend
 from lens_ray.models.protocol import Backend, BackendInfo, Generation, Request
@@ -69,6 +70,7 @@ class Replica:
         self._images: Images | None = None
         self._prefetch = Prefetch()
         self._notes: list[str] = []
+        self._wallet: Wallet | None = None
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="images")
 
     async def run(self) -> None:

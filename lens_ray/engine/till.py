@@ -105,8 +105,7 @@ class Till:
             book.write(record_of(account))
             accounts[run_id] = account
         limits = {
-            run_id: self._budgets.models.get(model.number)
-            for run_id, model in self._models.items()
+            run_id: self._budgets.models.get(model.number) for run_id, model in self._models.items()
         }
         self.purse = Purse(self._budgets.job, limits, accounts, self._budgets.before)
         self._written = dict(accounts)
@@ -158,7 +157,7 @@ class Till:
         for row in rows:
             run_id, cost = str(row["run_id"]), row.get("cost_usd")
             model = self._models.get(run_id)
-            if model is None or not isinstance(cost, float) or _attached(model):
+            if model is None or not isinstance(cost, float) or not _pays_by_rows(model):
                 continue
             self._rows[run_id] += cost
             self.purse.charge(run_id, self._name(_ROWS), self._rows[run_id], 0.0)
@@ -180,6 +179,8 @@ class Till:
             for holder in self.purse.alive(run_id):
                 if holder not in names and holder not in own:
                     self.purse.lose(run_id, holder)
+            if _pays_by_rows(model):
+                self.purse.charge(run_id, self._name(_ROWS), self._rows[run_id], 0.0)
             hourly = self._budgets.hourly.get(model.number, 0.0)
             if hourly:
                 hosts = sum(seat.model == model.number for seat in seats.values())
@@ -258,6 +259,12 @@ class Till:
 
 def _attached(model: ModelPlan) -> bool:
     return backend_entry(model.spec.backend).attached
+
+
+def _pays_by_rows(model: ModelPlan) -> bool:
+    """Whether its answers cost money, and it does not ask for it first."""
+    entry = backend_entry(model.spec.backend)
+    return not entry.attached and not entry.needs_checkpoint
 
 
 def _words(over: Over, model: str) -> str:
