@@ -118,7 +118,7 @@ class Asking:
     def unanswered(
         self, sample_id: str, cause: str, *, attempt: int, status: str = INFRA_ERROR
     ) -> dict[str, object]:
-        """The row of a sample that no engine survived, or that no money was left for."""
+        """The row of a sample that no engine survived, or that nobody was asked."""
         sample = self._suite.by_id[sample_id]
         return make_unanswered(sample, status, cause, self._context(sample, attempt, "", ""))
 

@@ -63,12 +63,14 @@ class Trouble:
         line: Why.
         exit_code: Of the error.
         swap: Whether a swap was refused, so that a cold start may help.
+        ends: Whether no other replica can do any better: its provider answers nobody.
     """
 
     model: int
     line: str
     exit_code: int
     swap: bool = False
+    ends: bool = False
 
 
 @dataclass(frozen=True, slots=True)

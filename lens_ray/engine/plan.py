@@ -114,6 +114,7 @@ class EnginePlan:
         splits: Of the suite that are asked; None is all of them.
         until: When an ability of a model has been asked enough; None asks all.
         budgets: What its models may cost; None where nothing is limited.
+        recall: Whether paid answers of other runs of a model serve this one.
     """
 
     store: str
@@ -129,6 +130,7 @@ class EnginePlan:
     splits: tuple[str, ...] | None = None
     until: Until | None = None
     budgets: Budgets | None = None
+    recall: bool = True
 
 
 def run_id_of(spec: ModelSpec, identity: Identity, suite_digest: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Executor
 from dataclasses import asdict, fields
@@ -65,9 +66,16 @@ def paid_for(log: RunLog) -> float:
     """
     import pyarrow.compute as pc
 
-    log.refresh()
+    done = log.refresh().done
     total = pc.sum(log.rows(["cost_usd"])["cost_usd"]).as_py()
-    return float(total or 0.0)
+    # Paid, and no row yet; what has its row is counted by that.
+    journal = [
+        answer.cost_usd or 0.0
+        for _, entry in log.paid().read_new()
+        for answer in entry
+        if answer.sample_id not in done
+    ]
+    return math.fsum([total or 0.0, *journal])
 
 
 class Till:

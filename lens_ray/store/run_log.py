@@ -13,6 +13,7 @@ from lens_ray.store import book, lease
 from lens_ray.store.dense_log import entry_key, read_new
 from lens_ray.store.fold import Fold, RunState
 from lens_ray.store.objects import ObjectStore
+from lens_ray.store.paid import NoteLog, PaidLog
 from lens_ray.store.reader import FileGone, damaged, parsed, read_rows, run_key
 from lens_ray.store.records import (
     Commit,
@@ -251,6 +252,14 @@ class RunLog:
     def book(self, writer: str) -> book.Book:
         """The account of the run's money, as a driver of that name writes it."""
         return book.Book(self._objects, self._key(book.NAME), self.header.run_id, writer)
+
+    def paid(self) -> PaidLog:
+        """Its journal of paid answers; nothing is read yet."""
+        return PaidLog(self._objects, self.header.run_id)
+
+    def notes(self) -> NoteLog:
+        """Its notes; nothing is read yet."""
+        return NoteLog(self._objects, self.header.run_id)
 
     @property
     def fold(self) -> Fold:

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from lens_ray.models.spec import ClosedModel, Options
+from lens_ray.models.spec import ClosedModel, ModelSpec, Options
 
 #: In the place of a URL: a scripted server inside the replica, for trials without a provider.
 SCRIPTED = "builtin:scripted"
@@ -89,6 +89,20 @@ class ApiOptions(Options):
     image_format: Literal["auto", "png", "jpeg"] = "auto"
     price: Price | None = None
     scripted: Scripted | None = None
+
+
+#: A provider answers a batch within so long, or says that it does not.
+_BATCH_S = 26 * 3600.0
+
+
+def longest_wait_s(spec: ModelSpec) -> float:
+    """How long a question may rightly stay without an answer, its provider being slow; else 0."""
+    options = spec.parsed_options()
+    if not isinstance(options, ApiOptions):
+        return 0.0
+    if options.mode == "batch":
+        return _BATCH_S
+    return options.patience_s + options.timeout_s
 
 
 class OpenAIOptions(ApiOptions):
