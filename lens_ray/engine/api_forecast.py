@@ -32,7 +32,7 @@ from lens_ray.models.api.keys import Key
 from lens_ray.models.api.options import SCRIPTED, ApiOptions
 from lens_ray.models.api.providers import make_adapter
 from lens_ray.models.spec import ModelSpec
-from lens_ray.prices import ApiPrice, Dollars, Prices
+from lens_ray.prices import Dollars, Prices
 from lens_ray.store import RunHeader, Store
 from lens_ray.suites.sample import Sample
 from lens_ray.suites.suite import Suite
@@ -50,6 +50,7 @@ _OTHERS = 2.0
 #: Seconds of a call where none was measured.
 _LATENCY_S = 3.0
 _Z = 1.96
+_PROVIDERS = frozenset({"openai", "anthropic", "gemini"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +73,7 @@ class Amount:
 
     def plus(self, other: Amount) -> Amount:
         """Both together, as if both erred to the same side."""
-        return Amount(
-            self.low + other.low, self.expected + other.expected, self.high + other.high
-        )
+        return Amount(self.low + other.low, self.expected + other.expected, self.high + other.high)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,13 +146,11 @@ def known_of(store: Store, runs: Sequence[RunHeader], suite: Suite) -> list[Know
     """
     found = []
     for header in runs:
-        if header.suite_digest != suite.digest or header.access != "closed" and not _api(header):
+        if header.suite_digest != suite.digest or header.backend not in _PROVIDERS:
             continue
         columns = ["sample_id", "tokens_in", "tokens_out", "latency_s"]
         rows = store.rows([header.run_id], columns).to_pydict()
-        found.append(
-            Known(header.backend, header.backend_path, *(rows[name] for name in columns))
-        )
+        found.append(Known(header.backend, header.backend_path, *(rows[name] for name in columns)))
     return found
 
 
@@ -272,9 +269,7 @@ def _ratio(counter: _Counter, mine: Known, suite: Suite) -> tuple[Amount, int] |
     return _mean(counted), len(chosen)
 
 
-def _answers(
-    spec: ModelSpec, todo: Sequence[Sample], known: Sequence[Known]
-) -> tuple[Amount, str]:
+def _answers(spec: ModelSpec, todo: Sequence[Sample], known: Sequence[Known]) -> tuple[Amount, str]:
     """Tokens of all answers, and where they are from."""
     count = len(todo)
     for same, basis in ((True, "the model"), (False, "other models of providers")):
@@ -361,10 +356,10 @@ def token_dollars(
     given = _options(spec).price
     if given is None:
         return prices.of_tokens(spec.path, tokens_in, tokens_out, images=images, batch=batch)
-    usd = ApiPrice.dollars(given, tokens_in, tokens_out, images=images, batch=batch)
+    usd = given.cost(tokens_in, tokens_out, images=images, batch=batch)
     if usd is None:
         return Dollars(None, f"options.price of {spec.name} has no batch_input or batch_output")
-    return Dollars(usd, basis="the job's own price")
+    return Dollars(usd, basis=given.source or "the job's own price")
 
 
 def _minutes(
@@ -427,10 +422,6 @@ def _draw(samples: Sequence[Sample], most: int) -> list[Sample]:
 
 def _same(known: Known, spec: ModelSpec) -> bool:
     return (known.backend, known.path) == (spec.backend, spec.path)
-
-
-def _api(header: RunHeader) -> bool:
-    return header.backend in ("openai", "anthropic", "gemini")
 
 
 def _options(spec: ModelSpec) -> ApiOptions:

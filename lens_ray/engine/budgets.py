@@ -17,7 +17,7 @@ from lens_ray.engine.till import spent_on
 from lens_ray.errors import LensError, UserError
 from lens_ray.job import JobSpec
 from lens_ray.models import backend_entry
-from lens_ray.models.api.options import ApiOptions, Price
+from lens_ray.models.api.options import ApiOptions, TokenPrices
 from lens_ray.models.identity import identify
 from lens_ray.models.spec import ModelSpec
 from lens_ray.prices import CPU, Dollars, Prices
@@ -44,8 +44,9 @@ def with_price(spec: ModelSpec, prices: Prices) -> ModelSpec:
     known = prices.apis.get(spec.path)
     if not isinstance(options, ApiOptions) or options.price is not None or known is None:
         return spec
-    price = Price.model_validate({name: getattr(known, name) for name in Price.model_fields})
-    return spec.model_copy(update={"options": {**spec.options, "price": price.model_dump()}})
+    price = {name: getattr(known, name) for name in TokenPrices.model_fields}
+    price["source"] = f"{prices.file}, {known.date.isoformat()}"
+    return spec.model_copy(update={"options": {**spec.options, "price": price}})
 
 
 def check_budgets(
