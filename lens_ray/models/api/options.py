@@ -6,21 +6,55 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from lens_ray.models.spec import ClosedModel, Options
+from lens_ray.models.spec import ClosedModel, ModelSpec, Options
 
 #: In the place of a URL: a scripted server inside the replica, for trials without a provider.
 SCRIPTED = "builtin:scripted"
 
+_MILLION = 1_000_000
+
 Absent = Literal["temperature", "top_p", "seed", "stop"]
 
 
-class Price(ClosedModel):
-    """What a model costs where the price table does not name it, in US dollars a million tokens."""
+class TokenPrices(ClosedModel):
+    """What a model costs, in US dollars a million tokens.
+
+    A cheaper price of prompts that a provider has cached is not counted: what is said to be paid
+    is then more than the bill.
+
+    Attributes:
+        input: Of the prompt, images included.
+        output: Of the answer, thinking included.
+        batch_input: Of the prompt in the provider's batch interface; None is unknown.
+        batch_output: Of the answer in it; None is unknown.
+        image: US dollars of one image, where images are billed by the piece beside the tokens.
+    """
 
     input: float = Field(ge=0)
     output: float = Field(ge=0)
     batch_input: float | None = Field(default=None, ge=0)
     batch_output: float | None = Field(default=None, ge=0)
+    image: float | None = Field(default=None, ge=0)
+
+    def cost(
+        self, tokens_in: float, tokens_out: float, *, images: float = 0, batch: bool = False
+    ) -> float | None:
+        """US dollars; None where the price of batches is not known."""
+        given = (self.batch_input, self.batch_output) if batch else (self.input, self.output)
+        if given[0] is None or given[1] is None:
+            return None
+        tokens = (tokens_in * given[0] + tokens_out * given[1]) / _MILLION
+        return tokens + images * (self.image or 0.0)
+
+
+class Price(TokenPrices):
+    """What a model costs where the price table does not name it.
+
+    Attributes:
+        source: Where it was read.
+    """
+
+    source: str | None = Field(default=None, min_length=1, max_length=400)
 
 
 class Scripted(ClosedModel):
@@ -89,6 +123,20 @@ class ApiOptions(Options):
     image_format: Literal["auto", "png", "jpeg"] = "auto"
     price: Price | None = None
     scripted: Scripted | None = None
+
+
+#: A provider answers a batch within so long, or says that it does not.
+_BATCH_S = 26 * 3600.0
+
+
+def longest_wait_s(spec: ModelSpec) -> float:
+    """How long a question may rightly stay without an answer, its provider being slow; else 0."""
+    options = spec.parsed_options()
+    if not isinstance(options, ApiOptions):
+        return 0.0
+    if options.mode == "batch":
+        return _BATCH_S
+    return options.patience_s + options.timeout_s
 
 
 class OpenAIOptions(ApiOptions):
