@@ -302,6 +302,8 @@ def kind_of(
     """
     text = said.lower()
     reasons = {str(detail.get("reason", "")) for detail in details}
+    if "BILLING_DISABLED" in reasons:
+        return Kind.CREDIT
     if code == 402 or (code == 429 and (_spent_for_today(details) or "credits" in text)):
         return Kind.CREDIT
     if code in (401, 403) or reasons & {"API_KEY_INVALID", "API_KEY_EXPIRED"}:

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
 from lens_ray.models.api.adapter import Answer, ApiFailure, BatchState, Kind, Question
+from lens_ray.models.api.calls import check_facts
 from lens_ray.models.api.headers import OPENAI, limits, server_clock
 from lens_ray.models.api.keys import Key
 from lens_ray.models.api.openai_errors import failure, one_line
@@ -215,16 +214,7 @@ class OpenAIAdapter:
         """As `Adapter.check`."""
         question = Question("check", "Answer with one word.", (), Generation(LEAST_OUTPUT))
         answer, headers = await self._ask(question)
-        facts = {"model": self._model, "served": answer.served}
-        told = answer.limits
-        for name, value in (("requests", told.requests), ("tokens", told.tokens)):
-            if value is not None:
-                facts[f"{name} a minute"] = str(value)
-        there = server_clock(headers)
-        if there is not None:
-            facts["server clock"] = datetime.fromtimestamp(there, UTC).isoformat()
-            facts["clock difference"] = f"{time.time() - there:.0f} s"
-        return facts
+        return check_facts(answer, server_clock(headers))
 
     async def close(self) -> None:
         """As `Adapter.close`."""
