@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from lens_ray.models.api.adapter import Answer, ApiFailure, BatchState, Kind, Question
-from lens_ray.models.api.calls import check_facts
+from lens_ray.models.api.calls import check_facts, http_client
 from lens_ray.models.api.headers import OPENAI, limits, server_clock
 from lens_ray.models.api.keys import Key
 from lens_ray.models.api.openai_errors import failure, one_line
@@ -36,7 +36,6 @@ _TAG = "lens_ray"
 _OVER = frozenset({"completed", "failed", "expired", "cancelled"})
 #: Batches that are looked through for a tag.
 _LISTED = 500
-_CONNECT_S = 10.0
 
 T = TypeVar("T")
 
@@ -133,7 +132,7 @@ class OpenAIAdapter:
                 },
                 ensure_ascii=False,
                 separators=(",", ":"),
-            ).encode("utf-8", "replace")
+            ).encode()
             + b"\n"
             for question in questions
         )
@@ -270,29 +269,22 @@ class OpenAIAdapter:
 def _client(
     options: OpenAIOptions, key: Key, transport: httpx2.AsyncBaseTransport | None
 ) -> AsyncOpenAI:
-    import httpx2
     import openai
 
-    most = options.concurrency + 8
-    timeout = httpx2.Timeout(options.timeout_s, connect=min(_CONNECT_S, options.timeout_s))
-    http = openai.DefaultAsyncHttpxClient(
-        limits=httpx2.Limits(max_connections=most, max_keepalive_connections=most),
-        timeout=timeout,
-        transport=transport,
-    )
+    http = http_client(options, transport)
     if options.api_version is not None:
         return openai.AsyncAzureOpenAI(
             azure_endpoint=options.base_url or "",
             api_version=options.api_version,
             api_key=key.reveal(),
-            timeout=timeout,
+            timeout=options.timeout_s,
             max_retries=0,
             http_client=http,
         )
     return openai.AsyncOpenAI(
         api_key=key.reveal(),
         base_url=options.base_url or _URL,
-        timeout=timeout,
+        timeout=options.timeout_s,
         max_retries=0,
         http_client=http,
     )
