@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import re
+import warnings
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from math import ceil
@@ -121,6 +122,8 @@ class AnthropicAdapter:
         import anthropic
 
         _check_thinking(model, options)
+        # Said on every call of a model that will be retired; `check` says it once.
+        warnings.filterwarnings("ignore", "The model '.+' is deprecated", DeprecationWarning)
         self.version = anthropic.__version__
         self._model = model
         self._options = options
@@ -208,7 +211,9 @@ class AnthropicAdapter:
                 )
                 message = await response.parse()
             answer = _answer(message, limits(response.headers, ANTHROPIC))
-            return check_facts(answer, server_clock(response.headers))
+            told = check_facts(answer, server_clock(response.headers))
+        retired = _retired_on(self._model)
+        return {**told, **({"retired_on": retired} if retired is not None else {})}
 
     async def close(self) -> None:
         """Close connections."""
@@ -334,7 +339,7 @@ def kind_of(
         return Kind.IMAGE
     if "prompt is too long" in text or "context limit" in text or "context window" in text:
         return Kind.CONTEXT
-    if "content filtering policy" in text:
+    if any(words in text for words in ("content filtering", "content policy", "usage policy")):
         return Kind.MODERATION
     if status in (400, 422) or error_type == "invalid_request_error":
         return Kind.REQUEST
@@ -367,6 +372,13 @@ def _version(model: str) -> tuple[int, int]:
     """Of ``claude-opus-4-8`` (4, 8), of ``claude-3-7-sonnet-20250219`` (3, 7); else the newest."""
     found = _VERSION.search(model)
     return _NEWEST if found is None else (int(found[1]), int(found[2] or 0))
+
+
+def _retired_on(model: str) -> str | None:
+    """The day on which a model will be gone, as the SDK knows it."""
+    from anthropic._data import DEPRECATED_MODELS
+
+    return DEPRECATED_MODELS.get(model)
 
 
 def _thinks(options: AnthropicOptions) -> bool:

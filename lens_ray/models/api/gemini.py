@@ -59,6 +59,7 @@ _FINISH = {
 }
 _VERSION = re.compile(r"gemini-(\d{1,2})(?:\.(\d{1,2}))?(?!\d)")
 _NEWEST = (99, 0)
+_CREDIT = re.compile(r"\bcredits?\b")
 _LEVEL_TOKENS = {"low": 280, "medium": 560, "high": 1120, None: 1120}
 _TILE_TOKENS = 258
 #: Tokens around every prompt.
@@ -302,9 +303,7 @@ def kind_of(
     """
     text = said.lower()
     reasons = {str(detail.get("reason", "")) for detail in details}
-    if "BILLING_DISABLED" in reasons:
-        return Kind.CREDIT
-    if code == 402 or (code == 429 and (_spent_for_today(details) or "credits" in text)):
+    if code == 402 or _CREDIT.search(text) or (code == 429 and _spent_for_today(details)):
         return Kind.CREDIT
     if code in (401, 403) or reasons & {"API_KEY_INVALID", "API_KEY_EXPIRED"}:
         return Kind.KEY
@@ -318,7 +317,7 @@ def kind_of(
         return Kind.TIMEOUT
     if code == 413 or "payload size" in text:
         return Kind.IMAGE
-    if "token count" in text and "exceeds" in text:
+    if ("token count" in text and "exceeds" in text) or "context window" in text:
         return Kind.CONTEXT
     if code == 400 and "image" in text:
         return Kind.IMAGE

@@ -440,6 +440,13 @@ def test_check_tells_what_the_headers_say() -> None:
     assert wire.bodies[0]["max_tokens"] == 1
 
 
+def test_a_model_that_will_be_retired_is_told_once_and_warned_of_never() -> None:
+    facts = with_adapter(
+        Wire([said(message())]), lambda adapter: adapter.check(), "claude-opus-4-5-20251101"
+    )
+    assert "2027" in facts["retired_on"]
+
+
 def batch(number: int, status: str = "in_progress") -> dict[str, object]:
     host = "https://api.anthropic.com/v1/messages/batches"
     over = status == "ended"
