@@ -127,13 +127,16 @@ class Account:
         return gone + sum(one.committed for one in self.holdings.values())
 
 
-def reconciled(account: Account, evidence: float, lost: Iterable[str] | None = None) -> Account:
+def reconciled(
+    account: Account, evidence: float | None, lost: Iterable[str] | None = None
+) -> Account:
     """An account without its lost holders, which have spent what the store shows and a little more.
 
     Args:
         account: The account.
-        evidence: What all durable answers of the run cost, whoever asked for them. No holder that
-            is not lost has anything in flight.
+        evidence: What all durable answers of the run cost, whoever asked for them; None is not
+            known. No holder that is not lost has anything in flight, or has spent what it did not
+            say.
         lost: Holders that are lost; None is those that are marked so.
     """
     names = set(lost) if lost is not None else {k for k, v in account.holdings.items() if v.lost}
@@ -141,7 +144,7 @@ def reconciled(account: Account, evidence: float, lost: Iterable[str] | None = N
     kept = {name: one for name, one in account.holdings.items() if name not in names}
     here = sum(one.spent for one in kept.values())
     told = account.seen + sum(one.spent for one in gone)
-    seen = max(told, evidence - here)
+    seen = told if evidence is None else max(told, evidence - here)
     flying = sum(min(one.risk, one.left) for one in gone)
     presumed = account.presumed + sum(one.doubt for one in gone) + flying
     if gone:  # they cannot have spent more than they had

@@ -108,8 +108,12 @@ class Till:
             log = store.run(run_id)
             book = self._books[run_id] = log.book(self._budgets.session)
             account = account_of(book.read())
-            others = {name for name in account.holdings if not self._mine(name)}
-            account = reconciled(account, paid_for(log), others)
+            gone = {name for name in account.holdings if not self._mine(name)}
+            gone.add(self._name(_ROWS))  # what they say is what the store says
+            alive = account.holdings.keys() - gone - {self._name(_HOSTS)}
+            # Replicas that are alive say themselves what they have spent.
+            evidence = None if alive else paid_for(log)
+            account = reconciled(account, evidence, gone & account.holdings.keys())
             book.write(record_of(account))
             accounts[run_id] = account
         limits = {
@@ -122,7 +126,7 @@ class Till:
         self._ticked: float | None = None
         self._wrote = 0.0
         self._hosted = {run_id: self._held(run_id, _HOSTS).spent for run_id in self._models}
-        self._rows = {run_id: self._held(run_id, _ROWS).spent for run_id in self._models}
+        self._rows = dict.fromkeys(self._models, 0.0)
 
     def limits(self, run_id: str) -> bool:
         """Whether a run's spending is limited."""
