@@ -220,6 +220,8 @@ def _line(kind: Kind, status: int | None, problem: Problem, key: Key | None, fal
     if kind is Kind.KEY:
         variable = key.variable if key is not None else "the key"
         return f"the provider refused the key of {variable} ({mark})"
+    if kind is Kind.MODEL and not problem.told:
+        return f"the server has no such path; base_url goes up to and with its /v1 ({mark})"
     name = problem.param.split(".")[0]
     if kind is Kind.MODEL and name in get_args(Absent):
         return f"{line}; write absent: [{name}] in the model's options if it does not take {name}"

@@ -15,6 +15,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from math import exp, isfinite
 
 from lens_ray.models.api.adapter import Answer, ApiFailure, Kind, Question
+from lens_ray.models.api.calls import sendable
 from lens_ray.models.api.openai_errors import failure, one_line
 from lens_ray.models.api.openai_models import bills_cache_writes, gives_logprobs, thinks
 from lens_ray.models.api.options import Absent, OpenAIOptions
@@ -63,7 +64,7 @@ def body_of(
     if "seed" not in absent and generation.seed is not None:
         body["seed"] = generation.seed
     if "stop" not in absent and generation.stop:
-        body["stop"] = list(generation.stop)
+        body["stop"] = [sendable(text) for text in generation.stop]
     if options.base_url is None:
         if live:
             body["service_tier"] = "default"
@@ -77,7 +78,7 @@ def _response(question: Question, model: str, options: OpenAIOptions) -> dict[st
         {"type": "input_image", "image_url": url, "detail": options.image_detail}
         for url in _data_urls(question)
     ]
-    content.append({"type": "input_text", "text": question.text})
+    content.append({"type": "input_text", "text": sendable(question.text)})
     body: dict[str, object] = {
         "model": model,
         "input": [{"role": "user", "content": content}],
@@ -85,7 +86,7 @@ def _response(question: Question, model: str, options: OpenAIOptions) -> dict[st
         "store": False,
     }
     if options.system_prompt:
-        body["instructions"] = options.system_prompt
+        body["instructions"] = sendable(options.system_prompt)
     if options.reasoning_effort is not None:
         body["reasoning"] = {"effort": options.reasoning_effort}
     if gives_logprobs(model):
@@ -99,11 +100,11 @@ def _chat(question: Question, model: str, options: OpenAIOptions) -> dict[str, o
     content: list[dict[str, object]] = [
         {"type": "image_url", "image_url": {"url": url, **detail}} for url in _data_urls(question)
     ]
-    content.append({"type": "text", "text": question.text})
+    content.append({"type": "text", "text": sendable(question.text)})
     messages: list[dict[str, object]] = []
     if options.system_prompt:
-        messages.append({"role": "system", "content": options.system_prompt})
-    messages.append({"role": "user", "content": content if question.images else question.text})
+        messages.append({"role": "system", "content": sendable(options.system_prompt)})
+    messages.append({"role": "user", "content": content if question.images else content[0]["text"]})
     body: dict[str, object] = {"model": model, "messages": messages}
     body[_limit_name(model, options)] = _output(question, options)
     if options.reasoning_effort is not None:

@@ -163,6 +163,12 @@ def test_what_the_model_does_not_take_says_what_to_type() -> None:
     assert "write absent: [temperature] in the model's options" in failure(400, body, {}).line
 
 
+def test_a_wrong_base_url_says_what_it_should_be() -> None:
+    wrong = failure(404, "<html>404</html>", {})
+    assert wrong.kind is Kind.MODEL
+    assert wrong.line == ("the server has no such path; base_url goes up to and with its /v1 (404)")
+
+
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
