@@ -24,6 +24,7 @@ from lens_ray.models.api.options import OpenAIOptions
 from lens_ray.models.protocol import Generation
 
 if TYPE_CHECKING:
+    import httpx2
     from openai import AsyncOpenAI
     from openai.types import Batch
 
@@ -46,13 +47,20 @@ class OpenAIAdapter:
 
     provider = "openai"
 
-    def __init__(self, model: str, options: OpenAIOptions, key: Key) -> None:
+    def __init__(
+        self,
+        model: str,
+        options: OpenAIOptions,
+        key: Key,
+        transport: httpx2.AsyncBaseTransport | None = None,
+    ) -> None:
         """Make the client; nothing is asked yet.
 
         Args:
             model: Its id at the provider (Azure with ``api_version``: the deployment's name).
             options: Of the job; a ``base_url`` must be a URL by now.
             key: Of the provider.
+            transport: In the place of connections of its own.
         """
         import openai
 
@@ -64,7 +72,7 @@ class OpenAIAdapter:
         self._key = key
         given = options.absent
         self._absent = frozenset(given) if given is not None else known_absent(model, options)
-        self._client = _client(options, key)
+        self._client = _client(options, key, transport)
 
     def tokens(self, question: Question) -> int:
         """As `Adapter.tokens`."""
@@ -268,14 +276,18 @@ class OpenAIAdapter:
         raise problem
 
 
-def _client(options: OpenAIOptions, key: Key) -> AsyncOpenAI:
+def _client(
+    options: OpenAIOptions, key: Key, transport: httpx2.AsyncBaseTransport | None
+) -> AsyncOpenAI:
     import httpx2
     import openai
 
     most = options.concurrency + 8
     timeout = httpx2.Timeout(options.timeout_s, connect=min(_CONNECT_S, options.timeout_s))
     http = openai.DefaultAsyncHttpxClient(
-        limits=httpx2.Limits(max_connections=most, max_keepalive_connections=most), timeout=timeout
+        limits=httpx2.Limits(max_connections=most, max_keepalive_connections=most),
+        timeout=timeout,
+        transport=transport,
     )
     if options.api_version is not None:
         return openai.AsyncAzureOpenAI(

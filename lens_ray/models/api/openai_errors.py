@@ -214,7 +214,7 @@ def one_line(text: str, key: Key | None = None) -> str:
 def _line(kind: Kind, status: int | None, problem: Problem, key: Key | None, fallback: str) -> str:
     # What a server says of a key that it refuses may show some of its letters.
     said = "" if kind is Kind.KEY else problem.message
-    mark = " ".join(part for part in (str(status or ""), problem.code) if part)
+    mark = one_line(f"{status or ''} {problem.code[:64]}", key)
     line = one_line(said or fallback or "no message", key)
     line = f"{line} ({mark})" if mark else line
     if kind is Kind.KEY:

@@ -1,0 +1,187 @@
+"""What a scripted provider answers: `Truth`, from a suite with a chosen skill or otherwise."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from lens_ray.testing.provider.wire import Asked, Picture
+
+if TYPE_CHECKING:
+    from lens_ray.suites.sample import Sample
+    from lens_ray.suites.suite import Suite
+
+_OPTION = re.compile(r"^([A-J])\. ", re.MULTILINE)
+
+
+class Truth(Protocol):
+    """Knows answers."""
+
+    def answer(self, asked: Asked) -> str:
+        """The text of an answer; the same question gets the same one."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Echo:
+    """Answers with the question, behind what is given."""
+
+    before: str = ""
+
+    def answer(self, asked: Asked) -> str:
+        """The question."""
+        return self.before + asked.text
+
+
+@dataclass(frozen=True, slots=True)
+class Says:
+    """Answers with what a function, or a text, says."""
+
+    text: str | Callable[[Asked], str]
+
+    def answer(self, asked: Asked) -> str:
+        """What was given."""
+        return self.text if isinstance(self.text, str) else self.text(asked)
+
+
+class SuiteTruth:
+    """Knows a suite's answers, and gives the right one as often as its skill says.
+
+    A question is found by its text, in the wording of any template, and by its images' bytes;
+    where these are not the suite's (scaled, or written anew), by what they show at 8 x 8.
+
+    Attributes:
+        unknown: Questions that were not found; they get an answer by chance.
+    """
+
+    def __init__(
+        self, suite: Suite, skill: float | Mapping[str, float] = 0.8, seed: int = 0
+    ) -> None:
+        """Read the suite's questions; its images are read when they are needed.
+
+        Args:
+            suite: Whose truth.
+            skill: Probability of the right answer; a mapping gives it by ability (0.5 for those
+                that it does not name).
+            seed: Of the mistakes. They differ between models.
+        """
+        self._suite = suite
+        self._skill = skill
+        self._seed = seed
+        self._by_text: dict[str, list[Sample]] = {}
+        self._others: dict[str, list[str]] = {}
+        self._looks: dict[str, bytes] = {}
+        self._hashes: dict[str, str] = {}
+        self._wordings: list[str] = []
+        self.unknown = 0
+        for sample in suite.samples:
+            answers = self._others.setdefault(f"{sample.subtask} {sample.format}", [])
+            if sample.answers[0] not in answers:
+                answers.append(sample.answers[0])
+        self._add("default")
+
+    def answer(self, asked: Asked) -> str:
+        """The right answer, or a wrong one of the same kind."""
+        sample = self.find(asked.text, asked.images)
+        if sample is None:
+            self.unknown += 1
+            return _guess(asked)
+        skill = self._skill
+        chance = skill if isinstance(skill, float | int) else skill.get(sample.ability, 0.5)
+        if self._draw(asked.model, sample.sample_id) < chance:
+            return sample.answers[0]
+        return self._wrong(asked.model, sample)
+
+    def find(self, text: str, images: tuple[Picture, ...]) -> Sample | None:
+        """The sample that a question is about."""
+        found = self._by_text.get(text.strip())
+        if found is None:
+            self._add_other_templates()
+            found = self._by_text.get(text.strip())
+        if found is None:
+            return None
+        same_number = [one for one in found if len(one.images) == len(images)]
+        if len(same_number) <= 1 or not images:
+            return (same_number or found)[0]
+        for sample in same_number:
+            if all(
+                self._is(name, image) for name, image in zip(sample.images, images, strict=True)
+            ):
+                return sample
+        looks = [_look(image.data) for image in images]
+        return min(same_number, key=lambda one: self._distance(one, looks))
+
+    def _is(self, name: str, image: Picture) -> bool:
+        if name not in self._hashes:
+            data = self._suite.image_bytes(name)
+            self._hashes[name] = hashlib.sha256(data).hexdigest()
+        return self._hashes[name] == image.digest
+
+    def _distance(self, sample: Sample, looks: list[bytes]) -> int:
+        total = 0
+        for name, look in zip(sample.images, looks, strict=True):
+            if name not in self._looks:
+                self._looks[name] = _look(self._suite.image_bytes(name))
+            total += sum(abs(a - b) for a, b in zip(self._looks[name], look, strict=True))
+        return total
+
+    def _add(self, template: str) -> None:
+        from lens_ray.errors import SuiteError
+        from lens_ray.suites.templates import render
+
+        self._wordings.append(template)
+        for sample in self._suite.samples:
+            try:
+                text = render(sample, template).strip()
+            except SuiteError:
+                continue
+            known = self._by_text.setdefault(text, [])
+            if sample not in known:
+                known.append(sample)
+
+    def _add_other_templates(self) -> None:
+        from lens_ray.suites.templates import TEMPLATES
+
+        for template in TEMPLATES:
+            if template not in self._wordings:
+                self._add(template)
+
+    def _draw(self, *facts: str) -> float:
+        joined = "\0".join((str(self._seed), *facts)).encode("utf-8", "surrogatepass")
+        return int.from_bytes(hashlib.sha256(joined).digest()[:6], "big") / 2**48
+
+    def _wrong(self, model: str, sample: Sample) -> str:
+        if sample.format == "true_false":
+            return "no" if sample.answers[0] == "yes" else "yes"
+        if sample.choices:
+            letters = [chr(ord("A") + place) for place in range(len(sample.choices))]
+        else:
+            letters = self._others[f"{sample.subtask} {sample.format}"]
+        accepted = {one.casefold() for one in sample.answers}
+        wrong = [one for one in letters if one.casefold() not in accepted]
+        if not wrong:
+            return "unknown"
+        return wrong[int(self._draw("wrong", model, sample.sample_id) * len(wrong))]
+
+
+def _look(data: bytes) -> bytes:
+    """What an image shows, at 8 x 8 in colour."""
+    import io
+
+    from PIL import Image
+
+    with Image.open(io.BytesIO(data)) as image:
+        return image.convert("RGB").resize((8, 8), Image.Resampling.BOX).tobytes()
+
+
+def _guess(asked: Asked) -> str:
+    place = int(asked.digest[:8], 16)
+    letters = _OPTION.findall(asked.text)
+    if letters:
+        return str(letters[place % len(letters)])
+    if "yes or no" in asked.text.lower():
+        return ("yes", "no")[place % 2]
+    return str(place % 10)
