@@ -147,7 +147,8 @@ def kind_of(status: int | None, problem: Problem) -> Kind:
     if status == 413:
         return Kind.IMAGE
     # A 403 that is no error of the interface is a page of a proxy or a firewall.
-    return Kind.SERVER if status >= 500 or status in (403, 409, 425) else Kind.REQUEST
+    passing = status >= 500 or status < 400 or status in (403, 409, 425)
+    return Kind.SERVER if passing else Kind.REQUEST
 
 
 def _of_content(problem: Problem, named: set[str]) -> Kind | None:
@@ -220,6 +221,8 @@ def _line(kind: Kind, status: int | None, problem: Problem, key: Key | None, fal
     if kind is Kind.KEY:
         variable = key.variable if key is not None else "the key"
         return f"the provider refused the key of {variable} ({mark})"
+    if kind is Kind.MODEL and not problem.told:
+        return f"the server has no such path; base_url goes up to and with its /v1 ({mark})"
     name = problem.param.split(".")[0]
     if kind is Kind.MODEL and name in get_args(Absent):
         return f"{line}; write absent: [{name}] in the model's options if it does not take {name}"

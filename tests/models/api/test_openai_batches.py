@@ -14,7 +14,7 @@ pytest.importorskip("openai")
 
 from lens_ray.models.api.adapter import Answer, ApiFailure, Kind  # noqa: E402
 from lens_ray.models.api.openai import OpenAIAdapter  # noqa: E402
-from tests.models.api.test_openai import adapter, completion, question, response  # noqa: E402
+from tests.models.api.openai_bodies import adapter, completion, question, response  # noqa: E402
 
 
 def _batch(name: str = "batch_1", **changed: Any) -> dict[str, Any]:
@@ -105,7 +105,7 @@ def _line(custom_id: str, body: object, status: int = 200) -> str:
 def test_a_batch_is_a_file_of_the_bodies_that_live_calls_send(api: str) -> None:
     server = Provider()
     of = adapter(server, api=api)
-    questions = [question("Première ?"), question("Second?")]
+    questions = [question("Première ?"), question("half \ud83d")]
     state = asyncio.run(of.submit(questions, "tag-9"))
     assert (state.batch_id, state.over, state.tag, state.created) == (
         "batch_1", False, "tag-9", 1000.0,

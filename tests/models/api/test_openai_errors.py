@@ -91,6 +91,7 @@ def _error(code: str | None, message: str = "m", **more: str) -> dict[str, Any]:
         ),
         (400, {"detail": "bad body"}, Kind.REQUEST),
         (422, {"detail": [{"loc": ["body"], "msg": "field required"}]}, Kind.REQUEST),
+        (304, "", Kind.SERVER),
         (408, "", Kind.TIMEOUT),
         (409, _error(None), Kind.SERVER),
         (500, _error("server_error"), Kind.SERVER),
@@ -161,6 +162,12 @@ def test_a_line_is_one_line_and_not_long() -> None:
 def test_what_the_model_does_not_take_says_what_to_type() -> None:
     body = _error("unsupported_value", "Unsupported value: 'temperature'", param="temperature")
     assert "write absent: [temperature] in the model's options" in failure(400, body, {}).line
+
+
+def test_a_wrong_base_url_says_what_it_should_be() -> None:
+    wrong = failure(404, "<html>404</html>", {})
+    assert wrong.kind is Kind.MODEL
+    assert wrong.line == ("the server has no such path; base_url goes up to and with its /v1 (404)")
 
 
 json_values = st.recursive(
