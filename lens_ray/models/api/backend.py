@@ -196,7 +196,7 @@ class ApiBackend:
         try:
             outcome = await self._call(question)
         finally:
-            ports.permits.settle(permit, craft.settled(outcome))
+            ports.permits.settle(permit, craft.settled(outcome, permit.load.images))
         return outcome
 
     async def _call(self, question: Question) -> Answer | ApiFailure:
