@@ -311,4 +311,6 @@ def _answer(message: Message, said: Limits) -> Answer:
 
 def _state(batch: MessageBatch) -> BatchState:
     over = batch.processing_status == "ended"
-    return BatchState(batch.id, over, None, batch.created_at.timestamp())
+    told = batch.request_counts
+    size = told.processing + told.succeeded + told.errored + told.canceled + told.expired
+    return BatchState(batch.id, over, None, batch.created_at.timestamp(), size)

@@ -205,3 +205,14 @@ class GeminiOptions(ApiOptions):
     """
 
     media_resolution: Literal["low", "medium", "high"] | None = None
+
+    @field_validator("mode")
+    @classmethod
+    def _no_batches(cls, value: Literal["live", "batch"]) -> Literal["live", "batch"]:
+        if value == "batch":
+            raise PydanticCustomError(
+                "mode",
+                "batches are made with the backends openai and anthropic, not with gemini; "
+                "write mode: live",
+            )
+        return value
