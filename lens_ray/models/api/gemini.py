@@ -22,7 +22,14 @@ from typing import TYPE_CHECKING
 
 from lens_ray.errors import UserError
 from lens_ray.models.api.adapter import Answer, ApiFailure, BatchState, EncodedImage, Kind, Question
-from lens_ray.models.api.calls import check_facts, http_client, one_line, sendable, text_tokens
+from lens_ray.models.api.calls import (
+    check_facts,
+    http_client,
+    one_line,
+    sendable,
+    text_tokens,
+    without_version,
+)
 from lens_ray.models.api.headers import duration, retry_after, server_clock
 from lens_ray.models.api.keys import Key
 from lens_ray.models.api.options import Absent, GeminiOptions
@@ -101,6 +108,13 @@ def image_tokens(image: EncodedImage, model: str, resolution: str | None) -> int
     return ceil(width / side) * ceil(height / side) * _TILE_TOKENS
 
 
+def prompt_tokens(model: str, options: GeminiOptions, question: Question) -> int:
+    """Tokens of a prompt, rather too many than too few: `text_tokens` and `image_tokens`."""
+    resolution = options.media_resolution
+    images = sum(image_tokens(image, model, resolution) for image in question.images)
+    return text_tokens(question.text, options.system_prompt or "") + images + _AROUND
+
+
 class GeminiAdapter:
     """Asks Gemini, or a server that speaks like it."""
 
@@ -141,7 +155,7 @@ class GeminiAdapter:
             vertexai=False,
             api_key=key.reveal(),
             http_options=types.HttpOptions(
-                base_url=options.base_url or BASE_URL,
+                base_url=without_version(options.base_url or BASE_URL),
                 api_version=API_VERSION,
                 timeout=int(options.timeout_s * 1000),
                 httpx_async_client=self._http,
@@ -151,11 +165,8 @@ class GeminiAdapter:
         )
 
     def tokens(self, question: Question) -> int:
-        """Prompt tokens, rather too many than too few: `text_tokens` and `image_tokens`."""
-        resolution = self._options.media_resolution
-        images = sum(image_tokens(image, self._model, resolution) for image in question.images)
-        text = text_tokens(question.text, self._options.system_prompt or "")
-        return text + images + _AROUND
+        """As `prompt_tokens`."""
+        return prompt_tokens(self._model, self._options, question)
 
     async def ask(self, question: Question) -> Answer:
         """Ask once; raises `ApiFailure`."""
@@ -321,7 +332,7 @@ def kind_of(
         return Kind.CONTEXT
     if code == 400 and "image" in text:
         return Kind.IMAGE
-    if 400 <= code < 500:
+    if 300 <= code < 500:
         return Kind.REQUEST
     return Kind.SERVER
 

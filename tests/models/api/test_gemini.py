@@ -322,6 +322,18 @@ def test_an_error_of_another_shape_is_a_server_error(body: str) -> None:
     assert fails(Wire([response])).kind in (Kind.SERVER, Kind.MALFORMED)
 
 
+def test_a_redirect_takes_the_key_nowhere() -> None:
+    moved = httpx2.Response(307, headers={"location": "http://elsewhere/"})
+    assert fails(Wire([moved, said(reply())])).kind is Kind.REQUEST
+
+
+@pytest.mark.parametrize("base_url", ["http://127.0.0.1:1/x", "http://127.0.0.1:1/x/v1beta"])
+def test_a_base_url_may_end_in_the_version(base_url: str) -> None:
+    wire = Wire([said(reply())])
+    ask(wire, base_url=base_url)
+    assert wire.asked[0].url.path == "/x/v1/models/gemini-2.5-flash:generateContent"
+
+
 @pytest.mark.parametrize(
     ("raised", "kind"),
     [
