@@ -20,6 +20,7 @@ from lens_ray.job import Until
 from lens_ray.models import backend_entry
 from lens_ray.models.api.options import longest_wait_s
 from lens_ray.models.protocol import BackendInfo
+from lens_ray.scoring.mark import OVER_BUDGET
 from lens_ray.store import RunLog
 from lens_ray.store.schema import SUPERSEDABLE
 from lens_ray.suites.sample import Sample
@@ -244,6 +245,17 @@ class Desk:
             self._count(row, now)
         return rows
 
+    def out_of_money(self, why: str, now: float) -> list[Row]:
+        """Nothing more is to be asked; the rows of the samples that end by this."""
+        rows: list[Row] = [
+            self._asking.unanswered(name, why, attempt=attempt, status=OVER_BUDGET)
+            for name, attempt in self.ledger.end_waiting()
+        ]
+        for row in rows:
+            self._count(row, now)
+        self.check.done = True  # it would cost more
+        return rows
+
     def give_up(self, reason: str, exit_code: int) -> None:
         """The model has failed."""
         self.state, self.reason, self.exit_code = "failed", reason, exit_code
@@ -262,6 +274,8 @@ class Desk:
         elif self.ledger.finished and not self.check.done and not checking:
             waiting_s = _CHECK_S
         replicas = self.plan.spec.replicas
+        if replicas == "auto" and backend_entry(self.plan.spec.backend).attached:
+            replicas = 1  # more of them ask a provider no faster, and share its limits
         return Work(
             model=self.plan.number,
             family=self.family,
@@ -319,7 +333,9 @@ class Desk:
         self._done[str(row["ability"])] += 1
         if row["status"] in SUPERSEDABLE:
             self._failures += 1
-            self.cause = self.cause or str(row["cause"])
+            # What an empty budget lacks is easily mended, and said first.
+            if self.cause is None or row["status"] == OVER_BUDGET:
+                self.cause = str(row["cause"])
         else:
             self.check.note(str(row["sample_id"]), str(row["text"]))
         if self._stopping is not None:

@@ -194,6 +194,14 @@ class Ledger:
             if item is not None and not (item.begun or item.ended):
                 self._end(sample_id)
 
+    def end_waiting(self) -> list[tuple[str, int]]:
+        """End what nobody works on; each sample and the attempt that comes no more."""
+        waiting = [name for name, item in self._items.items() if item.queued and not item.ended]
+        attempts = [(name, self._items[name].attempt) for name in waiting]
+        for name in waiting:
+            self._end(name)
+        return attempts
+
     def lease(self, replica: int, n: int, now: float) -> Lease | None:
         """Hand out up to ``n`` samples, longest first; None where there is nothing to hand out.
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 from lens_ray.engine.planner import Need
 from lens_ray.engine.progress import Progress
+from lens_ray.engine.purse import Allowance, Money
 from lens_ray.engine.rooms import Places
 from lens_ray.models.protocol import BackendInfo
 
@@ -86,6 +87,7 @@ class Report:
         checked: Marks (`lens_ray.engine.flip.mark_of`) of the texts of the self-check at batch 1,
             by sample id.
         note: A line for the log.
+        money: How it stands with its dollars, where they are limited.
     """
 
     seat: int
@@ -96,6 +98,7 @@ class Report:
     trouble: Trouble | None = None
     checked: Mapping[str, str] | None = None
     note: str | None = None
+    money: Money | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +117,7 @@ class Directive:
             be taken away.
         stop: End.
         wait_s: Where there is nothing to do: when to call again.
+        allowance: What it may spend, where that is limited.
     """
 
     samples: tuple[tuple[str, int], ...] = ()
@@ -126,6 +130,7 @@ class Directive:
     leave: bool = False
     stop: bool = False
     wait_s: float = 0.0
+    allowance: Allowance | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +182,7 @@ class Outcome:
         answered: Rows made now.
         flip_rate: Share of the self-check's answers whose text differed at batch 1.
         flip_n: Answers of the self-check.
+        spent_usd: What the run has cost so far; None where that is not limited.
     """
 
     run_id: str
@@ -187,6 +193,7 @@ class Outcome:
     answered: int
     flip_rate: float | None = None
     flip_n: int = 0
+    spent_usd: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

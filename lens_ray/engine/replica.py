@@ -24,6 +24,7 @@ from lens_ray.engine.messages import Directive, Hello, Report, Trouble
 from lens_ray.engine.opening import find_weights, open_suite
 from lens_ray.engine.plan import EnginePlan, ModelPlan
 from lens_ray.engine.prefetch import Prefetch
+from lens_ray.engine.wallet import Wallet, budgeted
 from lens_ray.errors import (
     CheckpointError,
     ClusterError,
@@ -32,13 +33,15 @@ from lens_ray.errors import (
     StoreUnavailable,
 )
 from lens_ray.models import create_backend
-from lens_ray.models.api.ports import Attached
+from lens_ray.models.api.ports import Attached, Ports
 from lens_ray.models.protocol import Backend, BackendInfo, Generation, Request
 from lens_ray.node_cache import release_others
 from lens_ray.suites.suite import Suite
 
 #: Calls follow each other no faster, unless the engine has nothing to do.
 _PAUSE_S = 0.02
+#: A replica that wants dollars calls no more often.
+_MONEY_S = 0.05
 #: A replica that has nothing to say calls all the same, so that it hears what to drop.
 _SILENCE_S = 2.0
 #: Longest line about a model that cannot be hosted.
@@ -88,6 +91,8 @@ class Replica:
         self._images: Images | None = None
         self._prefetch = Prefetch()
         self._notes: list[str] = []
+        self._wallet: Wallet | None = None
+        self._feeder: Feeder | None = None
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="images")
 
     async def run(self) -> None:
@@ -104,8 +109,10 @@ class Replica:
             backend = create_backend(self._model.spec, weights)
             if isinstance(backend, Attached):
                 self._paid = await open_ports(self._plan, self._model, backend, self._permits)
-                backend.attach(self._paid.ports)
+                backend.attach(self._limited(self._paid.ports))
             suite, info = await asyncio.gather(opening, backend.start())
+            if self._wallet is not None:
+                self._wallet.window = info.batch * info.parallel
         except LensError as error:
             await self._exchange(self._trouble(error))
             if self._paid is not None:
@@ -138,6 +145,18 @@ class Replica:
             if self._paid is not None:
                 await self._paid.close()
 
+    def _limited(self, ports: Ports) -> Ports:
+        """Ports that ask for dollars first, where the job has a budget for the model."""
+        budgets = self._plan.budgets
+        if budgets is None or not budgets.limit(self._model.number):
+            return ports
+        self._wallet = Wallet(self._ring)
+        return budgeted(ports, self._wallet)
+
+    def _ring(self) -> None:
+        if self._feeder is not None:
+            self._feeder.news.set()
+
     def _has_kin(self) -> bool:
         """Whether the job has another model that this replica could take by a swap."""
         return sum(model.family == self._model.family for model in self._plan.models) > 1
@@ -157,6 +176,7 @@ class Replica:
         asking = Asking(self._model, suite, self._images)
         enough = self._plan.settings.answers_at_once
         feeder = Feeder(backend, info, asking, f"replica-{self._seat}", self._reader, enough)
+        self._feeder = feeder
         checked: Mapping[str, str] | None = None
         try:
             while True:
@@ -167,6 +187,8 @@ class Replica:
                     self._seat, room, rows, errors, self._hello, checked=checked, note=note
                 )
                 directive = await self._exchange(report, feeder)
+                if self._wallet is not None and directive.allowance is not None:
+                    self._wallet.hear(directive.allowance)
                 self._hello = checked = None
                 if directive.stop:
                     return None
@@ -216,6 +238,8 @@ class Replica:
                 times.append(feeder.since + settings.keep_answers_s)
                 if feeder.ready >= settings.answers_at_once:
                     times.append(called + _PAUSE_S)
+            if self._wallet is not None and self._wallet.asks:
+                times.append(called + _MONEY_S)
             if feeder.starving:
                 times.append(called + wait_s)
             elif feeder.low:
@@ -233,6 +257,8 @@ class Replica:
         """
         began = time.monotonic()
         while True:
+            if self._wallet is not None:
+                report = replace(report, money=self._wallet.money())
             try:
                 return await self._pull(report)
             except CoordinatorAway as away:

@@ -261,6 +261,18 @@ class RuntimeEnv(ClosedModel):
         return value
 
 
+class Budget(ClosedModel):
+    """The most that may be spent.
+
+    What counts is all that the runs concerned have ever cost in the store, earlier starts included.
+
+    Attributes:
+        usd: US dollars.
+    """
+
+    usd: float = Field(gt=0, le=1e9)
+
+
 class ModelSpec(ClosedModel):
     """One model of a job file.
 
@@ -279,6 +291,7 @@ class ModelSpec(ClosedModel):
         generation: `GenerationOverrides`, only the keys that were given.
         options: The backend's own, only the keys that were given.
         runtime_env: Of its replicas; None is the driver's.
+        budget: The most that its answers may cost; None is not limited.
     """
 
     name: str = Field(pattern=NAME_PATTERN)
@@ -294,6 +307,7 @@ class ModelSpec(ClosedModel):
     generation: dict[str, Any] = Field(default_factory=dict)
     options: dict[str, Any] = Field(default_factory=dict)
     runtime_env: RuntimeEnv | None = None
+    budget: Budget | None = None
 
     @field_validator("replicas")
     @classmethod

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import pyarrow as pa
 
 from lens_ray.errors import RunBusy
-from lens_ray.store import lease
+from lens_ray.store import book, lease
 from lens_ray.store.dense_log import entry_key, read_new
 from lens_ray.store.fold import Fold, RunState
 from lens_ray.store.objects import ObjectStore
@@ -248,6 +248,10 @@ class RunLog:
             ttl_s=ttl_s,
             wait_s=wait_s,
         )
+
+    def book(self, writer: str) -> book.Book:
+        """The account of the run's money, as a driver of that name writes it."""
+        return book.Book(self._objects, self._key(book.NAME), self.header.run_id, writer)
 
     def paid(self) -> PaidLog:
         """Its journal of paid answers; nothing is read yet."""

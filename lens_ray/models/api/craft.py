@@ -100,15 +100,21 @@ class Craft:
         """What a call takes at most."""
         tokens_in = self._adapter.tokens(question)
         tokens_out = question.generation.max_new_tokens + self._options.reasoning_tokens
-        usd = self._price.usd(tokens_in, tokens_out) if self._price is not None else None
-        return Load(tokens_in + tokens_out, len(question.images), usd)
+        images = len(question.images)
+        usd = self._price.usd(tokens_in, tokens_out, images) if self._price is not None else None
+        return Load(tokens_in + tokens_out, images, usd)
 
-    def settled(self, outcome: Answer | ApiFailure) -> Settled:
-        """What a call was, for who gave the permit."""
+    def settled(self, outcome: Answer | ApiFailure, images: int = 0) -> Settled:
+        """What a call was, for who gave the permit.
+
+        Args:
+            outcome: What came of it.
+            images: Of its question.
+        """
         if isinstance(outcome, Answer):
             known = outcome.tokens_in is not None and outcome.tokens_out is not None
             tokens = (outcome.tokens_in or 0) + (outcome.tokens_out or 0) if known else None
-            return Settled("answered", tokens, self._usd(outcome), limits=outcome.limits)
+            return Settled("answered", tokens, self._usd(outcome, images), limits=outcome.limits)
         usd = None if outcome.kind in _DOUBTFUL else 0.0
         if outcome.kind is Kind.RATE_LIMIT:
             return Settled("throttled", None, usd, outcome.retry_after_s, outcome.limits)
@@ -139,7 +145,7 @@ class Craft:
                 latency_s=latency_s,
                 confidence=outcome.confidence,
                 weight_version=self._weight_version,
-                cost_usd=self._usd(outcome),
+                cost_usd=self._usd(outcome, len(request.images)),
                 served=served,
             )
         if outcome.kind in ENDING:
@@ -160,10 +166,10 @@ class Craft:
             known, request_id=request.request_id, weight_version=self._weight_version, error=None
         )
 
-    def _usd(self, answer: Answer) -> float | None:
+    def _usd(self, answer: Answer, images: int) -> float | None:
         if self._price is None:
             return None
-        return self._price.usd(answer.tokens_in, answer.tokens_out)
+        return self._price.usd(answer.tokens_in, answer.tokens_out, images)
 
     def _end(self, failure: ApiFailure) -> str:
         return f"{self._provider} {self._model}: {failure}"[:_LINE]

@@ -119,7 +119,7 @@ class OpenAIAdapter:
                 metadata={_TAG: tag},
             )
         )
-        return _state(batch)
+        return self._state(batch)
 
     def _lines(self, questions: Sequence[Question], endpoint: str) -> bytes:
         return b"".join(
@@ -139,7 +139,7 @@ class OpenAIAdapter:
 
     async def batch(self, batch_id: str) -> BatchState:
         """As `Adapter.batch`."""
-        return _state(await self._retrieved(batch_id))
+        return self._state(await self._retrieved(batch_id))
 
     async def results(self, batch_id: str) -> AsyncIterator[tuple[str, Answer | ApiFailure]]:
         """As `Adapter.results`: the lines of the output file, then those of the error file.
@@ -148,8 +148,6 @@ class OpenAIAdapter:
         """
         batch = await self._retrieved(batch_id)
         files = [name for name in (batch.output_file_id, batch.error_file_id) if name]
-        if batch.status == "failed" and not files:
-            raise self._refused(batch)
         for name in files:
             async for line in self._file(name):
                 result = self._result(line)
@@ -190,6 +188,18 @@ class OpenAIAdapter:
         except ApiFailure as problem:
             return custom_id, problem
 
+    def _state(self, batch: Batch) -> BatchState:
+        none = batch.output_file_id is None and batch.error_file_id is None
+        counts = batch.request_counts
+        return BatchState(
+            batch.id,
+            batch.status in _OVER,
+            (batch.metadata or {}).get(_TAG),
+            float(batch.created_at),
+            (counts.total or None) if counts is not None else None,  # 0 while it is looked at
+            self._refused(batch) if batch.status == "failed" and none else None,
+        )
+
     def _refused(self, batch: Batch) -> ApiFailure:
         """Why a whole batch was not taken."""
         errors = (batch.errors.data if batch.errors is not None else None) or []
@@ -204,7 +214,7 @@ class OpenAIAdapter:
         found: list[BatchState] = []
         page = await self._caught(self._client.batches.list(limit=100))
         while True:
-            found += [_state(batch) for batch in page.data]
+            found += [self._state(batch) for batch in page.data]
             if len(found) >= _LISTED or not page.has_next_page():
                 return found
             page = await self._caught(page.get_next_page())
@@ -287,15 +297,6 @@ def _client(
         timeout=options.timeout_s,
         max_retries=0,
         http_client=http,
-    )
-
-
-def _state(batch: Batch) -> BatchState:
-    return BatchState(
-        batch.id,
-        batch.status in _OVER,
-        (batch.metadata or {}).get(_TAG),
-        float(batch.created_at),
     )
 
 

@@ -18,16 +18,50 @@ _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]{0,127}")
 #: Of capital letters and digits alone; no name of a variable is so long without an underscore.
 _KEYLIKE = re.compile(r"[A-Z0-9]{20,}")
 
+_MILLION = 1_000_000
+
 Absent = Literal["temperature", "top_p", "seed", "stop"]
 
 
-class Price(ClosedModel):
-    """What a model costs where the price table does not name it, in US dollars a million tokens."""
+class TokenPrices(ClosedModel):
+    """What a model costs, in US dollars a million tokens.
+
+    A cheaper price of prompts that a provider has cached is not counted: what is said to be paid
+    is then more than the bill.
+
+    Attributes:
+        input: Of the prompt, images included.
+        output: Of the answer, thinking included.
+        batch_input: Of the prompt in the provider's batch interface; None is unknown.
+        batch_output: Of the answer in it; None is unknown.
+        image: US dollars of one image, where images are billed by the piece beside the tokens.
+    """
 
     input: float = Field(ge=0)
     output: float = Field(ge=0)
     batch_input: float | None = Field(default=None, ge=0)
     batch_output: float | None = Field(default=None, ge=0)
+    image: float | None = Field(default=None, ge=0)
+
+    def cost(
+        self, tokens_in: float, tokens_out: float, *, images: float = 0, batch: bool = False
+    ) -> float | None:
+        """US dollars; None where the price of batches is not known."""
+        given = (self.batch_input, self.batch_output) if batch else (self.input, self.output)
+        if given[0] is None or given[1] is None:
+            return None
+        tokens = (tokens_in * given[0] + tokens_out * given[1]) / _MILLION
+        return tokens + images * (self.image or 0.0)
+
+
+class Price(TokenPrices):
+    """What a model costs where the price table does not name it.
+
+    Attributes:
+        source: Where it was read.
+    """
+
+    source: str | None = Field(default=None, min_length=1, max_length=400)
 
 
 class Scripted(ClosedModel):
@@ -171,3 +205,14 @@ class GeminiOptions(ApiOptions):
     """
 
     media_resolution: Literal["low", "medium", "high"] | None = None
+
+    @field_validator("mode")
+    @classmethod
+    def _no_batches(cls, value: Literal["live", "batch"]) -> Literal["live", "batch"]:
+        if value == "batch":
+            raise PydanticCustomError(
+                "mode",
+                "batches are made with the backends openai and anthropic, not with gemini; "
+                "write mode: live",
+            )
+        return value

@@ -6,30 +6,29 @@ from dataclasses import dataclass
 
 from lens_ray.errors import UserError
 from lens_ray.models.api.access import api_options
+from lens_ray.models.api.options import TokenPrices
 from lens_ray.models.spec import ModelSpec
-
-_MILLION = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class TokenPrice:
-    """In US dollars a million tokens.
+    """What the calls of one model cost, in the mode that it is asked in.
 
     Attributes:
-        input: Of the prompt, images included.
-        output: Of the answer, thinking included.
-        basis: Where it was read.
+        prices: By the million tokens, and by the image where images are billed by the piece.
+        batch: Whether those of the batch interface count.
+        basis: Where they were read.
     """
 
-    input: float
-    output: float
+    prices: TokenPrices
+    batch: bool
     basis: str
 
-    def usd(self, tokens_in: int | None, tokens_out: int | None) -> float | None:
+    def usd(self, tokens_in: int | None, tokens_out: int | None, images: int = 0) -> float | None:
         """What a call costs; None where its tokens are not known."""
         if tokens_in is None or tokens_out is None:
             return None
-        return (tokens_in * self.input + tokens_out * self.output) / _MILLION
+        return self.prices.cost(tokens_in, tokens_out, images=images, batch=self.batch)
 
 
 def price_of(spec: ModelSpec) -> TokenPrice | None:
@@ -39,9 +38,7 @@ def price_of(spec: ModelSpec) -> TokenPrice | None:
     options = api_options(spec)
     batch = options.mode == "batch"
     if options.price is not None:
-        given = options.price
-        pair = (given.batch_input, given.batch_output) if batch else (given.input, given.output)
-        return _price(pair, "the job")
+        return _price(options.price, options.price.source or "the job", batch=batch)
     try:
         prices = load_prices()
     except UserError:
@@ -49,10 +46,9 @@ def price_of(spec: ModelSpec) -> TokenPrice | None:
     entry = prices.apis.get(spec.path)
     if entry is None:
         return None
-    pair = (entry.batch_input, entry.batch_output) if batch else (entry.input, entry.output)
-    return _price(pair, f"{prices.file}, {entry.date.isoformat()}")
+    return _price(entry, f"{prices.file}, {entry.date.isoformat()}", batch=batch)
 
 
-def _price(pair: tuple[float | None, float | None], basis: str) -> TokenPrice | None:
-    given, asked = pair
-    return None if given is None or asked is None else TokenPrice(given, asked, basis)
+def _price(prices: TokenPrices, basis: str, *, batch: bool) -> TokenPrice | None:
+    known = prices.cost(0, 0, batch=batch) is not None
+    return TokenPrice(prices, batch, basis) if known else None

@@ -41,7 +41,7 @@ _LINES: Mapping[str, str] = {
     "context": "prompt is too long: your input exceeds the context window of this model",
     "image": "image exceeds the maximum allowed size",
     "invalid": "Invalid request (scripted)",
-    "moderation": "Your request was rejected by the safety system (scripted content policy)",
+    "moderation": "Output blocked by content filtering policy (scripted)",
 }
 #: Faults that are answered with an error of the same name.
 _ERRORS: Mapping[str, TroubleKind] = {

@@ -38,6 +38,7 @@ class Case:
         path: Of the base URL, behind the server's.
         options: Of the job.
         batches: Whether it has them.
+        stops: Whether it takes stop texts.
         tells_limits: Whether its headers do.
         refuses: What a refused answer may end as.
         filters: What an answer that a filter stopped may end as.
@@ -50,6 +51,7 @@ class Case:
     path: str = ""
     options: dict[str, object] = field(default_factory=dict)
     batches: bool = False
+    stops: bool = True
     tells_limits: bool = True
     refuses: tuple[str, ...] = ("refusal",)
     filters: tuple[str, ...] = ("content_filter",)
@@ -99,7 +101,7 @@ class Case:
             except ApiFailure as failure:
                 return failure
 
-        return self.use(server, once, **options)
+        return self.use(server, once, KEY, **options)
 
     def answer(self, server: ProviderServer, asked: Question, **options: object) -> Answer:
         """What one call gave, which must be an answer."""
@@ -117,7 +119,8 @@ class Case:
 
 
 CASES = (
-    Case("responses", "openai", OpenAIAdapter, "gpt-4.1-2025-04-14", "/v1", batches=True),
+    Case("responses", "openai", OpenAIAdapter, "gpt-4.1-2025-04-14", "/v1", batches=True,
+         stops=False),
     Case(
         "chat", "openai", OpenAIAdapter, "gpt-4.1-2025-04-14", "/v1", {"api": "chat"}, batches=True
     ),
@@ -125,7 +128,7 @@ CASES = (
         "azure", "openai", OpenAIAdapter, "gpt-4.1", "",
         {"api": "chat", "api_version": "2024-10-21"},
     ),
-    Case("anthropic", "anthropic", AnthropicAdapter, "claude-opus-4-5-20251101", batches=True,
+    Case("anthropic", "anthropic", AnthropicAdapter, "claude-opus-4-6", batches=True,
          filters=("content_filter", "refusal")),
     Case("gemini", "gemini", GeminiAdapter, "gemini-2.5-flash", tells_limits=False,
          refuses=("refusal", "content_filter")),

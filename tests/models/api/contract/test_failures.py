@@ -12,7 +12,7 @@ from lens_ray.models.api.adapter import ENDING, LASTING, ApiFailure, Kind
 from lens_ray.models.api.keys import Key
 from lens_ray.testing.provider import Fault, ProviderServer, Script, ServerLimits
 from lens_ray.testing.provider.script import FaultKind
-from tests.models.api.contract.cases import SECRET, Case, question
+from tests.models.api.contract.cases import SECRET, Case, picture, question
 
 KINDS: dict[FaultKind, tuple[Kind, ...]] = {
     "rate_limit": (Kind.RATE_LIMIT,),
@@ -54,7 +54,7 @@ def test_each_fault_has_its_kind(case: Case, fault: FaultKind) -> None:
 
 @pytest.mark.parametrize("fault", ["silence", "drip"])
 def test_what_takes_too_long_is_a_timeout(case: Case, fault: FaultKind) -> None:
-    with ProviderServer(Script(faults=(Fault(kind=fault, seconds=5),))) as server:
+    with ProviderServer(Script(faults=(Fault(kind=fault, seconds=1.5),))) as server:
         failure = case.failure(server, question(), timeout_s=0.3)
         assert server.counts.calls == 1
     assert failure.kind is Kind.TIMEOUT
@@ -95,11 +95,10 @@ def test_limits_are_told_and_a_refused_call_says_for_how_long(case: Case) -> Non
 def test_a_key_that_dies_and_credit_that_ends(case: Case) -> None:
     with ProviderServer(Script(keys=frozenset({"another"}))) as server:
         failure = case.failure(server, question())
-        assert failure.kind is Kind.KEY
-        sound(failure)
+    assert failure.kind is Kind.KEY
+    sound(failure)
     with ProviderServer(Script(models=frozenset({"another"}))) as server:
-        failure = case.failure(server, question())
-        assert failure.kind is Kind.MODEL
+        assert case.failure(server, question()).kind is Kind.MODEL
         assert case.use(server, checked).kind is Kind.MODEL
     with ProviderServer(Script(credit_usd=0.0)) as server:
         assert case.failure(server, question()).kind is Kind.CREDIT
@@ -118,8 +117,6 @@ async def checked(adapter: object) -> ApiFailure:
 
 
 def test_what_is_too_large_is_told_before_anything_else_is_tried(case: Case) -> None:
-    from tests.models.api.contract.cases import picture
-
     script = Script(max_context=200, max_image_side=64, max_images=3)
     with ProviderServer(script) as server:
         assert case.failure(server, question("word " * 500)).kind is Kind.CONTEXT
