@@ -302,6 +302,7 @@ def test_keys_models_credit_and_size() -> None:
             (Script(models=frozenset({"other"})), 404),
             (Script(credit_usd=0.0), 402),
             (Script(max_context=70), 400),
+            (Script(max_body_bytes=20), 413),
             (Script(dead_after=0), 401),
         ]
         for script, status in cases:
@@ -312,6 +313,19 @@ def test_keys_models_credit_and_size() -> None:
         assert server.counts.answers == 0
 
     asking(Script(), body)
+
+
+def test_a_parameter_that_the_model_does_not_take_is_named() -> None:
+    async def body(server: ProviderServer, some: Clients) -> None:
+        with pytest.raises(openai.BadRequestError) as raised:
+            await some.openai.responses.create(model="m", input="x", temperature=0.0)
+        assert (raised.value.param, raised.value.code) == ("temperature", "unsupported_parameter")
+        with pytest.raises(gemini_errors.ClientError, match='Unknown name "temperature"'):
+            await some.gemini.aio.models.generate_content(
+                model="m", contents="x", config={"temperature": 0.0}
+            )
+
+    asking(Script(absent=frozenset({"temperature"})), body)
 
 
 def test_the_served_id_changes_at_a_call() -> None:
