@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -23,6 +24,10 @@ _ALONE, _ALONE_S, _ALONE_WAIT_S = 0.5, 1.0, 2.0
 _SOON_S = 1.0
 _NOTHING = Amount()
 _ENDLESS = Amount(math.inf, math.inf, math.inf)
+#: An end of the key, and not of the model alone, in the line that says so.
+_OF_THE_KEY = re.compile(rf"(^|: )({Kind.KEY}|{Kind.CREDIT}): ")
+#: Who counts all that an answer might have had against the limit, and not what it had.
+_COUNTS_MOST = frozenset({"openai"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +133,7 @@ class Holder:
         if settled.how == "answered":
             news.answered += 1
             news.level = max(news.level, call.level)
-            if settled.tokens is not None:
+            if settled.tokens is not None and self._scope.provider not in _COUNTS_MOST:
                 news.back += Amount(0.0, max(0.0, call.load.tokens - settled.tokens))
         elif settled.how == "throttled":
             news.back += Amount(0.0, call.load.tokens, call.load.images)
@@ -136,6 +141,8 @@ class Holder:
             self._stock = self._stock.emptied()
             self._pause = max(self._pause, now + (settled.retry_after_s or 0.0))
             self._stalled = self._urgent = True
+        elif settled.how == "failed":
+            self._pause = max(self._pause, now + (settled.retry_after_s or 0.0))
         elif settled.how == "dead":
             self.dead = news.dead = settled.line or "the provider answers nobody with this key"
             self._urgent = True
@@ -175,7 +182,7 @@ class Holder:
             throttles=tuple(news.throttles),
             limits=news.limits,
             dead=news.dead,
-            key_dead=news.dead is not None and news.dead.startswith((Kind.KEY, Kind.CREDIT)),
+            key_dead=news.dead is not None and _OF_THE_KEY.search(news.dead) is not None,
             known=self._known,
         )
 

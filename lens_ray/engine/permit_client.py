@@ -145,8 +145,8 @@ class LeasedPermits:
         self._work()
 
     def _dead(self) -> ProviderUnavailable:
-        scope = self._scope
-        return ProviderUnavailable(f"{scope.model} at {scope.host}: {self._holder.dead}")
+        line, model = str(self._holder.dead), self._scope.model
+        return ProviderUnavailable(line if model in line else f"{model}: {line}")
 
 
 class LocalPermits(LeasedPermits):

@@ -24,6 +24,8 @@ from lens_ray.models.api.ports import Ceilings, Limits
 _SHARE = 0.98
 #: What was not spent is kept for so many seconds of it, and no longer.
 _BURST_S = 1.0
+#: A provider's own bucket is large where it was seen to hold so many times as much.
+_LARGE = 5.0
 #: Clients say what they do at least so often, where something is scarce, and where nothing is.
 _SOON_S, _LATE_S = 0.4, 1.0
 #: Calls in flight before the first answers show that more are welcome.
@@ -53,6 +55,7 @@ class Bucket:
         """Empty, and not counted."""
         self.rate = math.inf
         self._level = 0.0
+        self._most_left = 0
 
     def fill(self, seconds: float, rate: float) -> None:
         """Time has passed; from now on so much a second comes in (infinite: not counted)."""
@@ -88,9 +91,16 @@ class Bucket:
         """There is one, whatever was saved up."""
         self._level = 1.0
 
-    def at_most(self, level: float) -> None:
-        """The provider has no more left than this."""
-        self._level = min(self._level, level)
+    def has_left(self, left: int | None) -> None:
+        """What the provider had left when it was asked.
+
+        Where it keeps much more than is kept here, little means that others spend it too. Where it
+        keeps no more, little is as it should be.
+        """
+        if left is not None:
+            self._most_left = max(self._most_left, left)
+            if self._most_left > _LARGE * self._capacity:
+                self._level = min(self._level, left)
 
     def wait(self) -> float:
         """Seconds until one is there."""
@@ -204,8 +214,10 @@ class Lane:
         client = self.clients.setdefault(ask.client, _Client(now, now, ask))
         client.seen, client.ask = now, ask
         self.pace.asked(ask.spent.requests)
-        self._tokens.back(ask.back.tokens)
-        self._images.back(ask.back.images)
+        if self._epoch == 0 or ask.throttles:
+            # Once a provider refused, it may count all that an answer might have had.
+            self._tokens.back(ask.back.tokens)
+            self._images.back(ask.back.images)
         others = sum(c.ask.in_flight for c in self.clients.values() if c is not client)
         if ask.answered:
             self.width.answered(ask.answered, ask.level + others, self._ceilings.concurrency)
@@ -274,10 +286,8 @@ class Lane:
             requests=limits.requests or self.limits.requests,
             tokens=limits.tokens or self.limits.tokens,
         )
-        if limits.requests_left is not None:
-            self._requests.at_most(limits.requests_left)
-        if limits.tokens_left is not None:
-            self._tokens.at_most(limits.tokens_left)
+        self._requests.has_left(limits.requests_left)
+        self._tokens.has_left(limits.tokens_left)
 
     def _set_rates(self) -> None:
         asked = [client.ask.ceilings for client in self.clients.values()]

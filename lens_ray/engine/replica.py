@@ -150,10 +150,7 @@ class Replica:
         budgets = self._plan.budgets
         if budgets is None or not budgets.limit(self._model.number):
             return ports
-        options = self._model.spec.parsed_options()
-        # The calls of a batch end together: none can wait for what another gives back.
-        patient = getattr(options, "mode", "live") != "batch"
-        self._wallet = Wallet(self._ring, patient=patient)
+        self._wallet = Wallet(self._ring)
         return budgeted(ports, self._wallet)
 
     def _ring(self) -> None:

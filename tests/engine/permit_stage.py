@@ -80,7 +80,7 @@ class Provider:
     def limits(self) -> Limits:
         if not self.says or self.a_minute == math.inf:
             return Limits()
-        return Limits(requests=int(self.a_minute), requests_left=int(self._level))
+        return Limits(requests=int(self.a_minute), requests_left=max(0, int(self._level)))
 
 
 Event = tuple[float, int, Callable[[], None]]

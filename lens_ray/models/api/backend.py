@@ -7,6 +7,7 @@ twice after ``kill -9`` is what is in flight between the call and that: `Backend
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -76,7 +77,7 @@ class ApiBackend:
             UserError: The job asks for what the model does not take.
         """
         spec, options, access = self._spec, self._options, self.access()
-        ports = self._ports = self._ports or Alone(options.concurrency).ports
+        ports = self._ports = self._ports or alone(options).ports
         # Its SDK takes a second to import, in which this loop answers others.
         adapter = await asyncio.to_thread(self._make_adapter, access)
         self._adapter = adapter
@@ -236,6 +237,11 @@ class ApiBackend:
         except Exception as error:  # an SDK may fail in ways that its adapter does not know
             line = self.access().key.redact(f"{type(error).__name__}: {error}")
             return ApiFailure(Kind.MALFORMED, " ".join(line.split())[:_LINE])
+
+
+def alone(options: ApiOptions) -> Alone:
+    """Permits of one process; the questions of a batch are no calls, and none of them waits."""
+    return Alone(options.concurrency if options.mode == "live" else sys.maxsize)
 
 
 def base_url_of(options: ApiOptions) -> str | None:

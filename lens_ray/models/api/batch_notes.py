@@ -14,7 +14,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lens_ray.models.api.ports import Notes
 from lens_ray.models.protocol import Generation, Request
@@ -51,10 +51,8 @@ def new_batch(requests: Sequence[Request]) -> Batch:
 
 
 def bare(request: Request) -> Request:
-    """What is kept of a question once it is handed in: not its images."""
-    return Request(
-        request.request_id, request.text, (), request.generation, prompt_hash=request.prompt_hash
-    )
+    """What is kept of a question once it is handed in: of its images only how many they are."""
+    return replace(request, text="", images=(b"",) * len(request.images))
 
 
 class BatchNotes:
@@ -86,7 +84,7 @@ class BatchNotes:
 
     async def intend(self, batch: Batch) -> None:
         """Before it is handed in."""
-        asked = [[one.request_id, one.prompt_hash] for one in batch.asked.values()]
+        asked = [[one.request_id, one.prompt_hash, len(one.images)] for one in batch.asked.values()]
         note = {"tag": batch.tag, "made": batch.made, "asked": asked}
         await self._notes.write(_PREFIX + batch.tag, note)
 
@@ -107,9 +105,10 @@ def _batch(
 
 
 def _read(note: Mapping[str, object], batch_id: str | None) -> Batch:
-    pairs = note["asked"]
-    assert isinstance(pairs, Sequence)
+    asked = note["asked"]
+    assert isinstance(asked, Sequence)
     requests = [
-        Request(str(name), "", (), Generation(), prompt_hash=str(hashed)) for name, hashed in pairs
+        Request(str(name), "", (b"",) * int(images), Generation(), prompt_hash=str(hashed))
+        for name, hashed, images in asked
     ]
     return _batch(str(note["tag"]), float(str(note["made"])), requests, batch_id)

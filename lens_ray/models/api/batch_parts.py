@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lens_ray.models.api.adapter import Question
-from lens_ray.models.api.ports import Load
+from lens_ray.models.api.ports import Load, Permit
 from lens_ray.models.protocol import Request
 
 #: What a question takes in a batch beside its text and its images, roughly.
@@ -23,19 +21,14 @@ class Gathered:
         question: As it is sent.
         load: What it will take.
         size: Bytes of it in a batch.
+        permit: For its money, once there is one.
     """
 
     request: Request
     question: Question
     load: Load
     size: int
-
-
-def together(part: Sequence[Gathered]) -> Load:
-    """Batches have limits of their own, so that only their money counts; None is not known."""
-    costs = [one.load.usd for one in part]
-    known = [usd for usd in costs if usd is not None]
-    return Load(0, 0, math.fsum(known) if len(known) == len(costs) else None)
+    permit: Permit | None = None
 
 
 def halves(part: list[Gathered]) -> list[list[Gathered]]:

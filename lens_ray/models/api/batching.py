@@ -11,9 +11,8 @@ tag and lists fewer batches than were made since, makes it be handed in again.
 from __future__ import annotations
 
 import asyncio
-import math
 import time
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
@@ -28,7 +27,7 @@ from lens_ray.models.api.adapter import (
 )
 from lens_ray.models.api.batch_calls import BatchCalls, BatchPace
 from lens_ray.models.api.batch_notes import Batch, BatchNotes, bare, new_batch
-from lens_ray.models.api.batch_parts import Gathered, halves, size, together, weight
+from lens_ray.models.api.batch_parts import Gathered, halves, size, weight
 from lens_ray.models.api.craft import hash_of
 from lens_ray.models.api.ports import Load, Permit, Ports, Settled
 from lens_ray.models.protocol import Completion, Request
@@ -77,17 +76,17 @@ class _Followed:
 
     Attributes:
         batch: Which.
-        permit: For its money; None where an earlier start handed it in.
+        permits: For its money, by custom id; none where an earlier start handed it in.
         left: Its questions that have no answer yet, by custom id.
+        adopted: Whether an earlier start handed it in, and may have kept some of its answers.
         failures: What it gave instead of one.
-        usd: What its answers cost.
     """
 
     batch: Batch
-    permit: Permit | None
+    permits: Mapping[str, Permit | None]
     left: dict[str, Request]
+    adopted: bool
     failures: dict[str, ApiFailure] = field(default_factory=dict)
-    usd: float = 0.0
 
 
 class Batching:
@@ -117,11 +116,10 @@ class Batching:
         self._handing_in = asyncio.Lock()
         self._ended = asyncio.Event()
         self._resuming: asyncio.Task[None] | None = None
-        self._following = 0
+        self._followed: list[_Followed] = []
         #: The newest batch of a question, by its hash: only that one's failure is its own.
         self._last_asked: dict[str, str] = {}
         self._most = self._pace.most
-        self._reached: BudgetReached | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._error: BaseException | None = None
 
@@ -149,6 +147,9 @@ class Batching:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        for one in self._followed:
+            for custom_id in one.left:  # what they will have cost is not known
+                self._settle(one.permits.get(custom_id), Settled("failed"))
 
     async def _answers(self, taken: list[Request]) -> AsyncIterator[Completion]:
         await self._resumed()
@@ -232,49 +233,37 @@ class Batching:
     async def _begin(self, gathered: list[Gathered]) -> None:
         """Hand in what there is money for, one batch after the other: each is in memory meanwhile.
 
-        What is reserved is the most that a batch can cost, so its end frees money for the next.
+        What is reserved is the most that a question can cost, so that the end of a batch frees
+        money for others: what has its money is handed in before that is waited for.
         """
         async with self._handing_in:
-            while gathered:
-                gathered = await self._hand_in_affordable(gathered)
-                if gathered and not self._following:
-                    self._refuse(gathered)
-                    return
-                if gathered:
-                    self._ended.clear()
-                    await self._ended.wait()
+            part: list[Gathered] = []
+            for one in gathered:
+                if len(part) >= self._most:
+                    await self._hand_in_by_parts(part)
+                    part = []
+                acquiring = asyncio.create_task(self._ports.permits.acquire(one.load))
+                try:
+                    await asyncio.wait([acquiring], timeout=self._pace.quiet_s if part else None)
+                    if not acquiring.done():
+                        await self._hand_in_by_parts(part)
+                        part = []
+                    part.append(replace(one, permit=await acquiring))
+                except BudgetReached as reached:
+                    self._free(one.size)
+                    self._resolve(one.request.prompt_hash, reached)
+                finally:
+                    acquiring.cancel()
+            if part:
+                await self._hand_in_by_parts(part)
 
-    async def _hand_in_affordable(self, gathered: list[Gathered]) -> list[Gathered]:
-        """Returns those for which there is no money now."""
-        parts, refused, least = [gathered], [], math.inf
+    async def _hand_in_by_parts(self, part: list[Gathered]) -> None:
+        """Hand in one batch; if it is refused, by halves: one question is to spoil no others."""
+        parts = [part]
         while parts:
-            part = parts.pop()
-            if len(part) > self._most:
-                parts += halves(part)
-                continue
-            load = together(part)
-            try:
-                if self._reached is not None and (load.usd or 0.0) >= least:
-                    raise self._reached
-                permit = await self._ports.permits.acquire(load)
-            except BudgetReached as reached:
-                self._reached = reached
-                if len(part) > 1:
-                    parts += halves(part)
-                else:
-                    refused += part
-                    least = min(least, load.usd or 0.0)
-                continue
-            parts += await self._hand_in(part, permit)
-        return refused
+            parts += await self._hand_in(parts.pop())
 
-    def _refuse(self, gathered: Sequence[Gathered]) -> None:
-        assert self._reached is not None
-        for one in gathered:
-            self._free(one.size)
-            self._resolve(one.request.prompt_hash, self._reached)
-
-    async def _hand_in(self, part: list[Gathered], permit: Permit) -> list[list[Gathered]]:
+    async def _hand_in(self, part: list[Gathered]) -> list[list[Gathered]]:
         """Hand in one batch, and follow it. Returns parts that are to be tried apart."""
         batch = new_batch([one.request for one in part])
         questions = [
@@ -285,45 +274,49 @@ class Batching:
         try:
             state = await self._calls.submit(questions, batch)
         except ApiFailure as failure:
-            self._ports.permits.settle(permit, _unpaid(failure))
             await self._notes.end(batch, f"not handed in: {failure}")
             if failure.kind is Kind.REQUEST and len(part) > 1:
-                return halves(part)  # one that is wrong is to spoil no others
+                return halves(part)
             for one in part:
                 self._free(one.size)
+                self._settle(one.permit, _unpaid(failure))
                 await self._deliver(one.request, failure, 0.0)
             return []
         await self._notes.identify(batch, state.batch_id)
         for one in part:
             self._free(one.size)
-        self._follow(replace(batch, batch_id=state.batch_id), permit)
+        permits = {name: one.permit for name, one in zip(batch.asked, part, strict=True)}
+        self._follow(replace(batch, batch_id=state.batch_id), permits)
         return []
 
-    def _follow(self, batch: Batch, permit: Permit | None = None) -> None:
+    def _follow(self, batch: Batch, permits: Mapping[str, Permit | None] | None = None) -> None:
         for request in batch.asked.values():
             self._last_asked[request.prompt_hash] = batch.tag
-        self._following += 1
-        self._spawn(self._see_through(_Followed(batch, permit, dict(batch.asked))))
+        followed = _Followed(batch, permits or {}, dict(batch.asked), permits is None)
+        self._followed.append(followed)
+        self._spawn(self._see_through(followed))
 
     async def _see_through(self, one: _Followed) -> None:
         """Wait for a batch, and keep what it gave."""
         batch, why = one.batch, "answered"
         batch_id = str(batch.batch_id)
         missing = ApiFailure(Kind.EXPIRED, f"batch {batch_id} gave no answer")
+        paid: float | None = 0.0  # what failed or expired is not billed
         try:
-            state = await self._calls.until_over(batch_id)
-            if state.failure is not None:
-                raise state.failure
-            await self._calls.insist(lambda: self._take_in(one))
+            refused = (await self._calls.until_over(batch_id)).failure
+            if refused is None:
+                await self._calls.insist(lambda: self._take_in(one))
         except ApiFailure as failure:
-            why = f"lost: {failure}"
-            missing = _of_one(batch_id, failure)
+            refused, paid = failure, None
+        if refused is not None:
+            why, missing = f"lost: {refused}", _of_one(batch_id, refused)
             self._most = max(1, min(self._most, len(batch.asked) // 2))
-        if one.permit is not None:
-            self._ports.permits.settle(one.permit, Settled("answered", usd=one.usd))
-        self._following -= 1
-        refused = any(one.failures[name].kind is Kind.RATE_LIMIT for name in one.failures)
-        if refused or missing.kind is Kind.RATE_LIMIT:
+        self._followed.remove(one)
+        for custom_id in one.left:
+            known = 0.0 if custom_id in one.failures else paid
+            self._settle(one.permits.get(custom_id), Settled("failed", usd=known))
+        kinds = {missing.kind, *(failure.kind for failure in one.failures.values())}
+        if Kind.RATE_LIMIT in kinds:
             await self._give_way(len(batch.asked))
         for custom_id, request in one.left.items():
             if self._last_asked.get(request.prompt_hash) == batch.tag:
@@ -332,10 +325,14 @@ class Batching:
         await self._notes.end(batch, why)
         self._ended.set()
 
+    def _settle(self, permit: Permit | None, settled: Settled) -> None:
+        if permit is not None:
+            self._ports.permits.settle(permit, settled)
+
     async def _give_way(self, size: int) -> None:
         """The provider's queue has no room: smaller batches, once another one is over."""
         self._most = max(1, min(self._most, size // 2))
-        if self._following:
+        if self._followed:
             self._ended.clear()
             await self._ended.wait()
         else:
@@ -362,7 +359,7 @@ class Batching:
         """Make an answer durable, then give it to who waits."""
         memory, request = self._ports.memory, one.left[custom_id]
         completion = None
-        if one.permit is None:  # of an earlier start, which may have kept some
+        if one.adopted:
             completion = await memory.recall(request, self._craft.served)
         if completion is not None:
             completion = self._craft.again(request, completion)
@@ -371,8 +368,8 @@ class Batching:
             completion = await self._craft.completion(request, outcome, waited)
             if completion.error is None:
                 await memory.keep(request, completion)
-            one.usd += completion.cost_usd or 0.0
         del one.left[custom_id]
+        self._settle(one.permits.get(custom_id), Settled("answered", usd=completion.cost_usd))
         self._resolve(request.prompt_hash, completion)
 
     async def _deliver(self, request: Request, failure: ApiFailure, latency_s: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from math import ceil
 from typing import TYPE_CHECKING
@@ -34,9 +35,14 @@ def http_client(
     return httpx2.AsyncClient(
         timeout=options.timeout_s,
         limits=httpx2.Limits(max_connections=most, max_keepalive_connections=most),
-        follow_redirects=True,
+        follow_redirects=False,  # the key would go along, in a header that httpx2 does not know
         transport=transport,
     )
+
+
+def without_version(base_url: str) -> str:
+    """A server's URL as these SDKs want it: they put ``/v1`` behind it themselves."""
+    return re.sub(r"/v1(beta)?/?$", "", base_url)
 
 
 def sendable(text: str) -> str:

@@ -22,7 +22,15 @@ from typing import TYPE_CHECKING
 
 from lens_ray.errors import UserError
 from lens_ray.models.api.adapter import Answer, ApiFailure, BatchState, EncodedImage, Kind, Question
-from lens_ray.models.api.calls import check_facts, http_client, one_line, sendable, text_tokens
+from lens_ray.models.api.calls import (
+    check_facts,
+    http_client,
+    one_line,
+    sendable,
+    text_tokens,
+    without_version,
+)
+from lens_ray.models.api.gemini_errors import kind_of
 from lens_ray.models.api.headers import duration, retry_after, server_clock
 from lens_ray.models.api.keys import Key
 from lens_ray.models.api.options import Absent, GeminiOptions
@@ -59,7 +67,6 @@ _FINISH = {
 }
 _VERSION = re.compile(r"gemini-(\d{1,2})(?:\.(\d{1,2}))?(?!\d)")
 _NEWEST = (99, 0)
-_CREDIT = re.compile(r"\bcredits?\b")
 _LEVEL_TOKENS = {"low": 280, "medium": 560, "high": 1120, None: 1120}
 _TILE_TOKENS = 258
 #: Tokens around every prompt.
@@ -99,6 +106,13 @@ def image_tokens(image: EncodedImage, model: str, resolution: str | None) -> int
     width, height = image.width * scale, image.height * scale
     side = min(max(int(min(width, height) / 1.5), 256), 768)
     return ceil(width / side) * ceil(height / side) * _TILE_TOKENS
+
+
+def prompt_tokens(model: str, options: GeminiOptions, question: Question) -> int:
+    """Tokens of a prompt, rather too many than too few: `text_tokens` and `image_tokens`."""
+    resolution = options.media_resolution
+    images = sum(image_tokens(image, model, resolution) for image in question.images)
+    return text_tokens(question.text, options.system_prompt or "") + images + _AROUND
 
 
 class GeminiAdapter:
@@ -141,7 +155,7 @@ class GeminiAdapter:
             vertexai=False,
             api_key=key.reveal(),
             http_options=types.HttpOptions(
-                base_url=options.base_url or BASE_URL,
+                base_url=without_version(options.base_url or BASE_URL),
                 api_version=API_VERSION,
                 timeout=int(options.timeout_s * 1000),
                 httpx_async_client=self._http,
@@ -151,11 +165,8 @@ class GeminiAdapter:
         )
 
     def tokens(self, question: Question) -> int:
-        """Prompt tokens, rather too many than too few: `text_tokens` and `image_tokens`."""
-        resolution = self._options.media_resolution
-        images = sum(image_tokens(image, self._model, resolution) for image in question.images)
-        text = text_tokens(question.text, self._options.system_prompt or "")
-        return text + images + _AROUND
+        """As `prompt_tokens`."""
+        return prompt_tokens(self._model, self._options, question)
 
     async def ask(self, question: Question) -> Answer:
         """Ask once; raises `ApiFailure`."""
@@ -286,54 +297,6 @@ class GeminiAdapter:
 
     def _line(self, text: str) -> str:
         return one_line(text, self._key)
-
-
-def kind_of(
-    code: int, status: str, said: str, details: Sequence[Mapping[str, object]] = ()
-) -> Kind:
-    """What an error of the API means.
-
-    Source: ai.google.dev/gemini-api/docs/troubleshooting (codes and status).
-
-    Args:
-        code: Of HTTP.
-        status: Of google.rpc, such as ``RESOURCE_EXHAUSTED``.
-        said: ``error.message``, read only where nothing else tells.
-        details: ``error.details``.
-    """
-    text = said.lower()
-    reasons = {str(detail.get("reason", "")) for detail in details}
-    if code == 402 or _CREDIT.search(text) or (code == 429 and _spent_for_today(details)):
-        return Kind.CREDIT
-    if code in (401, 403) or reasons & {"API_KEY_INVALID", "API_KEY_EXPIRED"}:
-        return Kind.KEY
-    if status == "FAILED_PRECONDITION" or "api key" in text:  # no billing, or not in this country
-        return Kind.KEY
-    if code == 404:
-        return Kind.MODEL
-    if code == 429 or status in ("RESOURCE_EXHAUSTED", "UNAVAILABLE") or "overloaded" in text:
-        return Kind.RATE_LIMIT
-    if code == 504 or status == "DEADLINE_EXCEEDED":
-        return Kind.TIMEOUT
-    if code == 413 or "payload size" in text:
-        return Kind.IMAGE
-    if ("token count" in text and "exceeds" in text) or "context window" in text:
-        return Kind.CONTEXT
-    if code == 400 and "image" in text:
-        return Kind.IMAGE
-    if 400 <= code < 500:
-        return Kind.REQUEST
-    return Kind.SERVER
-
-
-def _spent_for_today(details: Sequence[Mapping[str, object]]) -> bool:
-    """Whether a quota of requests or tokens a day is used up: no minute will bring it back."""
-    for detail in details:
-        violations = detail.get("violations")
-        for violation in violations if isinstance(violations, list) else ():
-            if isinstance(violation, Mapping) and "PerDay" in str(violation.get("quotaId", "")):
-                return True
-    return False
 
 
 def _details(body: object) -> list[Mapping[str, object]]:

@@ -147,7 +147,8 @@ def kind_of(status: int | None, problem: Problem) -> Kind:
     if status == 413:
         return Kind.IMAGE
     # A 403 that is no error of the interface is a page of a proxy or a firewall.
-    return Kind.SERVER if status >= 500 or status in (403, 409, 425) else Kind.REQUEST
+    passing = status >= 500 or status < 400 or status in (403, 409, 425)
+    return Kind.SERVER if passing else Kind.REQUEST
 
 
 def _of_content(problem: Problem, named: set[str]) -> Kind | None:

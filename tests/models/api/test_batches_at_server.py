@@ -16,7 +16,13 @@ from lens_ray.models.api.batch_calls import BatchPace
 from lens_ray.models.api.batching import Batching
 from lens_ray.models.api.craft import Craft
 from lens_ray.models.api.keys import Key
-from lens_ray.models.api.options import AnthropicOptions, ApiOptions, GeminiOptions, OpenAIOptions
+from lens_ray.models.api.options import (
+    AnthropicOptions,
+    ApiOptions,
+    GeminiOptions,
+    OpenAIOptions,
+    Price,
+)
 from lens_ray.models.api.ports import Alone, Ports
 from lens_ray.models.api.pricing import TokenPrice
 from lens_ray.models.api.providers import make_adapter
@@ -26,6 +32,7 @@ from tests.models.api.batch_stage import Died, Kept, Noted, Remembered, Step, re
 
 QUICK = BatchPace(quiet_s=0.01, poll_s=0.01, longest_poll_s=0.05, grace_s=0.05, patience_s=2.0)
 DIALECTS = ("responses", "chat", "anthropic")
+PRICE = Price(input=1.0, output=2.0, batch_input=0.5, batch_output=1.0)
 FAST = BatchScript(takes_s=0.02)
 
 
@@ -89,9 +96,9 @@ class Life:
         self._adapter = make_adapter(provider, model, options, Key("sk-test", "A_KEY"))
         self.craft = Craft(
             model, provider, options, self._adapter, absent=frozenset(),
-            price=TokenPrice(1.0, 2.0, "a test"), weight_version="w", threads=threads,
+            price=TokenPrice(PRICE, True, "a test"), weight_version="w", threads=threads,
         )  # fmt: skip
-        permits = Alone(4)
+        permits = Alone(1000)
         ports = Ports(permits, Remembered(kept, step), Noted(kept, step))
         self._ports = ports
         self.batching = Batching(Dying(self._adapter, step), ports, self.craft, QUICK)
@@ -202,7 +209,8 @@ def test_faults_of_single_questions_are_theirs_alone(
     assert errors == {"s1": "invalid_request", "s2": "server_error", "s4": "batch_expired"}
     assert [name for name, one in got.items() if one.lasting] == ["s1"]
     assert got["s3"].finish_reason == "refusal"
-    assert got["s0"].cost_usd is not None
+    tokens_in, tokens_out = got["s0"].tokens_in or 0, got["s0"].tokens_out or 0
+    assert got["s0"].cost_usd == pytest.approx((0.5 * tokens_in + tokens_out) / 1e6)
     assert set(kept.answers) == {"h0", "h3", "h5"}
 
 

@@ -275,6 +275,7 @@ ERRORS = [
     (402, "FAILED_PRECONDITION", "pay", [], "credit_exhausted"),
     (503, "UNAVAILABLE", "The model is overloaded.", [], "rate_limit"),
     (500, "INTERNAL", "An internal error has occurred.", [], "server_error"),
+    (500, "INTERNAL", "no image for this api key and its credits", [], "server_error"),
     (504, "DEADLINE_EXCEEDED", "late", [], "timeout"),
     (400, "INVALID_ARGUMENT", "API key not valid.", [BAD_KEY], "key_refused"),
     (401, "UNAUTHENTICATED", "who?", [], "key_refused"),
@@ -320,6 +321,18 @@ def test_a_key_in_an_error_is_not_shown() -> None:
 def test_an_error_of_another_shape_is_a_server_error(body: str) -> None:
     response = httpx2.Response(502, text=body, headers={"content-type": "application/json"})
     assert fails(Wire([response])).kind in (Kind.SERVER, Kind.MALFORMED)
+
+
+def test_a_redirect_takes_the_key_nowhere() -> None:
+    moved = httpx2.Response(307, headers={"location": "http://elsewhere/"})
+    assert fails(Wire([moved, said(reply())])).kind is Kind.REQUEST
+
+
+@pytest.mark.parametrize("base_url", ["http://127.0.0.1:1/x", "http://127.0.0.1:1/x/v1beta"])
+def test_a_base_url_may_end_in_the_version(base_url: str) -> None:
+    wire = Wire([said(reply())])
+    ask(wire, base_url=base_url)
+    assert wire.asked[0].url.path == "/x/v1/models/gemini-2.5-flash:generateContent"
 
 
 @pytest.mark.parametrize(

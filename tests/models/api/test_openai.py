@@ -6,7 +6,7 @@ import asyncio
 import json
 import math
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -14,113 +14,20 @@ import pytest
 httpx2 = pytest.importorskip("httpx2")
 pytest.importorskip("openai")
 
-from lens_ray.models.api.adapter import (  # noqa: E402
-    Answer,
-    ApiFailure,
-    EncodedImage,
-    Kind,
-    Question,
-)
-from lens_ray.models.api.keys import Key  # noqa: E402
+from lens_ray.models.api.adapter import Answer, ApiFailure, EncodedImage, Kind, Question  # noqa: E402
 from lens_ray.models.api.openai import OpenAIAdapter  # noqa: E402
-from lens_ray.models.api.options import OpenAIOptions  # noqa: E402
-from lens_ray.models.protocol import Generation  # noqa: E402
+from tests.models.api.openai_bodies import (  # noqa: E402
+    SECRET,
+    Handler,
+    Recorder,
+    adapter,
+    completion,
+    question,
+    response,
+)
 
-SECRET = "sk-proj-canary-0123456789"
 PNG = EncodedImage(b"\x89PNG-bytes", "image/png", 64, 48)
 JPEG = EncodedImage(b"\xff\xd8-bytes", "image/jpeg", 64, 48)
-
-Handler = Callable[[Any], Any] | Callable[[Any], Awaitable[Any]]
-
-
-def adapter(handler: Handler, model: str = "gpt-4o-2024-11-20", **options: Any) -> OpenAIAdapter:
-    return OpenAIAdapter(
-        model,
-        OpenAIOptions(**options),
-        Key(SECRET, "OPENAI_API_KEY"),
-        transport=httpx2.MockTransport(handler),
-    )
-
-
-def question(text: str = "Which?", *images: EncodedImage, **generation: Any) -> Question:
-    return Question("q1", text, images, Generation(**generation))
-
-
-def response(**changed: Any) -> dict[str, Any]:
-    """A ``response`` object as the SDK's own types describe it."""
-    from openai.types.responses import Response
-
-    body: dict[str, Any] = {
-        "id": "resp_1",
-        "object": "response",
-        "created_at": 1,
-        "status": "completed",
-        "model": "gpt-4o-2024-11-20",
-        "output": [
-            {"id": "rs_1", "type": "reasoning", "summary": []},
-            {
-                "id": "msg_1",
-                "type": "message",
-                "role": "assistant",
-                "status": "completed",
-                "content": [{"type": "output_text", "text": "B", "annotations": []}],
-            },
-        ],
-        "parallel_tool_calls": True,
-        "tool_choice": "auto",
-        "tools": [],
-        "usage": {
-            "input_tokens": 30,
-            "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
-            "output_tokens": 12,
-            "output_tokens_details": {"reasoning_tokens": 10},
-            "total_tokens": 42,
-        },
-    } | changed
-    Response.model_validate(body)
-    return body
-
-
-def completion(message: dict[str, Any] | None = None, **choice: Any) -> dict[str, Any]:
-    """A ``chat.completion`` object as the SDK's own types describe it."""
-    from openai.types.chat import ChatCompletion
-
-    body: dict[str, Any] = {
-        "id": "c1",
-        "object": "chat.completion",
-        "created": 1,
-        "model": "gpt-4o-2024-11-20",
-        "choices": [
-            {
-                "index": 0,
-                "finish_reason": "stop",
-                "message": {"role": "assistant", "content": "B"} | (message or {}),
-            }
-            | choice
-        ],
-        "usage": {"prompt_tokens": 30, "completion_tokens": 2, "total_tokens": 32},
-    }
-    ChatCompletion.model_validate(body)
-    return body
-
-
-class Recorder:
-    """Keeps what was sent and answers the same every time."""
-
-    def __init__(
-        self, body: object, status: int = 200, headers: dict[str, str] | None = None
-    ) -> None:
-        self.sent: list[dict[str, Any]] = []
-        self.requests: list[Any] = []
-        self._made = (status, body, headers or {})
-
-    def __call__(self, request: Any) -> Any:
-        self.requests.append(request)
-        self.sent.append(json.loads(request.content))
-        status, body, headers = self._made
-        if isinstance(body, str):
-            return httpx2.Response(status, text=body, headers=headers)
-        return httpx2.Response(status, json=body, headers=headers)
 
 
 def ask(of: OpenAIAdapter, what: Question | None = None) -> Answer:
@@ -225,6 +132,23 @@ def test_a_server_of_another_maker_gets_nothing_that_only_openai_knows() -> None
     assert str(server.requests[0].url) == "http://127.0.0.1:1/v1/chat/completions"
     assert set(server.sent[0]) == {"model", "messages", "temperature", "max_tokens"}
     assert server.sent[0]["messages"] == [{"role": "user", "content": "Which?"}]
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "name"),
+    [
+        ("my-name", {}, "max_tokens"),
+        ("my-name", {"absent": ("temperature",)}, "max_completion_tokens"),
+        ("o3", {}, "max_completion_tokens"),
+        ("my-name", {"base_url": "https://x.openai.azure.com/openai/v1"}, "max_completion_tokens"),
+        ("gpt-4o", {"base_url": "https://eu.api.openai.com/v1"}, "max_completion_tokens"),
+        ("gpt-4o", {"base_url": "https://api.openai.com.evil.example/v1"}, "max_tokens"),
+    ],
+)
+def test_what_the_limit_of_tokens_is_called(model: str, options: dict[str, Any], name: str) -> None:
+    server = Recorder(completion())
+    ask(adapter(server, model, **({"api": "chat", "base_url": "http://gate:1/v1"} | options)))
+    assert {"max_tokens", "max_completion_tokens"} & set(server.sent[0]) == {name}
 
 
 def test_the_environment_does_not_choose_whom_a_job_asks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -340,6 +264,7 @@ def test_limits_come_with_answers_and_with_broken_ones() -> None:
         {"choices": [{"message": {"content": "B"}, "finish_reason": None}], "model": "m"},
         {"choices": [{"message": {"content": 7}, "finish_reason": "stop"}], "model": "m"},
         {"output": [], "status": "completed"},
+        {"output": None, "error": None, "model": "m"},
         {"output": [], "status": "incomplete", "incomplete_details": None, "model": "m"},
     ],
 )
@@ -355,6 +280,7 @@ def test_a_response_that_failed() -> None:
     busy = response(status="failed", error={"code": "rate_limit_exceeded", "message": "m"})
     assert fails(adapter(Recorder(busy))).kind is Kind.RATE_LIMIT
     assert fails(adapter(Recorder(response(status="cancelled")))).kind is Kind.SERVER
+    assert fails(adapter(Recorder({"error": "try later"}))).kind is Kind.SERVER
     broken = completion()
     broken["choices"][0]["error"] = {"code": 502, "message": "Provider disconnected"}
     assert fails(adapter(Recorder(broken))).kind is Kind.SERVER

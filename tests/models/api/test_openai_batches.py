@@ -14,7 +14,7 @@ pytest.importorskip("openai")
 
 from lens_ray.models.api.adapter import Answer, ApiFailure, Kind  # noqa: E402
 from lens_ray.models.api.openai import OpenAIAdapter  # noqa: E402
-from tests.models.api.test_openai import adapter, completion, question, response  # noqa: E402
+from tests.models.api.openai_bodies import adapter, completion, question, response  # noqa: E402
 
 
 def _batch(name: str = "batch_1", **changed: Any) -> dict[str, Any]:

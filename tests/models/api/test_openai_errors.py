@@ -91,6 +91,7 @@ def _error(code: str | None, message: str = "m", **more: str) -> dict[str, Any]:
         ),
         (400, {"detail": "bad body"}, Kind.REQUEST),
         (422, {"detail": [{"loc": ["body"], "msg": "field required"}]}, Kind.REQUEST),
+        (304, "", Kind.SERVER),
         (408, "", Kind.TIMEOUT),
         (409, _error(None), Kind.SERVER),
         (500, _error("server_error"), Kind.SERVER),
