@@ -283,6 +283,18 @@ def test_more_calls_at_once_wait_or_are_refused(queue: bool) -> None:
     asking(Script(limits=limits, latency=Latency(median_s=0.2)), body)
 
 
+def test_who_leaves_while_it_is_answered_pays_all_the_same(way: str) -> None:
+    async def body(server: ProviderServer, some: Clients) -> None:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await some.by_name(way)("hello")
+        assert server.counts.answers == 0
+        await asyncio.sleep(0.2)
+        assert (server.counts.answers, server.counts.waiting) == (1, 0)
+
+    asking(Script(latency=Latency(median_s=0.2)), body)
+
+
 def test_keys_models_credit_and_size() -> None:
     async def body(server: ProviderServer, some: Clients) -> None:
         cases: list[tuple[Script, int]] = [
