@@ -237,6 +237,8 @@ class Script:
         max_images: Of one question.
         absent: Parameters that every model refuses, by their name in the body.
         clock_skew_s: By which the ``date`` header is off.
+        repeats_keys: Whether errors, odd bodies and a header repeat the key that was sent, whole
+            and around stars, as some servers do: nobody may pass that on.
         seed: Of all draws.
     """
 
@@ -258,6 +260,7 @@ class Script:
     max_images: int = 500
     absent: frozenset[str] = frozenset()
     clock_skew_s: float = 0.0
+    repeats_keys: bool = False
     seed: int = 0
 
     def draw(self, *facts: str) -> float:
