@@ -57,7 +57,7 @@ def _before_base64(encoded: int) -> int:
 #: openai: "Images and vision", image input requirements: 20 MB an image, 500 images, 50 MB of
 #: images a request.
 #: anthropic: platform.claude.com/docs/en/build-with-claude/vision, general limits: 8000 pixels
-#: (2000 where there are more than 20 images), 600 images (100 with a window of 200,000 tokens, which
+#: (2000 where there are more than 20 images), 600 images (100 with a window of 200,000 tokens, as
 #: the server says itself), 32 MB a request, of which 1 MB is left to the text. The server refuses
 #: more than 5,242,880 bytes of base64 (github.com/anthropics/claude-code, issues 14887 and 20021).
 #: gemini: firebase.google.com/docs/vertex-ai/input-file-requirements: 20 MB a request with inline
