@@ -43,9 +43,11 @@ def keys_on_nodes(models: Sequence[ModelSpec]) -> Iterator[Held]:
     """
     if not models:
         return
-    alive = [node for node in ray.nodes() if node["Alive"]]
+    nodes: Any = ray.nodes  # untyped
     asked: dict[str, Any] = {}
-    for node in alive:
+    for node in nodes():
+        if not node["Alive"]:
+            continue
         here = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
         task = _fingerprints.options(num_cpus=0, scheduling_strategy=here)
         asked[node["NodeManagerAddress"]] = task.remote(tuple(models))

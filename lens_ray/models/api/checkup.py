@@ -174,5 +174,7 @@ def _price(spec: ModelSpec) -> Checked:
         said = "not known: rows will have no cost_usd, and no budget can be held"
         advice = "options: {price: {input: ..., output: ...}}, dollars a million tokens"
         return Checked("price", False, said, advice, essential=False)
-    found = f"${price.input:g} in, ${price.output:g} out a million tokens ({price.basis})"
-    return Checked("price", True, found)
+    million = 1_000_000
+    dollars = [price.usd(million, 0), price.usd(0, million)]
+    into, out = (f"${one:,.2f}" for one in dollars if one is not None)
+    return Checked("price", True, f"{into} in, {out} out a million tokens ({price.basis})")
