@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from lens_ray.models.api.options import Price
 from lens_ray.testing.provider.counts import Counts
 from lens_ray.testing.provider.limits import Gate
+from lens_ray.testing.provider.parameters import refused
 from lens_ray.testing.provider.script import SPOILT, Fault, Script
 from lens_ray.testing.provider.wire import (
     Asked,
@@ -209,10 +210,9 @@ class Service:
     def examine(self, dialect: Dialect, asked: Asked) -> None:
         """Whether a question is within the model's limits; raises `Trouble`."""
         script = self.script
-        refused = asked.parameters & script.absent
-        if refused:
-            name = min(refused)
-            raise invalid(f"Unsupported parameter: '{name}' is not supported with this model.")
+        absent = sorted(asked.parameters & script.absent)
+        if absent:
+            raise refused(absent[0])
         if len(asked.images) > script.max_images:
             raise invalid(f"Too many images: {len(asked.images)} > {script.max_images}")
         for image in asked.images:
@@ -227,6 +227,8 @@ class Service:
         self, dialect: Dialect, key: str, raw: bytes, model: str | None, number: int
     ) -> Sent:
         self.check(key, model)
+        if len(raw) > self.script.max_body_bytes:
+            raise Trouble("too_large", "Request exceeds the maximum allowed number of bytes.")
         asked = dialect.read(json_object(raw), model)
         self.check(key, asked.model)
         self.counts.parameters.update(asked.parameters)
