@@ -74,12 +74,14 @@ class Sent:
         body: JSON.
         headers: Further headers.
         fault: What happens to it on its way.
+        repeated: A key that stands in bodies that are none of the protocol.
     """
 
     status: int
     body: Json
     headers: Mapping[str, str] = field(default_factory=dict)
     fault: Fault | None = None
+    repeated: str = ""
 
 
 class Service:
@@ -118,10 +120,20 @@ class Service:
         try:
             sent = await self._ask(dialect, key, raw, model, number)
         except Trouble as trouble:
-            sent = refusal(dialect, trouble)
+            sent = refusal(dialect, self._repeating(trouble, key))
         with self.lock:
             counts.statuses[sent.status] += 1
+        if self.script.repeats_keys:
+            return replace(sent, headers={**sent.headers, "x-your-key": key}, repeated=key)
         return sent
+
+    def _repeating(self, trouble: Trouble, key: str) -> Trouble:
+        """An error that repeats the key, where the script has it so."""
+        if not self.script.repeats_keys:
+            return trouble
+        starred = f"{key[:8]}{'*' * 24}{key[-4:]}"
+        line = f"{trouble.line} Incorrect API key provided: {starred}. It was {key}."
+        return Trouble(trouble.kind, line, trouble.retry_after_s, trouble.status)
 
     @contextmanager
     def holding(self) -> Iterator[None]:
