@@ -5,10 +5,11 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from types import ModuleType
 
+from lens_ray.engine.budgets import Rates, budgets_of, check_budgets, with_price
 from lens_ray.engine.cluster import Cluster
 from lens_ray.engine.entries import Entry, identify_all, planned
 from lens_ray.engine.finish import answered, asked, counted, scores_of
@@ -21,6 +22,8 @@ from lens_ray.engine.progress import ModelProgress, Progress
 from lens_ray.engine.settings import EngineSettings
 from lens_ray.errors import Incomplete
 from lens_ray.job import JobSpec, Until, load_job
+from lens_ray.models import backend_entry
+from lens_ray.prices import load_prices
 from lens_ray.stats import AbilityScore
 from lens_ray.store import RunLog, Store
 from lens_ray.suites.sample import Sample
@@ -46,6 +49,7 @@ class ModelReport:
         flip_n: Answers of the self-check.
         exit_code: Of the error that made it fail; 0 where none did.
         left_out: Samples that the adaptive stop (``until``) left out.
+        spent_usd: What its run has cost so far; None where no budget limits it.
     """
 
     model: str
@@ -60,6 +64,7 @@ class ModelReport:
     flip_n: int = 0
     exit_code: int = 0
     left_out: int = 0
+    spent_usd: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +78,7 @@ class RunReport:
         store: URL of the store.
         models: In the order of the job.
         seconds: That it took.
+        notes: What its budget does not count.
     """
 
     job: str
@@ -81,6 +87,7 @@ class RunReport:
     store: str
     models: tuple[ModelReport, ...]
     seconds: float
+    notes: tuple[str, ...] = ()
 
     @property
     def exit_code(self) -> int:
@@ -129,6 +136,7 @@ def evaluate(
     settings = settings or EngineSettings()
     with Cluster(address) as cluster:
         entries = identify_all(spec.models, samples, cluster.rooms(), here=cluster.here)
+        rates = _priced(spec, entries, cluster.rooms())
         place.put_suite(suite.info)
         for entry in entries:
             entry.open(place, suite, spec.name)
@@ -145,12 +153,28 @@ def evaluate(
                 rooms = cluster.rooms()
                 models = planned(list(todo.values()), samples, rooms)
                 plan = _plan(spec, suite, limit, place, models, rooms, settings)
+                if rates is not None:
+                    others = [entry for entry in entries if entry.run_id not in todo]
+                    budgets = budgets_of(spec, rates, list(todo.values()), others, place, suite)
+                    plan = replace(plan, budgets=budgets)
                 outcomes = _drive(plan, on_progress, hold.check, cluster.rooms)
     reports = tuple(
         _report(entry, outcomes, place, suite, samples, spec.until) for entry in entries
     )
     seconds = time.monotonic() - began
-    return RunReport(spec.name, suite.name, suite.digest, place.url, reports, seconds)
+    notes = rates.notes if rates is not None else ()
+    return RunReport(spec.name, suite.name, suite.digest, place.url, reports, seconds, notes)
+
+
+def _priced(job: JobSpec, entries: Sequence[Entry], rooms: Sequence[Room]) -> Rates | None:
+    """Give models of providers their prices; what the budgets of the job count, if it has any."""
+    limited = job.budget is not None or any(entry.spec.budget for entry in entries)
+    if not limited and not any(backend_entry(entry.spec.backend).attached for entry in entries):
+        return None
+    prices = load_prices()
+    for entry in entries:
+        entry.spec = with_price(entry.spec, prices)
+    return check_budgets(job, entries, rooms, prices)
 
 
 def _plan(
@@ -216,7 +240,7 @@ def _report(
     if outcome is not None and outcome.status == "failed":
         return ModelReport(
             name, entry.run_id, "failed", outcome.reason, expected, resumed, answered_now,
-            exit_code=outcome.exit_code,
+            exit_code=outcome.exit_code, spent_usd=outcome.spent_usd,
         )  # fmt: skip
     facts = state.commit.facts if state.commit is not None else {}
     rate, compared = facts.get("flip_rate"), facts.get("flip_n")
@@ -232,6 +256,7 @@ def _report(
         flip_rate=rate if isinstance(rate, float) else None,
         flip_n=compared if isinstance(compared, int) else 0,
         left_out=left_out,
+        spent_usd=outcome.spent_usd if outcome is not None else None,
     )
 
 

@@ -15,7 +15,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field, ValidationError, field_validator
+from pydantic import BaseModel, Field, PrivateAttr, ValidationError, field_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from lens_ray.errors import JobError, UserError
@@ -24,6 +24,7 @@ from lens_ray.job_yaml import MAX_BYTES, Place, YamlProblem, read_yaml
 from lens_ray.job_yaml import Path as KeyPath
 from lens_ray.models.spec import (
     NAME_PATTERN,
+    Budget,
     ClosedModel,
     GenerationOverrides,
     ModelSpec,
@@ -31,7 +32,7 @@ from lens_ray.models.spec import (
 )
 from lens_ray.yaml_problems import Problem, described, first_line, nearest
 
-__all__ = ["JobSpec", "Until", "load_job"]
+__all__ = ["JobBudget", "JobSpec", "Until", "load_job"]
 
 
 class Until(ClosedModel):
@@ -51,6 +52,16 @@ class Until(ClosedModel):
     min_samples: int = Field(default=60, ge=20)
 
 
+class JobBudget(Budget):
+    """The most that all models of a job may cost together, GPU-hours included.
+
+    Attributes:
+        accelerator: What the GPUs are, by its name in the price table; None asks Ray.
+    """
+
+    accelerator: str | None = Field(default=None, min_length=1, max_length=128)
+
+
 class JobSpec(ClosedModel):
     """A whole job file.
 
@@ -63,6 +74,7 @@ class JobSpec(ClosedModel):
         limit: At most this many samples of the suite; None takes all.
         splits: Which of the suite's splits; None takes all.
         until: When enough of them were asked; None asks all.
+        budget: The most that it may cost; None is not limited.
     """
 
     name: str = Field(pattern=NAME_PATTERN)
@@ -73,6 +85,13 @@ class JobSpec(ClosedModel):
     limit: int | None = Field(default=None, ge=1)
     splits: tuple[Literal["anchor", "search", "sealed"], ...] | None = None
     until: Until | None = None
+    budget: JobBudget | None = None
+    _rest: tuple[ModelSpec, ...] = PrivateAttr(())
+
+    @property
+    def rest(self) -> tuple[ModelSpec, ...]:
+        """Models of the file that `only` left out; what they cost counts in the budget."""
+        return self._rest
 
     def only(self, names: Sequence[str]) -> JobSpec:
         """The same job with some of its models, in its own order.
@@ -84,9 +103,12 @@ class JobSpec(ClosedModel):
         for name in names:
             if name not in known:
                 raise UserError(f"job {self.name} has no model {name!r}; {nearest(name, known)}")
-        return self.model_copy(
+        some = self.model_copy(
             update={"models": tuple(model for model in self.models if model.name in names)}
         )
+        left_out = tuple(model for model in self.models if model.name not in names)
+        some._rest = self._rest + left_out
+        return some
 
     @field_validator("abilities")
     @classmethod
@@ -281,6 +303,10 @@ def _known_keys(path: KeyPath, values: Mapping[str, object]) -> list[str]:
     model: type[BaseModel] = JobSpec
     if path == ("until",):
         model = Until
+    elif path == ("budget",):
+        model = JobBudget
+    elif path[-1:] == ("budget",):
+        model = Budget
     elif path[-1:] == ("generation",):
         model = GenerationOverrides
     elif path[-1:] == ("runtime_env",):

@@ -17,12 +17,14 @@ from pydantic import Field, ValidationError
 
 from lens_ray.errors import UserError
 from lens_ray.job_yaml import MAX_BYTES, YamlProblem, read_yaml
+from lens_ray.models.api.options import TokenPrices
 from lens_ray.models.spec import ClosedModel
 
 #: Names a file that is used in the place of the shipped one.
 VARIABLE = "LENS_RAY_PRICES"
 _SHIPPED = Path(__file__).with_name("prices.yaml")
-_MILLION = 1_000_000
+#: What a price table calls a CPU core; the shipped one has none.
+CPU = "CPU"
 
 
 class Entry(ClosedModel):
@@ -53,27 +55,8 @@ class AcceleratorPrice(Entry):
     kind: Literal["on-demand", "spot", "reserved", "owned"]
 
 
-class ApiPrice(Entry):
-    """Of one API model, in US dollars per million tokens.
-
-    Attributes:
-        input: Of the prompt, images included.
-        output: Of the answer.
-        batch_input: Of the prompt in the provider's batch interface; None is unknown.
-        batch_output: Of the answer in it; None is unknown.
-    """
-
-    input: float = Field(ge=0)
-    output: float = Field(ge=0)
-    batch_input: float | None = Field(default=None, ge=0)
-    batch_output: float | None = Field(default=None, ge=0)
-
-    def cost(self, tokens_in: float, tokens_out: float, *, batch: bool = False) -> float | None:
-        """US dollars; None where the price of batches is not known."""
-        given = (self.batch_input, self.batch_output) if batch else (self.input, self.output)
-        if given[0] is None or given[1] is None:
-            return None
-        return (tokens_in * given[0] + tokens_out * given[1]) / _MILLION
+class ApiPrice(Entry, TokenPrices):
+    """Of one API model: `TokenPrices`, and where they were read."""
 
 
 class _File(ClosedModel):
@@ -123,13 +106,19 @@ class Prices:
         return Dollars(price.usd_per_hour * hours, basis=_basis(price))
 
     def of_tokens(
-        self, model: str, tokens_in: float, tokens_out: float, *, batch: bool = False
+        self,
+        model: str,
+        tokens_in: float,
+        tokens_out: float,
+        *,
+        images: float = 0,
+        batch: bool = False,
     ) -> Dollars:
-        """What tokens of an API model cost."""
+        """What tokens of an API model cost, and images where it bills them by the piece."""
         price = self.apis.get(model)
         if price is None:
             return Dollars(None, self._unknown("model", model, self.apis))
-        usd = price.cost(tokens_in, tokens_out, batch=batch)
+        usd = price.cost(tokens_in, tokens_out, images=images, batch=batch)
         if usd is None:
             return Dollars(None, f"{self.file} has no batch price of {model}")
         return Dollars(usd, basis=_basis(price))

@@ -50,13 +50,16 @@ def test_a_whole_file(tmp_path: Path) -> None:
             tmp_path,
             GOOD + "    step: 500\n    generation: {temperature: 1e-3, stop: ['\\n']}\n"
             "    access: closed\n    replicas: auto\nabilities: [counting, ocr]\nlimit: 60\n"
-            "splits: [anchor, search]\nuntil: {halfwidth: 0.02, per: ability, level: 0.9}\n",
+            "splits: [anchor, search]\nuntil: {halfwidth: 0.02, per: ability, level: 0.9}\n"
+            "budget: {usd: 5, accelerator: H100}\n",
         )
     )
     assert (spec.name, spec.suite, spec.store, spec.limit) == (
         "nightly", "mini:quick", "./store", 60
     )  # fmt: skip
     assert spec.abilities == ("counting", "ocr")
+    assert spec.budget is not None
+    assert (spec.budget.usd, spec.budget.accelerator) == (5.0, "H100")
     assert spec.splits == ("anchor", "search")
     assert spec.until is not None
     assert (spec.until.halfwidth, spec.until.level, spec.until.min_samples) == (0.02, 0.9, 60)
@@ -83,10 +86,25 @@ def test_a_spec_in_python() -> None:
     ("text", "line"),
     [
         (GOOD.replace("suite:", "siute:"), "2:1: siute: unknown key; did you mean 'suite'?"),
-        (GOOD + "colour: 1\n", "8:1: colour: unknown key; known: abilities, limit, models, name"),
+        (GOOD + "colour: 1\n", "8:1: colour: unknown key; known: abilities, budget, limit, models"),
         (
             GOOD + "until: {halfwidht: 0.02}\n",
             "8:9: until.halfwidht: unknown key; did you mean 'halfwidth'?",
+        ),
+        (GOOD + "budget: {usd: 0}\n", "8:15: budget.usd: 0 was found; it should be greater than 0"),
+        (GOOD + "budget: 5\n", "8:9: budget: 5 was found; write a mapping of keys to values"),
+        (GOOD + "budget: {accelerator: H100}\n", "8:9: budget.usd: the key is missing;"),
+        (
+            GOOD + "budget: {usd: 1, acelerator: H100}\n",
+            "8:18: budget.acelerator: unknown key; did you mean 'accelerator'?",
+        ),
+        (
+            GOOD + "    budget: {usd: many}\n",
+            "8:19: models[0].budget.usd: 'many' was found; write a number",
+        ),
+        (
+            GOOD + "    budget: {usd: 1, accelerator: H100}\n",
+            "8:22: models[0].budget.accelerator: unknown key; known: usd",
         ),
         (GOOD + "until: {per: ability}\n", "8:8: until.halfwidth: the key is missing;"),
         (GOOD + "until: 0.02\n", "8:8: until: 0.02 was found; write a mapping of keys to values"),

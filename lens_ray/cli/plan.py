@@ -11,6 +11,7 @@ from lens_ray.cli.options import Json, StoreOverride
 from lens_ray.cli.output import note, one_line, print_json, print_table
 
 if TYPE_CHECKING:
+    from lens_ray.engine.api_forecast import Amount
     from lens_ray.engine.forecast import Forecast, ModelForecast
     from lens_ray.engine.planner import Room
 
@@ -112,6 +113,8 @@ def _print(told: Forecast) -> None:
     for model in told.models:
         words = f"cannot run: {model.problem}" if model.problem else model.basis
         print(one_line(f"- {model.model}: {model.source}: {words}"))
+        for line in _of_provider(model):
+            print(one_line(line))
     print()
     what = f"{told.gpus:g} GPUs{f' ({told.accelerator})' if told.accelerator else ''}, "
     print(f"cluster   {what}{told.cpus:g} CPUs, {told.nodes} machines")
@@ -125,8 +128,33 @@ def _print(told: Forecast) -> None:
         print(f"GPU-hours {_or_unknown(hours, told.reason)}")
     usd = f"{told.usd:.2f} ({told.usd_basis})" if told.usd is not None else None
     print(f"dollars   {_or_unknown(usd, told.usd_reason)}")
+    if told.budget is not None:
+        print(f"budget    {told.budget:g}")
     for line in told.notes:
         print(one_line(f"- {line}"))
+
+
+def _of_provider(model: ModelForecast) -> list[str]:
+    """What a provider's model will take of it, in lines."""
+    api = model.api
+    if api is None or api.tokens_in is None or api.tokens_out is None:
+        return []
+    lines = [
+        f"  {api.requests:,} requests; tokens in {_span(api.tokens_in, ',.0f')}: {api.in_basis}; "
+        f"tokens out {_span(api.tokens_out, ',.0f')}: {api.out_basis}"
+    ]
+    if api.usd is None:
+        return [*lines, f"  dollars unknown: {api.usd_reason}"]
+    text = f"  ${_span(api.usd, '.4g')}; at most ${api.usd_most:.4g} is reserved"
+    if api.usd_live is not None and api.usd_batch is not None:
+        text += f"; one by one ${api.usd_live:.4g}, by batch ${api.usd_batch:.4g}"
+    if model.budget is not None:
+        text += f"; budget ${model.budget:g}"
+    return [*lines, text]
+
+
+def _span(amount: Amount, form: str) -> str:
+    return f"{amount.expected:{form}} ({amount.low:{form}} to {amount.high:{form}})"
 
 
 def _row(model: ModelForecast) -> tuple[object, ...]:

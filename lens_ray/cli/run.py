@@ -90,6 +90,11 @@ def _print(report: RunReport) -> None:
                 f"{one_line(model.model)}: {model.expected:,} of {whole:,} samples were enough "
                 "(until); the others were left out"
             )
+    for model in report.models:
+        if model.spent_usd is not None:
+            print(f"{one_line(model.model)}: ${model.spent_usd:.4f} spent so far")
+    for line in report.notes:
+        print(one_line(line))
     asked = sum(model.flip_n for model in report.models)
     if asked:
         flipped = sum(round((model.flip_rate or 0) * model.flip_n) for model in report.models)

@@ -115,10 +115,12 @@ class Asking:
         sample = self._suite.by_id[completion.request_id]
         return make_row(sample, completion, self._context(sample, attempt, replica, version))
 
-    def unanswered(self, sample_id: str, cause: str, *, attempt: int) -> dict[str, object]:
-        """The row of a sample that no engine survived."""
+    def unanswered(
+        self, sample_id: str, cause: str, *, attempt: int, status: str = INFRA_ERROR
+    ) -> dict[str, object]:
+        """The row of a sample that no engine survived, or that nobody was asked."""
         sample = self._suite.by_id[sample_id]
-        return make_unanswered(sample, INFRA_ERROR, cause, self._context(sample, attempt, "", ""))
+        return make_unanswered(sample, status, cause, self._context(sample, attempt, "", ""))
 
     def _context(self, sample: Sample, attempt: int, replica: str, version: str) -> RowContext:
         model = self.model

@@ -372,7 +372,10 @@ class Board:
         desk.tally.failure(trouble.line)
         name = desk.plan.spec.name
         del self.seating.seats[seat.number]
-        if trouble.swap:
+        if trouble.ends:
+            if not desk.closed:
+                desk.give_up(trouble.line, trouble.exit_code)
+        elif trouble.swap:
             self.notes.append(f"{name}: cold start instead of a swap: {trouble.line}")
             desk.family = f"{desk.plan.family}/{desk.plan.number}"
             need = desk.plan.need

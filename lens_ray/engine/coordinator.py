@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 
 from lens_ray.engine.board import Board
@@ -25,6 +26,8 @@ from lens_ray.engine.plan import EnginePlan
 from lens_ray.engine.progress import Progress
 from lens_ray.engine.rooms import Room, accelerator_of
 from lens_ray.engine.sink import Sink
+from lens_ray.engine.till import Till
+from lens_ray.errors import LensError
 from lens_ray.store import Store
 from lens_ray.suites.suite import Suite
 
@@ -82,6 +85,7 @@ class Coordinator:
             board.settle(rooms, now)
         board.observe(observed, now)
         board.kill_silent(now)
+        self._count_money(opened, now)
         board.grow(now)
         self._finish(opened)
         if not self._over and not self._news.is_set():
@@ -105,7 +109,12 @@ class Coordinator:
         board, now = opened.board, self._clock()
         before = set(board.seating.seats)
         board.report(report, now)
+        if opened.till is not None:
+            opened.till.answered((*report.rows, *report.errors))
+            self._end_unpaid(opened, opened.till, now)
         directive = board.direct(report.seat, report.want, now, leasing=not opened.sink.full)
+        if opened.till is not None:
+            directive = await self._pay(opened, opened.till, report, directive)
         self._finish(opened)
         if self._over or set(board.seating.seats) != before:
             self._news.set()
@@ -115,6 +124,46 @@ class Coordinator:
         """Write what is gathered, before an early end."""
         if self._open is not None:
             await self._open.sink.flush_all()
+            if self._open.till is not None:
+                await self._open.till.write_all(self._threads)
+
+    async def _pay(
+        self, opened: _Opened, till: Till, report: Report, directive: Directive
+    ) -> Directive:
+        """Take in what a replica has spent, and say what it may spend."""
+        seat = opened.board.seating.seats.get(report.seat)
+        model = seat.model if seat is not None else opened.models.get(report.seat)
+        if report.money is None or model is None:
+            return directive
+        opened.models[report.seat] = model
+        run_id = self._plan.models[model].run_id
+        if directive.stop:  # before anybody can find its seat empty and take it for dead
+            till.leave(run_id, report.seat, report.money)
+            return directive
+        try:
+            allowance = await till.exchange(run_id, report.seat, report.money, self._threads)
+        except LensError as error:
+            self._error = self._error or error
+            self._news.set()
+            raise
+        return replace(directive, allowance=allowance)
+
+    def _end_unpaid(self, opened: _Opened, till: Till, now: float) -> None:
+        """End what an empty budget leaves unasked, of models that do not find out themselves."""
+        for desk in opened.board.desks:
+            why = till.ends(desk.plan.run_id)
+            if why is not None and not desk.closed:
+                for row in desk.out_of_money(why, now):
+                    opened.sink.add(desk.plan.run_id, row)
+
+    def _count_money(self, opened: _Opened, now: float) -> None:
+        """Count the hours of hosts."""
+        till, board = opened.till, opened.board
+        if till is None:
+            return
+        till.tick(board.seating.seats, now)
+        self._end_unpaid(opened, till, now)
+        self._spawn(till.write_due(now, self._threads))
 
     @property
     def _over(self) -> bool:
@@ -158,6 +207,10 @@ class Coordinator:
             resumed=desk.resumed,
             answered=desk.answered,
         )
+        if opened.till is not None:
+            failed = desk.state == "failed"
+            await opened.till.close(desk.plan.run_id, self._threads, failed=failed)
+            outcome = replace(outcome, spent_usd=opened.till.spent(desk.plan.run_id))
         if desk.state != "failed":
             loop = asyncio.get_running_loop()
             began = self._clock()
@@ -208,6 +261,9 @@ class _Opened:
         wrote = partial(watch.commit, "rows")
         self.sink = Sink(logs, plan.settings, clock, wrote)
         self.board = Board(plan, desks, self.sink.add)
+        self.till = Till(plan, store) if plan.budgets is not None else None
+        #: The model of each replica that was met, also when it has left.
+        self.models: dict[int, int] = {}
         self.ending: set[int] = set()
         self.accelerator = accelerator_of(plan.rooms)
 
@@ -215,9 +271,12 @@ class _Opened:
 def _commit(opened: _Opened, desk: Desk, epoch: float) -> Outcome:
     """Blocks."""
     selected = desk.kept
+    spent = opened.till.spent(desk.plan.run_id) if opened.till is not None else None
     facts = {**desk.commit_facts(epoch), "gpus": desk.plan.need.gpus}
     if desk.plan.need.gpus and opened.accelerator:
         facts["accelerator"] = opened.accelerator
+    if spent is not None:
+        facts["spent_usd"] = spent
     commit_run(desk.log, opened.suite, selected, facts)
     without = len(selected) - len(desk.log.state.done.intersection(selected))
     reason = f"{without} of {len(selected)} samples have no answer"
@@ -230,4 +289,5 @@ def _commit(opened: _Opened, desk: Desk, epoch: float) -> Outcome:
         answered=desk.answered,
         flip_rate=desk.check.rate,
         flip_n=desk.check.asked,
+        spent_usd=spent,
     )

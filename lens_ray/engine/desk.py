@@ -17,7 +17,10 @@ from lens_ray.engine.settings import EngineSettings
 from lens_ray.engine.stopping import Stopping
 from lens_ray.engine.tally import Tally
 from lens_ray.job import Until
+from lens_ray.models import backend_entry
+from lens_ray.models.api.options import longest_wait_s
 from lens_ray.models.protocol import BackendInfo
+from lens_ray.scoring.mark import OVER_BUDGET
 from lens_ray.store import RunLog
 from lens_ray.store.schema import SUPERSEDABLE
 from lens_ray.suites.sample import Sample
@@ -31,6 +34,10 @@ _PATIENCE = 10.0
 _RATE_WINDOW_S = 10.0
 #: What a sample takes in a message beside the letters of its id.
 _ID = 16
+#: Error answers of a provider after which a sample ends: they pass, and others do not wait for it.
+_PROVIDER_ATTEMPTS = 8
+#: Replicas that may be lost with a sample whose answer comes from a provider.
+_TOLERATED = 2
 #: Expected seconds of the self-check, so that a replica is found for it.
 _CHECK_S = 0.5
 
@@ -91,7 +98,9 @@ class Desk:
         self.tally = Tally()
         self.late_at = 0.0
         self._asking = Asking(model, suite)
-        self._patience_s = settings.lease_timeout_s
+        self._patience_s = settings.lease_timeout_s + longest_wait_s(model.spec)
+        asks_provider = backend_entry(model.spec.backend).attached
+        attempts = settings.attempt_cap
         done = frozenset() if log is None else log.state.done
         todo = [sample for sample in samples if sample.sample_id not in done]
         self.resumed = len(samples) - len(todo)
@@ -106,9 +115,11 @@ class Desk:
         self.ledger = Ledger(
             self._costs,
             timeout_s=self._patience_s,
-            attempt_cap=settings.attempt_cap,
+            attempt_cap=max(attempts, _PROVIDER_ATTEMPTS) if asks_provider else attempts,
             held_back=self._stopping.held_back if self._stopping else None,
         )
+        if asks_provider:
+            self.ledger.retry_last, self.ledger.tolerated = True, _TOLERATED
         longest = max((text_bytes(name) for name in self._costs), default=1)
         self.most = max(1, IDS_BYTES // (longest + _ID))
         self.large = 0
@@ -209,6 +220,8 @@ class Desk:
             self.ledger.timeout_s = max(self._patience_s, _PATIENCE * latency)
         if not self.ledger.complete(seat, str(row["sample_id"]), now):
             return False
+        if row["status"] in SUPERSEDABLE:  # another try cannot mend it
+            self.tally.failure(row["cause"])
         self._count(row, now)
         return True
 
@@ -232,6 +245,17 @@ class Desk:
             self._count(row, now)
         return rows
 
+    def out_of_money(self, why: str, now: float) -> list[Row]:
+        """Nothing more is to be asked; the rows of the samples that end by this."""
+        rows: list[Row] = [
+            self._asking.unanswered(name, why, attempt=attempt, status=OVER_BUDGET)
+            for name, attempt in self.ledger.end_waiting()
+        ]
+        for row in rows:
+            self._count(row, now)
+        self.check.done = True  # it would cost more
+        return rows
+
     def give_up(self, reason: str, exit_code: int) -> None:
         """The model has failed."""
         self.state, self.reason, self.exit_code = "failed", reason, exit_code
@@ -250,6 +274,8 @@ class Desk:
         elif self.ledger.finished and not self.check.done and not checking:
             waiting_s = _CHECK_S
         replicas = self.plan.spec.replicas
+        if replicas == "auto" and backend_entry(self.plan.spec.backend).attached:
+            replicas = 1  # more of them ask a provider no faster, and share its limits
         return Work(
             model=self.plan.number,
             family=self.family,
@@ -307,7 +333,9 @@ class Desk:
         self._done[str(row["ability"])] += 1
         if row["status"] in SUPERSEDABLE:
             self._failures += 1
-            self.cause = self.cause or str(row["cause"])
+            # What an empty budget lacks is easily mended, and said first.
+            if self.cause is None or row["status"] == OVER_BUDGET:
+                self.cause = str(row["cause"])
         else:
             self.check.note(str(row["sample_id"]), str(row["text"]))
         if self._stopping is not None:

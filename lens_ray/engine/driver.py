@@ -28,6 +28,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from lens_ray.engine.coordinator import Coordinator
 from lens_ray.engine.groups import inside, make_group, remove_group
 from lens_ray.engine.messages import Directive, Observed, Orders, Outcome, Report, Wanted
+from lens_ray.engine.permit_client import ClusterPermits
 from lens_ray.engine.plan import EnginePlan
 from lens_ray.engine.progress import Progress
 from lens_ray.engine.replica import CoordinatorAway, Replica
@@ -68,7 +69,7 @@ class ReplicaActor:
             return await _pull(coordinator, report, outage_s)
 
         node = ray.get_runtime_context().get_node_id()
-        self._replica = Replica(seat, model, plan, pull, node)
+        self._replica = Replica(seat, model, plan, pull, node, ClusterPermits)
         self._work: asyncio.Future[None] | None = None
 
     async def run(self) -> None:

@@ -10,14 +10,16 @@ import asyncio
 import math
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
+from contextlib import suppress
 from itertools import islice
 
 from lens_ray.engine.asking import Asking
 from lens_ray.engine.messages import ROWS_BYTES, Row, row_bytes, within
-from lens_ray.errors import SuiteError
-from lens_ray.models.protocol import Backend, BackendInfo, Completion, Request
+from lens_ray.errors import BudgetReached, SuiteError
+from lens_ray.models.protocol import Backend, BackendInfo, Completion, Gathers, Request
+from lens_ray.scoring.mark import OVER_BUDGET
 from lens_ray.scoring.plain import storable
 
 #: Questions at hand last for so many seconds, where answers are that fast.
@@ -27,6 +29,8 @@ _MOST_AHEAD = 512
 #: computes, each change of threads waits for it. The next hop begins when half of them are asked,
 #: so that no call waits for a hop.
 _AT_ONCE = 32
+#: How often `Feeder.drain` looks whether calls have ended that failed.
+_LOOK_S = 0.1
 
 
 class WrongWeights(Exception):
@@ -77,7 +81,9 @@ class Feeder:
         self._made: dict[str, asyncio.Future[dict[str, Request | SuiteError]]] = {}
         self._attempts: dict[str, int] = {}
         self._arrived = asyncio.Event()
+        self._turn = asyncio.Lock()
         self._asked = 0
+        self._busy = 0
         self._began: float | None = None
         self._answered = 0
         self._look_at_speed()
@@ -181,6 +187,15 @@ class Feeder:
             self.news.clear()
             await self.news.wait()
 
+    async def drain(self, limit_s: float) -> None:
+        """Begin nothing more, and wait for what is begun, as far as that ends by itself."""
+        self.drop(self._queue)
+        until = time.monotonic() + limit_s
+        while self._busy and (left_s := until - time.monotonic()) > 0:
+            self.news.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.news.wait(), min(left_s, _LOOK_S))
+
     async def alone(self, sample_ids: Sequence[str]) -> Mapping[str, str]:
         """The stored form of the texts of some samples, asked one at a time."""
         texts = {}
@@ -200,7 +215,12 @@ class Feeder:
     async def _call(self) -> None:
         try:
             while True:
-                await self._ask(await self._next())
+                sample_ids = await self._next()
+                self._busy += 1
+                try:
+                    await self._ask(sample_ids)
+                finally:
+                    self._busy -= 1
         finally:
             self.news.set()
 
@@ -222,11 +242,22 @@ class Feeder:
 
     async def _ask(self, sample_ids: list[str]) -> None:
         missing = set(sample_ids)
-        async for completion in self._backend.generate(await self._requests(sample_ids)):
-            self._take(completion)
-            missing.discard(completion.request_id)
+        try:
+            async for completion in await self._generate(sample_ids):
+                self._take(completion)
+                missing.discard(completion.request_id)
+        except BudgetReached as reached:
+            for sample_id in sorted(missing.intersection(self._attempts)):
+                self._leave(sample_id, str(reached))
         for sample_id in sorted(missing.intersection(self._attempts)):
             self._fail(sample_id, "the backend gave no answer")
+
+    async def _generate(self, sample_ids: Sequence[str]) -> AsyncIterator[Completion]:
+        if self.info.batch == 1 or not isinstance(self._backend, Gathers):
+            return self._backend.generate(await self._requests(sample_ids))
+        async with self._turn:  # one call after the other, so that each is counted
+            await self._backend.room()
+            return self._backend.generate(await self._requests(sample_ids))
 
     async def _requests(self, sample_ids: Sequence[str]) -> list[Request]:
         """The questions with their images; one whose image cannot be read fails by itself."""
@@ -272,13 +303,24 @@ class Feeder:
     def _fail(self, sample_id: str, cause: str) -> None:
         self._take(Completion(sample_id, "", "error", error=cause))
 
+    def _leave(self, sample_id: str, cause: str) -> None:
+        """A sample is not asked, as there is no money for it."""
+        attempt = self._attempts.pop(sample_id)
+        self._bring(self._asking.unanswered(sample_id, cause, attempt=attempt, status=OVER_BUDGET))
+
     def _take(self, completion: Completion) -> None:
         self._check_version(completion)
         attempt = self._attempts.pop(completion.request_id)
         row = self._asking.row(
             completion, attempt=attempt, replica=self._replica, version=self.info.version
         )
-        failed = completion.error is not None or completion.finish_reason == "error"
+        # What another try cannot mend is final, as an answer is.
+        failed = (
+            completion.error is not None or completion.finish_reason == "error"
+        ) and not completion.lasting
+        self._bring(row, failed=failed)
+
+    def _bring(self, row: Row, *, failed: bool = False) -> None:
         (self.errors if failed else self.rows).append(row)
         self._asked -= 1
         self._answered += 1

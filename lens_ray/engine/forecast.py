@@ -5,11 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from lens_ray.engine.api_forecast import (
+    ApiForecast,
+    Known,
+    behaviour_of,
+    forecast_api,
+    known_of,
+)
 from lens_ray.engine.cluster import Cluster
 from lens_ray.engine.placement import check_fits, may_use_gpu, need_of
 from lens_ray.engine.plan import EnginePlan, Expected, ModelPlan, family_of, run_id_of
 from lens_ray.engine.planner import Need, Room
-from lens_ray.engine.rates import UNKNOWN, Rate, check_weights, rate_of
+from lens_ray.engine.rates import ESTIMATED, UNKNOWN, Rate, check_weights, rate_of
 from lens_ray.engine.rooms import accelerator_of
 from lens_ray.engine.settings import EngineSettings
 from lens_ray.engine.simulate import Behaviour, SimulatedModel, Simulation, simulate
@@ -48,6 +55,8 @@ class ModelForecast:
         usd_reason: Why the price is not known.
         problem: Why it cannot run at all.
         exit_code: Of that error.
+        api: What it will take of its provider; None for other models.
+        budget: The most that it may cost, where the job says so.
     """
 
     model: str
@@ -65,6 +74,8 @@ class ModelForecast:
     usd_reason: str | None = None
     problem: str | None = None
     exit_code: int = 0
+    api: ApiForecast | None = None
+    budget: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +102,7 @@ class Forecast:
         usd_basis: Whose price of which date.
         known: The figures of those models whose rate is known, where some are not.
         notes: What else is to be known.
+        budget: The most that the job may cost; None is not limited.
     """
 
     job: str
@@ -112,6 +124,7 @@ class Forecast:
     usd_basis: str | None
     known: Simulation | None = None
     notes: tuple[str, ...] = ()
+    budget: float | None = None
 
     @property
     def exit_code(self) -> int:
@@ -129,6 +142,7 @@ class _Line:
     resumed: int | None = None
     error: LensError | None = None
     played: SimulatedModel | None = None
+    api: ApiForecast | None = None
 
     @property
     def behaviour(self) -> Behaviour | None:
@@ -164,6 +178,7 @@ def forecast(
         _require_gpus(job, rooms)
     states, notes = _stored(job.store)
     lines = [_line(spec, suite, samples, rooms, states) for spec in job.models]
+    _ask_nobody(lines, job.store, suite, states, prices)
     simulation = _play(lines, suite, rooms)
     if job.until is not None:
         notes += (
@@ -227,6 +242,32 @@ def _line(
     line.resumed = len(samples) - len(line.todo)
     line.rate = rate_of(spec, line.identity, line.need, samples, accelerator, states)
     return line
+
+
+def _ask_nobody(
+    lines: Sequence[_Line],
+    url: str,
+    suite: Suite,
+    states: Sequence[tuple[RunHeader, RunState]],
+    prices: Prices,
+) -> None:
+    """What the models of providers will take of them."""
+    attached = [line for line in lines if backend_entry(line.spec.backend).attached]
+    if not attached:
+        return
+    known: list[Known] = []
+    if states:
+        known = known_of(Store(url), [header for header, _ in states], suite)
+    for line in attached:
+        if line.error is not None or line.todo is None:
+            continue
+        line.api = told = forecast_api(line.spec, suite, line.todo, known, prices)
+        if told.problem is not None:
+            line.rate = Rate(UNKNOWN, told.problem)
+        elif (behaviour := behaviour_of(line.spec, told)) is not None:
+            line.rate = Rate(ESTIMATED, told.minutes_basis, behaviour)
+        else:
+            line.rate = Rate(UNKNOWN, told.minutes_basis)
 
 
 def _play(lines: Sequence[_Line], suite: Suite, rooms: Sequence[Room]) -> Simulation | None:
@@ -313,8 +354,31 @@ def _summed(
         usd_reason=bill.reason,
         usd_basis=bill.basis,
         known=simulation if reason is not None else None,
-        notes=notes,
+        notes=(*notes, *_over(job, models)),
+        budget=job.budget.usd if job.budget is not None else None,
     )
+
+
+def _over(job: JobSpec, models: Sequence[ModelForecast]) -> list[str]:
+    """Budgets that are likely to be reached."""
+    lines = []
+    for model in models:
+        usd = model.api.usd if model.api is not None else None
+        if usd is not None and model.budget is not None and usd.high > model.budget:
+            sure = "will" if usd.low > model.budget else "may"
+            lines.append(
+                f"{model.model}: its budget of ${model.budget:g} {sure} be reached: "
+                f"${usd.low:.3g} to ${usd.high:.3g} are expected"
+            )
+    known = [model.api.usd for model in models if model.api is not None and model.api.usd]
+    low, high = sum(usd.low for usd in known), sum(usd.high for usd in known)
+    if job.budget is not None and high > job.budget.usd:
+        sure = "will" if low > job.budget.usd else "may"
+        lines.append(
+            f"the budget of the job, ${job.budget.usd:g}, {sure} be reached: answers of "
+            f"providers cost ${low:.3g} to ${high:.3g}"
+        )
+    return lines
 
 
 def _paid(line: _Line, prices: Prices) -> Dollars | None:
@@ -325,10 +389,12 @@ def _paid(line: _Line, prices: Prices) -> Dollars | None:
         return Dollars(options.price_usd * len(todo), basis="script") if options.paid else None
     if backend_entry(line.spec.backend).needs_checkpoint:
         return None
-    characters = sum(len(one.question) + sum(map(len, one.choices)) for one in todo)
-    images = sum(len(one.images) for one in todo)
-    tokens_out = sum(min(one.max_new_tokens, 16) for one in todo)
-    return prices.of_tokens(line.spec.path, characters / 4 + 1400 * images, tokens_out)
+    if line.api is None:
+        return Dollars(None, f"what the backend {line.spec.backend} costs is not known here")
+    api = line.api
+    if api.usd is None:
+        return Dollars(None, api.usd_reason or api.problem or "it is not known")
+    return Dollars(api.usd.expected, basis=api.usd_basis)
 
 
 def _bill(
@@ -372,4 +438,6 @@ def _told(line: _Line, bill: Dollars | None) -> ModelForecast:
         usd_reason=bill.reason if bill is not None else None,
         problem=" ".join(str(line.error).split()) if line.error is not None else None,
         exit_code=line.error.exit_code if line.error is not None else 0,
+        api=line.api,
+        budget=line.spec.budget.usd if line.spec.budget is not None else None,
     )

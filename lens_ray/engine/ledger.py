@@ -32,6 +32,8 @@ ATTEMPT_CAP = 3
 ALONE_DEATHS = 2
 #: A sample is late after so many times of what it should take.
 _LATE = 2.0
+#: Order of samples that wait behind all others; those of an adaptive stop are far below it.
+_LAST = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,10 @@ class Ledger:
 
     Attributes:
         timeout_s: A lease of which nothing is heard for so long has expired.
+        duplicates: Whether a sample may be in flight twice; never where answers cost money.
+        retry_last: Whether a sample that failed waits behind all that did not.
+        tolerated: So many replicas may be lost with a sample before it is suspect. Where a replica
+            only asks others, its samples are hardly ever what killed it.
     """
 
     def __init__(
@@ -117,6 +123,8 @@ class Ledger:
         """
         self.timeout_s = timeout_s
         self.duplicates = duplicates
+        self.retry_last = False
+        self.tolerated = 0
         self._attempt_cap = attempt_cap
         later = held_back or {}
         self._items = {
@@ -185,6 +193,14 @@ class Ledger:
             item = self._items.get(sample_id)
             if item is not None and not (item.begun or item.ended):
                 self._end(sample_id)
+
+    def end_waiting(self) -> list[tuple[str, int]]:
+        """End what nobody works on; each sample and the attempt that comes no more."""
+        waiting = [name for name, item in self._items.items() if item.queued and not item.ended]
+        attempts = [(name, self._items[name].attempt) for name in waiting]
+        for name in waiting:
+            self._end(name)
+        return attempts
 
     def lease(self, replica: int, n: int, now: float) -> Lease | None:
         """Hand out up to ``n`` samples, longest first; None where there is nothing to hand out.
@@ -289,6 +305,8 @@ class Ledger:
             return False
         item = self._items[sample_id]
         item.failures += 1
+        if self.retry_last:
+            item.order = _LAST + item.failures
         self._let_go(replica, sample_id)
         if item.failures >= self._attempt_cap:
             self._end(sample_id)
@@ -316,7 +334,7 @@ class Ledger:
             item = self._items[sample_id]
             attempt = item.attempt
             item.losses += 1
-            item.suspect = True
+            item.suspect = item.losses > self.tolerated
             if sample_id in alone:
                 item.alone_deaths += 1
             if item.alone_deaths >= ALONE_DEATHS:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 from lens_ray.engine.planner import Need
 from lens_ray.engine.progress import Progress
+from lens_ray.engine.purse import Allowance, Money
 from lens_ray.engine.rooms import Places
 from lens_ray.models.protocol import BackendInfo
 
@@ -62,12 +63,14 @@ class Trouble:
         line: Why.
         exit_code: Of the error.
         swap: Whether a swap was refused, so that a cold start may help.
+        ends: Whether no other replica can do any better: its provider answers nobody.
     """
 
     model: int
     line: str
     exit_code: int
     swap: bool = False
+    ends: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,7 @@ class Report:
         checked: Marks (`lens_ray.engine.flip.mark_of`) of the texts of the self-check at batch 1,
             by sample id.
         note: A line for the log.
+        money: How it stands with its dollars, where they are limited.
     """
 
     seat: int
@@ -94,6 +98,7 @@ class Report:
     trouble: Trouble | None = None
     checked: Mapping[str, str] | None = None
     note: str | None = None
+    money: Money | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +117,7 @@ class Directive:
             be taken away.
         stop: End.
         wait_s: Where there is nothing to do: when to call again.
+        allowance: What it may spend, where that is limited.
     """
 
     samples: tuple[tuple[str, int], ...] = ()
@@ -124,6 +130,7 @@ class Directive:
     leave: bool = False
     stop: bool = False
     wait_s: float = 0.0
+    allowance: Allowance | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +182,7 @@ class Outcome:
         answered: Rows made now.
         flip_rate: Share of the self-check's answers whose text differed at batch 1.
         flip_n: Answers of the self-check.
+        spent_usd: What the run has cost so far; None where that is not limited.
     """
 
     run_id: str
@@ -185,6 +193,7 @@ class Outcome:
     answered: int
     flip_rate: float | None = None
     flip_n: int = 0
+    spent_usd: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,6 +70,30 @@ class ModelPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class Budgets:
+    """What the models of a plan may cost.
+
+    Attributes:
+        session: Names this start of the driver in the store's accounts.
+        job: US dollars for all of them; None is not limited.
+        models: US dollars by the number of the model, where one is limited by itself.
+        hourly: US dollars an hour of one replica, by the number of the model; those that are not
+            here cost nothing by the hour.
+        before: What further runs of the job have cost, of which nothing is asked now.
+    """
+
+    session: str
+    job: float | None = None
+    models: Mapping[int, float] = field(default_factory=dict)
+    hourly: Mapping[int, float] = field(default_factory=dict)
+    before: float = 0.0
+
+    def limit(self, number: int) -> bool:
+        """Whether a model's spending is limited."""
+        return self.job is not None or number in self.models
+
+
+@dataclass(frozen=True, slots=True)
 class EnginePlan:
     """Everything that the actors know; the rest they read from the store and the suite.
 
@@ -89,6 +113,8 @@ class EnginePlan:
         job: Name of the job, for its metrics.
         splits: Of the suite that are asked; None is all of them.
         until: When an ability of a model has been asked enough; None asks all.
+        budgets: What its models may cost; None where nothing is limited.
+        recall: Whether paid answers of other runs of a model serve this one.
     """
 
     store: str
@@ -103,6 +129,8 @@ class EnginePlan:
     job: str = ""
     splits: tuple[str, ...] | None = None
     until: Until | None = None
+    budgets: Budgets | None = None
+    recall: bool = True
 
 
 def run_id_of(spec: ModelSpec, identity: Identity, suite_digest: str) -> str:

@@ -17,26 +17,39 @@ from dataclasses import replace
 from pathlib import Path
 
 from lens_ray.engine.asking import Asking, Images
+from lens_ray.engine.attach import PaidPorts, Permitting, open_ports, permits_alone
 from lens_ray.engine.feeder import Feeder
 from lens_ray.engine.flip import mark_of
 from lens_ray.engine.messages import Directive, Hello, Report, Trouble
 from lens_ray.engine.opening import find_weights, open_suite
 from lens_ray.engine.plan import EnginePlan, ModelPlan
 from lens_ray.engine.prefetch import Prefetch
-from lens_ray.errors import CheckpointError, ClusterError, LensError
+from lens_ray.engine.wallet import Wallet, budgeted
+from lens_ray.errors import (
+    CheckpointError,
+    ClusterError,
+    LensError,
+    ProviderUnavailable,
+    StoreUnavailable,
+)
 from lens_ray.models import create_backend
+from lens_ray.models.api.ports import Attached, Ports
 from lens_ray.models.protocol import Backend, BackendInfo, Generation, Request
 from lens_ray.node_cache import release_others
 from lens_ray.suites.suite import Suite
 
 #: Calls follow each other no faster, unless the engine has nothing to do.
 _PAUSE_S = 0.02
+#: A replica that wants dollars calls no more often.
+_MONEY_S = 0.05
 #: A replica that has nothing to say calls all the same, so that it hears what to drop.
 _SILENCE_S = 2.0
 #: Longest line about a model that cannot be hosted.
 _LINE = 2000
 #: How often it tries to reach a coordinator that is away.
 _RETRY_S = 0.2
+#: How long answers that are on their way are waited for, when their provider has failed.
+_DRAIN_S = 30.0
 
 Pull = Callable[[Report], Awaitable[Directive]]
 
@@ -48,7 +61,15 @@ class CoordinatorAway(Exception):
 class Replica:
     """Hosts one model after the other. A plain class; the driver makes it an actor."""
 
-    def __init__(self, seat: int, model: int, plan: EnginePlan, pull: Pull, node: str = "") -> None:
+    def __init__(
+        self,
+        seat: int,
+        model: int,
+        plan: EnginePlan,
+        pull: Pull,
+        node: str = "",
+        permits: Permitting = permits_alone,
+    ) -> None:
         """Remember what to do; `run` does it.
 
         Args:
@@ -57,16 +78,21 @@ class Replica:
             plan: The job.
             pull: Calls the coordinator; raises `CoordinatorAway`.
             node: Ray's id of the machine that it is on.
+            permits: Gives a model that asks a provider its permits.
         """
         self._seat = seat
         self._plan = plan
         self._model = plan.models[model]
         self._pull = pull
         self._node = node
+        self._permits = permits
+        self._paid: PaidPorts | None = None
         self._hello: Hello | None = None
         self._images: Images | None = None
         self._prefetch = Prefetch()
         self._notes: list[str] = []
+        self._wallet: Wallet | None = None
+        self._feeder: Feeder | None = None
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="images")
 
     async def run(self) -> None:
@@ -81,9 +107,16 @@ class Replica:
             opening = loop.run_in_executor(self._reader, self._open)
             weights = await asyncio.to_thread(find_weights, self._model)
             backend = create_backend(self._model.spec, weights)
+            if isinstance(backend, Attached):
+                self._paid = await open_ports(self._plan, self._model, backend, self._permits)
+                backend.attach(self._limited(self._paid.ports))
             suite, info = await asyncio.gather(opening, backend.start())
+            if self._wallet is not None:
+                self._wallet.window = info.batch * info.parallel
         except LensError as error:
             await self._exchange(self._trouble(error))
+            if self._paid is not None:
+                await self._paid.close()
             return
         try:
             note = None
@@ -109,6 +142,20 @@ class Replica:
             self._reader.shutdown(wait=False, cancel_futures=True)
             self._prefetch.close()
             await backend.close()
+            if self._paid is not None:
+                await self._paid.close()
+
+    def _limited(self, ports: Ports) -> Ports:
+        """Ports that ask for dollars first, where the job has a budget for the model."""
+        budgets = self._plan.budgets
+        if budgets is None or not budgets.limit(self._model.number):
+            return ports
+        self._wallet = Wallet(self._ring)
+        return budgeted(ports, self._wallet)
+
+    def _ring(self) -> None:
+        if self._feeder is not None:
+            self._feeder.news.set()
 
     def _has_kin(self) -> bool:
         """Whether the job has another model that this replica could take by a swap."""
@@ -129,6 +176,7 @@ class Replica:
         asking = Asking(self._model, suite, self._images)
         enough = self._plan.settings.answers_at_once
         feeder = Feeder(backend, info, asking, f"replica-{self._seat}", self._reader, enough)
+        self._feeder = feeder
         checked: Mapping[str, str] | None = None
         try:
             while True:
@@ -139,6 +187,8 @@ class Replica:
                     self._seat, room, rows, errors, self._hello, checked=checked, note=note
                 )
                 directive = await self._exchange(report, feeder)
+                if self._wallet is not None and directive.allowance is not None:
+                    self._wallet.hear(directive.allowance)
                 self._hello = checked = None
                 if directive.stop:
                     return None
@@ -159,8 +209,21 @@ class Replica:
                         await feeder.until_idle()
                     feeder.add(directive.samples)
                     await self._until_call(feeder, directive.wait_s)
+        except (ProviderUnavailable, StoreUnavailable) as error:
+            if self._paid is None:
+                raise
+            await self._end(feeder, error)
+            return None
         finally:
             await feeder.close()
+
+    async def _end(self, feeder: Feeder, error: LensError) -> None:
+        """The provider answers nobody any more: bring what it did answer, and say so."""
+        await feeder.drain(_DRAIN_S)
+        while feeder.ready:
+            rows, errors = feeder.take()
+            await self._exchange(Report(self._seat, 0, rows, errors), feeder)
+        await self._exchange(self._trouble(error, ends=True))
 
     async def _until_call(self, feeder: Feeder, wait_s: float) -> None:
         """Wait until there is something to bring or to fetch."""
@@ -175,6 +238,8 @@ class Replica:
                 times.append(feeder.since + settings.keep_answers_s)
                 if feeder.ready >= settings.answers_at_once:
                     times.append(called + _PAUSE_S)
+            if self._wallet is not None and self._wallet.asks:
+                times.append(called + _MONEY_S)
             if feeder.starving:
                 times.append(called + wait_s)
             elif feeder.low:
@@ -192,6 +257,8 @@ class Replica:
         """
         began = time.monotonic()
         while True:
+            if self._wallet is not None:
+                report = replace(report, money=self._wallet.money())
             try:
                 return await self._pull(report)
             except CoordinatorAway as away:
@@ -205,9 +272,10 @@ class Replica:
         held = feeder.keep_what_fits()
         return Hello(self._model.number, feeder.info, held, node=self._node)
 
-    def _trouble(self, error: LensError, *, swap: bool = False) -> Report:
+    def _trouble(self, error: LensError, *, swap: bool = False, ends: bool = False) -> Report:
         line = " ".join(str(error).split())[:_LINE]
-        trouble = Trouble(self._model.number, line, error.exit_code, swap)
+        ends = ends or isinstance(error, ProviderUnavailable)
+        trouble = Trouble(self._model.number, line, error.exit_code, swap, ends)
         return Report(self._seat, trouble=trouble)
 
 

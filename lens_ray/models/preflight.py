@@ -8,6 +8,8 @@ from pathlib import Path
 
 from lens_ray.errors import CheckpointError, EnvironmentFailure
 from lens_ray.models import backend_entry
+from lens_ray.models.api.access import read_access
+from lens_ray.models.api.providers import check_parameters
 from lens_ray.models.checkpoint import CheckpointFacts
 from lens_ray.models.protocol import Request
 from lens_ray.models.spec import ModelSpec
@@ -23,7 +25,8 @@ def preflight(spec: ModelSpec, facts: CheckpointFacts | None, *, here: bool) -> 
 
     Raises:
         CheckpointError: Its attention heads cannot be split as it asks.
-        EnvironmentFailure: Its backend's library is not installed.
+        EnvironmentFailure: Its backend's library is not installed, or there is no key.
+        UserError: It asks for generation parameters that it does not take.
     """
     parts = spec.tensor_parallel
     if facts is not None and facts.heads is not None and facts.heads % parts:
@@ -43,6 +46,10 @@ def preflight(spec: ModelSpec, facts: CheckpointFacts | None, *, here: bool) -> 
             f"type pip install 'lens-ray[{entry.extra}]', or name a Python that has it by "
             "runtime_env: {py_executable: ...}"
         )
+    if entry.attached:
+        check_parameters(spec)
+        if here and not elsewhere:
+            read_access(spec)
 
 
 def _installed(package: str) -> bool:

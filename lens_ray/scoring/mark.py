@@ -12,6 +12,11 @@ from lens_ray.suites.sample import Sample
 ANSWERED: frozenset[str] = frozenset({OK, UNPARSED, REFUSED, TRUNCATED})
 INFRA_ERROR = "infra_error"
 OVER_BUDGET = "over_budget"
+#: Finish reasons of a provider that leave no answer.
+_DECLINED = {
+    "refusal": "the model declined to answer",
+    "moderation": "the provider's moderation refused the question",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +44,7 @@ def mark(sample: Sample, text: str, finish_reason: str) -> Mark:
     Args:
         sample: The question, with its accepted answers and its metric.
         text: Raw model text.
-        finish_reason: ``stop``, ``length`` or ``content_filter``.
+        finish_reason: As in `lens_ray.models.protocol.Completion`.
 
     Returns:
         The mark.
@@ -48,6 +53,8 @@ def mark(sample: Sample, text: str, finish_reason: str) -> Mark:
         UserError: The sample's metric is unknown or gives no score.
     """
     metric = find_metric(sample.metric)
+    if finish_reason in _DECLINED:  # the text says why, and is no answer
+        return Mark(REFUSED, _DECLINED[finish_reason], None, "none", 0.0)
     if metric.whole is not None:
         return _as_published(metric, sample, text, finish_reason)
     found = extract(text, sample.format, sample.choices, finish_reason, numeric=metric.numeric)

@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lens_ray.prices import Dollars, Prices, load_prices
+from lens_ray.prices import CPU, Dollars, Prices, load_prices
 from lens_ray.stats.frames import Framed
 from lens_ray.stats.marks import by_run
 from lens_ray.stats.units import FINAL, Floats
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
 #: Columns of the rows that are read.
 COLUMNS = ("status", "latency_s", "cost_usd", "tokens_in", "tokens_out")
-#: What the price table calls a CPU core.
-CPU = "CPU"
 _HOUR = 3600.0
 
 

@@ -9,10 +9,11 @@ from collections.abc import Mapping, Sequence
 import pyarrow as pa
 
 from lens_ray.errors import RunBusy
-from lens_ray.store import lease
+from lens_ray.store import book, lease
 from lens_ray.store.dense_log import entry_key, read_new
 from lens_ray.store.fold import Fold, RunState
 from lens_ray.store.objects import ObjectStore
+from lens_ray.store.paid import NoteLog, PaidLog
 from lens_ray.store.reader import FileGone, damaged, parsed, read_rows, run_key
 from lens_ray.store.records import (
     Commit,
@@ -247,6 +248,18 @@ class RunLog:
             ttl_s=ttl_s,
             wait_s=wait_s,
         )
+
+    def book(self, writer: str) -> book.Book:
+        """The account of the run's money, as a driver of that name writes it."""
+        return book.Book(self._objects, self._key(book.NAME), self.header.run_id, writer)
+
+    def paid(self) -> PaidLog:
+        """Its journal of paid answers; nothing is read yet."""
+        return PaidLog(self._objects, self.header.run_id)
+
+    def notes(self) -> NoteLog:
+        """Its notes; nothing is read yet."""
+        return NoteLog(self._objects, self.header.run_id)
 
     @property
     def fold(self) -> Fold:

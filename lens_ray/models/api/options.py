@@ -2,25 +2,66 @@
 
 from __future__ import annotations
 
+import re
 from typing import ClassVar, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import Field, field_validator
+from pydantic_core import PydanticCustomError
 
-from lens_ray.models.spec import ClosedModel, Options
+from lens_ray.job_secrets import secret_in
+from lens_ray.models.spec import ClosedModel, ModelSpec, Options
 
 #: In the place of a URL: a scripted server inside the replica, for trials without a provider.
 SCRIPTED = "builtin:scripted"
+_VARIABLE = re.compile(r"[A-Z][A-Z0-9_]{0,127}")
+#: Of capital letters and digits alone; no name of a variable is so long without an underscore.
+_KEYLIKE = re.compile(r"[A-Z0-9]{20,}")
+
+_MILLION = 1_000_000
 
 Absent = Literal["temperature", "top_p", "seed", "stop"]
 
 
-class Price(ClosedModel):
-    """What a model costs where the price table does not name it, in US dollars a million tokens."""
+class TokenPrices(ClosedModel):
+    """What a model costs, in US dollars a million tokens.
+
+    A cheaper price of prompts that a provider has cached is not counted: what is said to be paid
+    is then more than the bill.
+
+    Attributes:
+        input: Of the prompt, images included.
+        output: Of the answer, thinking included.
+        batch_input: Of the prompt in the provider's batch interface; None is unknown.
+        batch_output: Of the answer in it; None is unknown.
+        image: US dollars of one image, where images are billed by the piece beside the tokens.
+    """
 
     input: float = Field(ge=0)
     output: float = Field(ge=0)
     batch_input: float | None = Field(default=None, ge=0)
     batch_output: float | None = Field(default=None, ge=0)
+    image: float | None = Field(default=None, ge=0)
+
+    def cost(
+        self, tokens_in: float, tokens_out: float, *, images: float = 0, batch: bool = False
+    ) -> float | None:
+        """US dollars; None where the price of batches is not known."""
+        given = (self.batch_input, self.batch_output) if batch else (self.input, self.output)
+        if given[0] is None or given[1] is None:
+            return None
+        tokens = (tokens_in * given[0] + tokens_out * given[1]) / _MILLION
+        return tokens + images * (self.image or 0.0)
+
+
+class Price(TokenPrices):
+    """What a model costs where the price table does not name it.
+
+    Attributes:
+        source: Where it was read.
+    """
+
+    source: str | None = Field(default=None, min_length=1, max_length=400)
 
 
 class Scripted(ClosedModel):
@@ -73,7 +114,7 @@ class ApiOptions(Options):
     )  # fmt: skip
 
     base_url: str | None = Field(default=None, max_length=2048)
-    api_key_env: str | None = Field(default=None, pattern=r"^[A-Z][A-Z0-9_]{0,127}$")
+    api_key_env: str | None = None
     mode: Literal["live", "batch"] = "live"
     concurrency: int = Field(default=64, ge=1, le=10_000)
     requests_per_minute: int | None = Field(default=None, ge=1)
@@ -89,6 +130,53 @@ class ApiOptions(Options):
     image_format: Literal["auto", "png", "jpeg"] = "auto"
     price: Price | None = None
     scripted: Scripted | None = None
+
+    @field_validator("api_key_env", mode="before")
+    @classmethod
+    def _names_a_variable(cls, value: object) -> object:
+        """Not by a pattern: its error would repeat a key that was written here."""
+        if value is None:
+            return None
+        named = isinstance(value, str) and _VARIABLE.fullmatch(value)
+        if not named or _KEYLIKE.fullmatch(str(value)):
+            raise PydanticCustomError(
+                "no_variable",
+                "this is no name of an environment variable; write one such as OPENAI_API_KEY, "
+                "and the key itself nowhere but in that variable",
+            )
+        return value
+
+    @field_validator("base_url")
+    @classmethod
+    def _plain_url(cls, value: str | None) -> str | None:
+        if value is None or value == SCRIPTED:
+            return value
+        try:
+            url = urlsplit(value)
+            whole = url.scheme in ("http", "https") and url.hostname and (url.port or 1)
+        except ValueError:
+            whole = None
+        if secret_in(value) or not whole or url.query or url.fragment or "@" in url.netloc:
+            raise PydanticCustomError(
+                "base_url",
+                "a base_url is http:// or https:// with a host, perhaps a port and a path, and "
+                "nothing else; credentials belong in the environment",
+            )
+        return value
+
+
+#: A provider answers a batch within so long, or says that it does not.
+_BATCH_S = 26 * 3600.0
+
+
+def longest_wait_s(spec: ModelSpec) -> float:
+    """How long a question may rightly stay without an answer, its provider being slow; else 0."""
+    options = spec.parsed_options()
+    if not isinstance(options, ApiOptions):
+        return 0.0
+    if options.mode == "batch":
+        return _BATCH_S
+    return options.patience_s + options.timeout_s
 
 
 class OpenAIOptions(ApiOptions):
@@ -117,3 +205,14 @@ class GeminiOptions(ApiOptions):
     """
 
     media_resolution: Literal["low", "medium", "high"] | None = None
+
+    @field_validator("mode")
+    @classmethod
+    def _no_batches(cls, value: Literal["live", "batch"]) -> Literal["live", "batch"]:
+        if value == "batch":
+            raise PydanticCustomError(
+                "mode",
+                "batches are made with the backends openai and anthropic, not with gemini; "
+                "write mode: live",
+            )
+        return value

@@ -5,10 +5,13 @@ The engine implements them over Ray and the store; `Alone` serves one process wi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Literal, Protocol
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal, Protocol, runtime_checkable
 
+from lens_ray.errors import ProviderUnavailable
 from lens_ray.models.protocol import Completion, Request
 
 
@@ -115,6 +118,20 @@ class Settled:
     line: str = ""
 
 
+class Asker(Protocol):
+    """Who asks, as far as permits are concerned."""
+
+    @property
+    def scope(self) -> Scope:
+        """Whose limits its calls fall under."""
+        ...
+
+    @property
+    def ceilings(self) -> Ceilings:
+        """The most that the user permits."""
+        ...
+
+
 class Permits(Protocol):
     """Leave to ask, shared over the cluster."""
 
@@ -141,6 +158,8 @@ class Memory(Protocol):
 
     async def recall(self, request: Request, served: str | None) -> Completion | None:
         """The answer to the same question by the same model, if one is known.
+
+        What it costs is said only where this run has paid for it and has no row of it yet.
 
         Args:
             request: Its `Request.prompt_hash` is what is compared.
@@ -176,3 +195,100 @@ class Ports:
     permits: Permits
     memory: Memory
     notes: Notes
+
+
+@runtime_checkable
+class Attached(Protocol):
+    """A backend that takes ports."""
+
+    def access(self) -> Asker:
+        """Whose permits it needs; raises `ProviderUnavailable` where there is no key."""
+        ...
+
+    def attach(self, ports: Ports) -> None:
+        """Take them, before it is started."""
+        ...
+
+
+class Alone:
+    """All three for one process: nothing outlives it, and nobody else is counted.
+
+    Attributes:
+        ports: Itself, as `ApiBackend.attach` takes it.
+    """
+
+    #: Seconds until a refused call is tried again, where the provider does not say; doubled.
+    _FIRST_S = 0.5
+    _LONGEST_S = 30.0
+
+    def __init__(
+        self,
+        concurrency: int = 64,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Nobody asks yet.
+
+        Args:
+            concurrency: Calls in flight at once.
+            clock: Seconds.
+        """
+        self.ports = Ports(self, self, self)
+        self._clock = clock
+        self._slots = asyncio.Semaphore(concurrency)
+        self._number = 0
+        self._not_before = 0.0
+        self._pause_s = self._FIRST_S
+        self._dead: str | None = None
+        self._answers: dict[str, Completion] = {}
+        self._notes: dict[str, Mapping[str, object]] = {}
+
+    async def acquire(self, load: Load) -> Permit:
+        """See `Permits.acquire`."""
+        await self._slots.acquire()
+        try:
+            while (wait_s := self._not_before - self._clock()) > 0 and self._dead is None:
+                await asyncio.sleep(wait_s)
+            if self._dead is not None:
+                raise ProviderUnavailable(self._dead)
+        except BaseException:
+            self._slots.release()
+            raise
+        self._number += 1
+        return Permit(self._number, load)
+
+    def settle(self, permit: Permit, settled: Settled) -> None:
+        """See `Permits.settle`."""
+        self._slots.release()
+        if settled.how == "dead":
+            self._dead = settled.line
+        elif settled.how == "throttled":
+            pause = self._pause_s if settled.retry_after_s is None else settled.retry_after_s
+            self._not_before = max(self._not_before, self._clock() + pause)
+            self._pause_s = min(2 * self._pause_s, self._LONGEST_S)
+        elif settled.how == "answered":
+            self._pause_s = self._FIRST_S
+
+    async def recall(self, request: Request, served: str | None) -> Completion | None:
+        """See `Memory.recall`."""
+        known = self._answers.get(request.prompt_hash)
+        return replace(known, request_id=request.request_id, cost_usd=0.0) if known else None
+
+    async def served(self) -> str | None:
+        """See `Memory.served`."""
+        return next((one.served for one in self._answers.values()), None)
+
+    async def keep(self, request: Request, completion: Completion) -> None:
+        """See `Memory.keep`."""
+        if request.prompt_hash:
+            self._answers[request.prompt_hash] = completion
+
+    async def read(self) -> Mapping[str, Mapping[str, object]]:
+        """See `Notes.read`."""
+        return dict(self._notes)
+
+    async def write(self, name: str, note: Mapping[str, object]) -> bool:
+        """See `Notes.write`."""
+        return self._notes.setdefault(name, note) is note
+
+    async def close(self) -> None:
+        """See `Permits.close`."""

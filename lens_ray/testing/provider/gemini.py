@@ -47,6 +47,10 @@ _REASONS: Mapping[TroubleKind, str] = {
     "bad_key": "API_KEY_INVALID",
     "no_credit": "BILLING_DISABLED",
 }
+#: What its own servers say, where nothing but the message tells.
+_SAYS: Mapping[TroubleKind, str] = {
+    "context": "The input token count exceeds the maximum number of tokens allowed (scripted).",
+}
 _FINISH = {"length": "MAX_TOKENS", "content_filter": "SAFETY", "refusal": "PROHIBITED_CONTENT"}
 _MODEL = re.compile(r"gemini-(\d+)")
 _BY_RESOLUTION = {"MEDIA_RESOLUTION_LOW": 280, "MEDIA_RESOLUTION_MEDIUM": 560}
@@ -111,11 +115,9 @@ class GenerateContent:
                 {"@type": _TYPE + "RetryInfo", "retryDelay": f"{trouble.retry_after_s:.3f}s"}
             )
         code = trouble.status or status
-        line = trouble.line
+        line = _SAYS.get(trouble.kind, trouble.line)
         if trouble.param:
-            line = (
-                f'Invalid JSON payload received. Unknown name "{trouble.param}": Cannot find field.'
-            )
+            line = f'Unknown name "{trouble.param}" at \'generation_config\': Cannot find field.'
         error: dict[str, object] = {"code": code, "message": line, "status": name}
         if details:
             error["details"] = details

@@ -238,6 +238,8 @@ class Script:
         max_body_bytes: Of one question.
         absent: Parameters that every model refuses, by their name in the body.
         clock_skew_s: By which the ``date`` header is off.
+        repeats_keys: Whether errors, odd bodies and a header repeat the key that was sent, whole
+            and around stars, as some servers do: nobody may pass that on.
         seed: Of all draws.
     """
 
@@ -260,6 +262,7 @@ class Script:
     max_body_bytes: int = 32_000_000
     absent: frozenset[str] = frozenset()
     clock_skew_s: float = 0.0
+    repeats_keys: bool = False
     seed: int = 0
 
     def draw(self, *facts: str) -> float:

@@ -129,7 +129,7 @@ class ProviderServer:
         runner = web.AppRunner(
             _application(self._service),
             access_log=None,
-            shutdown_timeout=0.01,
+            shutdown_timeout=0.01,  # with 0, aiohttp waits for every answer that is being made
             handle_signals=False,
         )
         try:

@@ -42,7 +42,7 @@ _LINES: Mapping[str, str] = {
     "context": "prompt is too long: your input exceeds the context window of this model",
     "image": "image exceeds the maximum allowed size",
     "invalid": "Invalid request (scripted)",
-    "moderation": "Your request was rejected by the safety system (scripted content policy)",
+    "moderation": "Output blocked by content filtering policy (scripted)",
 }
 #: Faults that are answered with an error of the same name.
 _ERRORS: Mapping[str, TroubleKind] = {
@@ -74,12 +74,14 @@ class Sent:
         body: JSON.
         headers: Further headers.
         fault: What happens to it on its way.
+        repeated: A key that stands in bodies that are none of the protocol.
     """
 
     status: int
     body: Json
     headers: Mapping[str, str] = field(default_factory=dict)
     fault: Fault | None = None
+    repeated: str = ""
 
 
 class Service:
@@ -118,10 +120,20 @@ class Service:
         try:
             sent = await self._ask(dialect, key, raw, model, number)
         except Trouble as trouble:
-            sent = refusal(dialect, trouble)
+            sent = refusal(dialect, self._repeating(trouble, key))
         with self.lock:
             counts.statuses[sent.status] += 1
+        if self.script.repeats_keys:
+            return replace(sent, headers={**sent.headers, "x-your-key": key}, repeated=key)
         return sent
+
+    def _repeating(self, trouble: Trouble, key: str) -> Trouble:
+        """An error that repeats the key, where the script has it so."""
+        if not self.script.repeats_keys:
+            return trouble
+        starred = f"{key[:8]}{'*' * 24}{key[-4:]}"
+        line = f"{trouble.line} Incorrect API key provided: {starred}. It was {key}."
+        return Trouble(trouble.kind, line, trouble.retry_after_s, trouble.status, trouble.param)
 
     @contextmanager
     def holding(self) -> Iterator[None]:
@@ -237,7 +249,7 @@ class Service:
         try:
             sent = await self._placed(dialect, asked, scope, number)
         except Trouble as trouble:
-            sent = refusal(dialect, trouble)
+            sent = refusal(dialect, self._repeating(trouble, key))
             self.counts.rejected += trouble.kind in ("rate_limit", "overloaded")
         limits = self._limit_headers(dialect, scope)
         return replace(sent, headers={**limits, **sent.headers})
