@@ -245,7 +245,9 @@ def test_a_run_that_is_whole_needs_no_journal_any_more(standin: StandIn, tmp_pat
     assert before
     assert not store.gc(3600).keys
     removed = store.gc(-1).keys
-    assert {key for key in removed if key.startswith(run)} == {f"{run}/{one.name}" for one in before}
+    assert {key for key in removed if key.startswith(run)} == {
+        f"{run}/{one.name}" for one in before
+    }
     assert store.check() == []
     (outcome,), _ = play(plan)
     assert outcome.status == "complete"
