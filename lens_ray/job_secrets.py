@@ -1,4 +1,4 @@
-"""What looks like a secret, so that none enters a job file, a log or a store. Regexes only."""
+"""What looks like a secret, so that none enters a job file, a log, a store or Ray. Regexes only."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ _TOKENIZER = re.compile(r"(?:^|_)(?:eos|bos|pad|unk|image|stop|end|start)_?token
 # Every repetition is bounded: a long text takes time linear in its length.
 _IN_URL = re.compile(
     r"[a-z][a-z0-9+.-]{0,20}://[^/?#\s@]{0,500}@(?!$)|[?&](?:x-amz-[a-z-]{1,30}|sig|signature|token"
-    r"|[a-z_]{0,30}key|[a-z_]{0,30}secret)=",
+    r"|[a-z_-]{0,30}key|[a-z_-]{0,30}secret)=",
     re.IGNORECASE,
 )
 _RAW = re.compile(
     r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b|\bsk-[A-Za-z0-9_-]{20}|\bhf_[A-Za-z0-9]{30}"
-    r"|\bgh[pousr]_[A-Za-z0-9]{30}|\bAIza[0-9A-Za-z_-]{30}|-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----"
+    r"|\bgh[pousr]_[A-Za-z0-9]{30}|\bAIza[0-9A-Za-z_-]{30}|\bAQ\.[0-9A-Za-z_-]{30}"
+    r"|-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----"
 )
 _PROVIDERS = {
     "openai": "OPENAI_API_KEY",
@@ -60,7 +61,7 @@ def secret_in(text: str) -> str | None:
     if _IN_URL.search(text):
         return (
             "the URL carries credentials; take them out and set AWS_ACCESS_KEY_ID and "
-            "AWS_SECRET_ACCESS_KEY (or your store's own variables) in the environment"
+            "AWS_SECRET_ACCESS_KEY (or your store's or provider's own variables) in the environment"
         )
     if _RAW.search(text):
         return (

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lens_ray.cli.options import Json, StoreOverride
 from lens_ray.cli.output import one_line, print_json
+
+if TYPE_CHECKING:
+    from lens_ray.models import ModelSpec
+    from lens_ray.models.api.checkup import Checked
 
 #: What a run needs at least.
 MIN_MEMORY = 2 << 30
@@ -42,11 +47,21 @@ def doctor(
     ray: Annotated[
         bool, typer.Option("--ray", help="Also start a local Ray and run one task on it.")
     ] = False,
+    job: Annotated[
+        Path | None,
+        typer.Option(
+            "--job",
+            metavar="JOB.yaml",
+            help="Also ask each of its models behind a provider's interface for one token, which"
+            " is paid: key, model id, limits, clock, proxy. With --ray: is the key on every node?",
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Say what this machine can run, and what is missing.
 
-    Exit code 5 if something essential is missing.
+    Exit code 5 if something essential is missing. Keys are never printed; a fingerprint tells
+    whether two are the same.
     """
     findings: list[Finding] = []
     checks: list[Callable[[], Iterator[Finding]]] = [
@@ -54,11 +69,14 @@ def doctor(
         _hardware,
         _torch,
         _vllm,
+        _providers,
         _folders,
         _builtin,
     ]
+    asked = _asked(job, store) if job is not None else ()
+    checks.append(lambda: _models(asked))
     if ray:
-        checks.append(_ray)
+        checks.append(lambda: _ray(asked))
     if store is not None:
         checks.append(lambda: _store(store))
     for check in checks:
@@ -171,6 +189,62 @@ def _vllm() -> Iterator[Finding]:
     )  # fmt: skip
 
 
+def _providers() -> Iterator[Finding]:
+    """Their SDKs, and whether their keys are set; nothing is asked."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    from lens_ray.errors import LensError
+    from lens_ray.models.api.access import USUAL
+    from lens_ray.models.api.keys import read_key
+
+    for name, package in (
+        ("openai", "openai"),
+        ("anthropic", "anthropic"),
+        ("gemini", "google-genai"),
+    ):
+        try:
+            sdk = f"{package} {version(package)}"
+        except PackageNotFoundError:
+            said = f"{package} is not installed"
+            yield Finding(name, False, said, "pip install 'lens-ray[api]'", essential=False)
+            continue
+        try:
+            key = read_key(USUAL[name][0])
+        except LensError as error:
+            yield Finding(name, False, f"{sdk}; {error}", essential=False)
+        else:
+            yield Finding(name, True, f"{sdk}; {key.variable} is set", essential=False)
+
+
+def _asked(job: Path, store: str | None) -> tuple[ModelSpec, ...]:
+    """The models of a job that a provider answers for.
+
+    Raises:
+        JobError: The job file is not valid.
+    """
+    from lens_ray.job import load_job
+    from lens_ray.models import backend_entry
+
+    return tuple(
+        one for one in load_job(job, store=store).models if backend_entry(one.backend).attached
+    )
+
+
+def _models(asked: Sequence[ModelSpec]) -> Iterator[Finding]:
+    """What `lens_ray.models.api.checkup.check_model` says of each."""
+    import asyncio
+
+    async def all_of_them() -> list[tuple[Checked, ...]]:
+        from lens_ray.models.api.checkup import check_model
+
+        return await asyncio.gather(*(check_model(spec) for spec in asked))
+
+    for spec, checks in zip(asked, asyncio.run(all_of_them()) if asked else (), strict=True):
+        for one in checks:
+            what = f"{spec.name}: {one.what}"
+            yield Finding(what, one.ok, one.found, one.advice, essential=one.essential)
+
+
 def _folders() -> Iterator[Finding]:
     """The folder of suites and copied checkpoints, and the current one."""
     import shutil
@@ -214,14 +288,18 @@ def _builtin() -> Iterator[Finding]:
         yield Finding(name, bool(digest), f"{digest[:12]}, {state}", "make digests")
 
 
-def _ray() -> Iterator[Finding]:
-    """Start a local Ray (or connect to the one that RAY_ADDRESS names) and run one task."""
+def _ray(asked: Sequence[ModelSpec]) -> Iterator[Finding]:
+    """Start a local Ray (or connect to the one that RAY_ADDRESS names) and run one task.
+
+    Then one on every node, for the keys of some models.
+    """
     import time
 
     from ray import get, remote
     from ray.exceptions import RayError
 
     from lens_ray.engine.cluster import Cluster
+    from lens_ray.engine.keys_on_nodes import keys_on_nodes
     from lens_ray.errors import ClusterError
 
     began = time.monotonic()
@@ -229,11 +307,13 @@ def _ray() -> Iterator[Finding]:
         with Cluster() as cluster:
             cluster.start()
             get(remote(lambda: None).remote(), timeout=60)
+            seconds = time.monotonic() - began
+            yield Finding("local ray", True, f"it started and ran a task in {seconds:.1f} s")
+            for held in keys_on_nodes(asked):
+                what = f"{held.model}: nodes"
+                yield Finding(what, held.ok, held.found, held.advice)
     except (ClusterError, RayError) as error:
         yield Finding("local ray", False, str(error), "ray stop --force, then try again")
-    else:
-        seconds = time.monotonic() - began
-        yield Finding("local ray", True, f"it started and ran a task in {seconds:.1f} s")
 
 
 def _store(url: str) -> Iterator[Finding]:

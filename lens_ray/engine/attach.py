@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from lens_ray.engine.memory import StoreMemory, StoreNotes
 from lens_ray.engine.plan import EnginePlan, ModelPlan
+from lens_ray.models.api.access import api_options
+from lens_ray.models.api.backend import alone
 from lens_ray.models.api.ports import Alone, Attached, Ceilings, Permits, Ports, Scope
 from lens_ray.store import Store
 
@@ -60,4 +62,7 @@ async def open_ports(
         return StoreMemory(store, log, model.spec.path, elsewhere=plan.recall), StoreNotes(log)
 
     memory, notes = await asyncio.to_thread(open_memory)
+    options = api_options(model.spec)
+    if options.mode == "batch":  # whose limits are others, and none of a minute
+        return PaidPorts(Ports(alone(options), memory, notes), memory)
     return PaidPorts(Ports(permits(access.scope, access.ceilings), memory, notes), memory)

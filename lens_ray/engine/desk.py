@@ -274,6 +274,8 @@ class Desk:
         elif self.ledger.finished and not self.check.done and not checking:
             waiting_s = _CHECK_S
         replicas = self.plan.spec.replicas
+        if replicas == "auto" and backend_entry(self.plan.spec.backend).attached:
+            replicas = 1  # more of them ask a provider no faster, and share its limits
         return Work(
             model=self.plan.number,
             family=self.family,

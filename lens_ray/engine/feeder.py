@@ -10,7 +10,7 @@ import asyncio
 import math
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
 from itertools import islice
@@ -18,7 +18,7 @@ from itertools import islice
 from lens_ray.engine.asking import Asking
 from lens_ray.engine.messages import ROWS_BYTES, Row, row_bytes, within
 from lens_ray.errors import BudgetReached, SuiteError
-from lens_ray.models.protocol import Backend, BackendInfo, Completion, Request
+from lens_ray.models.protocol import Backend, BackendInfo, Completion, Gathers, Request
 from lens_ray.scoring.mark import OVER_BUDGET
 from lens_ray.scoring.plain import storable
 
@@ -81,6 +81,7 @@ class Feeder:
         self._made: dict[str, asyncio.Future[dict[str, Request | SuiteError]]] = {}
         self._attempts: dict[str, int] = {}
         self._arrived = asyncio.Event()
+        self._turn = asyncio.Lock()
         self._asked = 0
         self._busy = 0
         self._began: float | None = None
@@ -242,7 +243,7 @@ class Feeder:
     async def _ask(self, sample_ids: list[str]) -> None:
         missing = set(sample_ids)
         try:
-            async for completion in self._backend.generate(await self._requests(sample_ids)):
+            async for completion in await self._generate(sample_ids):
                 self._take(completion)
                 missing.discard(completion.request_id)
         except BudgetReached as reached:
@@ -250,6 +251,13 @@ class Feeder:
                 self._leave(sample_id, str(reached))
         for sample_id in sorted(missing.intersection(self._attempts)):
             self._fail(sample_id, "the backend gave no answer")
+
+    async def _generate(self, sample_ids: Sequence[str]) -> AsyncIterator[Completion]:
+        if self.info.batch == 1 or not isinstance(self._backend, Gathers):
+            return self._backend.generate(await self._requests(sample_ids))
+        async with self._turn:  # one call after the other, so that each is counted
+            await self._backend.room()
+            return self._backend.generate(await self._requests(sample_ids))
 
     async def _requests(self, sample_ids: Sequence[str]) -> list[Request]:
         """The questions with their images; one whose image cannot be read fails by itself."""

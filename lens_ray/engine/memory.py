@@ -8,7 +8,7 @@ which entry holds which prompt.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -68,7 +68,7 @@ class StoreMemory:
                 self._where[_short(one.prompt_hash)] = number
                 self._served = self._served or one.served
         self._done = done
-        self._others = _Others(store, log) if elsewhere else None
+        self._rows = _Rows(store, _runs_of(store, log, elsewhere=elsewhere))
         self._gathered: list[_Waiting] = []
         self._more = asyncio.Event()
         self._writing: asyncio.Task[None] | None = None
@@ -87,9 +87,7 @@ class StoreMemory:
                     continue
                 if one.served is None or served is None or one.served == served:
                     return _completion(one, request, self._done)
-        if self._others is not None:
-            return self._others.find(request, served or self._model)
-        return None
+        return self._rows.find(request, served or self._model)
 
     async def served(self) -> str | None:
         """See `lens_ray.models.api.ports.Memory.served`."""
@@ -180,16 +178,23 @@ class StoreNotes:
         return await asyncio.to_thread(self._notes.write, name, note)
 
 
-class _Others:
-    """The rows of other runs of the same model, by prompt."""
-
-    def __init__(self, store: Store, log: RunLog) -> None:
-        mine = log.header
-        runs = [
+def _runs_of(store: Store, log: RunLog, *, elsewhere: bool) -> list[str]:
+    """The runs whose rows may answer: this one, where it has any, and those of the same model."""
+    mine = log.header
+    runs = [mine.run_id] if log.state.rows else []
+    if elsewhere:
+        runs += [
             header.run_id
             for header in store.runs()
             if header.model_key == mine.model_key and header.run_id != mine.run_id
         ]
+    return runs
+
+
+class _Rows:
+    """The rows of some runs, by prompt and by who answered."""
+
+    def __init__(self, store: Store, runs: Sequence[str]) -> None:
         self._rows: pa.Table | None = None
         self._where: dict[tuple[bytes, str], int] = {}
         if not runs:

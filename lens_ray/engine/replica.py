@@ -112,7 +112,7 @@ class Replica:
                 backend.attach(self._limited(self._paid.ports))
             suite, info = await asyncio.gather(opening, backend.start())
             if self._wallet is not None:
-                self._wallet.window = info.batch * info.parallel
+                self._wallet.meet(info.batch * info.parallel)
         except LensError as error:
             await self._exchange(self._trouble(error))
             if self._paid is not None:
@@ -150,10 +150,8 @@ class Replica:
         budgets = self._plan.budgets
         if budgets is None or not budgets.limit(self._model.number):
             return ports
-        options = self._model.spec.parsed_options()
-        # The calls of a batch end together: none can wait for what another gives back.
-        patient = getattr(options, "mode", "live") != "batch"
-        self._wallet = Wallet(self._ring, patient=patient)
+        mode = getattr(self._model.spec.parsed_options(), "mode", "live")
+        self._wallet = Wallet(self._ring, batches=mode == "batch")
         return budgeted(ports, self._wallet)
 
     def _ring(self) -> None:

@@ -108,8 +108,12 @@ class Till:
             log = store.run(run_id)
             book = self._books[run_id] = log.book(self._budgets.session)
             account = account_of(book.read())
-            others = {name for name in account.holdings if not self._mine(name)}
-            account = reconciled(account, paid_for(log), others)
+            gone = {name for name in account.holdings if not self._mine(name)}
+            gone.add(self._name(_ROWS))  # what they say is what the store says
+            alive = account.holdings.keys() - gone - {self._name(_HOSTS)}
+            # Replicas that are alive say themselves what they have spent.
+            evidence = None if alive else paid_for(log)
+            account = reconciled(account, evidence, gone & account.holdings.keys())
             book.write(record_of(account))
             accounts[run_id] = account
         limits = {
@@ -122,7 +126,7 @@ class Till:
         self._ticked: float | None = None
         self._wrote = 0.0
         self._hosted = {run_id: self._held(run_id, _HOSTS).spent for run_id in self._models}
-        self._rows = {run_id: self._held(run_id, _ROWS).spent for run_id in self._models}
+        self._rows = dict.fromkeys(self._models, 0.0)
 
     def limits(self, run_id: str) -> bool:
         """Whether a run's spending is limited."""
@@ -149,15 +153,16 @@ class Till:
         self.purse.hear(run_id, holder, money)
         first = self.purse.grant(run_id, holder)
         if self.purse.unsettled:
-            await self._look(run_id, threads)
+            await self._look(threads)
             first = self.purse.grant(run_id, holder)
         if first:
             await self._write(run_id, threads)
         return self.purse.allowance(run_id, holder, self.why(run_id))
 
-    def leave(self, run_id: str, seat: int) -> None:
-        """A replica was told to end; nothing of it is in flight."""
-        if run_id in self._models:
+    def leave(self, run_id: str, seat: int, money: Money) -> None:
+        """A replica is told to end; nothing of it is in flight."""
+        if run_id in self._models and run_id not in self._closed:
+            self.purse.hear(run_id, self._name(str(seat)), money)
             self.purse.leave(run_id, self._name(str(seat)))
 
     def answered(self, rows: Iterable[Row]) -> None:
@@ -208,7 +213,12 @@ class Till:
 
     def spent(self, run_id: str) -> float | None:
         """What a run has cost; None where that is not counted."""
-        return self.purse.accounts[run_id].spent if run_id in self._models else None
+        model = self._models.get(run_id)
+        if model is None or not (
+            _attached(model) or _pays_by_rows(model) or model.number in self._budgets.hourly
+        ):
+            return None
+        return self.purse.accounts[run_id].spent
 
     async def close(self, run_id: str, threads: Executor, *, failed: bool) -> None:
         """A run has ended.
@@ -247,10 +257,10 @@ class Till:
                 await loop.run_in_executor(threads, book.write, record_of(account))
                 self._written[run_id] = account
 
-    async def _look(self, run_id: str, threads: Executor) -> None:
+    async def _look(self, threads: Executor) -> None:
         """What dead replicas have spent, as the store shows it."""
         loop = asyncio.get_running_loop()
-        for lost in self.purse.lost(run_id):
+        for lost in self.purse.lost():
             log = self._store.run(lost)
             evidence = await loop.run_in_executor(threads, paid_for, log)
             self.purse.settle(lost, evidence)

@@ -123,3 +123,12 @@ class Backend(Protocol):
     async def close(self) -> None:
         """Free the model; the backend is not used afterwards."""
         ...
+
+
+@runtime_checkable
+class Gathers(Backend, Protocol):
+    """A backend that keeps questions for long, images and all, before it asks them."""
+
+    async def room(self) -> None:
+        """Wait until more questions may be made for `Backend.generate`."""
+        ...

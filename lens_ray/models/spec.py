@@ -9,15 +9,21 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
+from lens_ray.job_secrets import is_secret_name, secret_in
 from lens_ray.models.protocol import Generation
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._@+-]{0,127}$"
 
 
 class ClosedModel(BaseModel):
-    """Base of everything a user writes: an unknown key is an error."""
+    """Base of everything a user writes: an unknown key is an error.
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    What was written is not repeated in pydantic's own message: it may be a key in the wrong place.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, hide_input_in_errors=True
+    )
 
 
 class GenerationOverrides(ClosedModel):
@@ -220,6 +226,16 @@ class FakeOptions(Options):
                 )
 
 
+def secret_variable(name: str) -> PydanticCustomError:
+    """Says that a variable of ``env_vars`` holds a secret; its value is not repeated."""
+    return PydanticCustomError(
+        "secret",
+        "{name} holds a secret, and Ray shows env_vars to everybody who sees the cluster; set it "
+        "where ray start runs on every node",
+        {"name": name[:80]},
+    )
+
+
 class RuntimeEnv(ClosedModel):
     """The environment of a model's replicas, where it is not the driver's.
 
@@ -235,6 +251,14 @@ class RuntimeEnv(ClosedModel):
     py_executable: str | None = Field(default=None, min_length=1, max_length=4096)
     pip: tuple[str, ...] = ()
     env_vars: dict[str, str] = Field(default_factory=dict)
+
+    @field_validator("env_vars")
+    @classmethod
+    def _no_secrets(cls, value: dict[str, str]) -> dict[str, str]:
+        for name, text in value.items():
+            if is_secret_name(name) or secret_in(text):
+                raise secret_variable(name)
+        return value
 
 
 class Budget(ClosedModel):
@@ -333,6 +357,9 @@ class ModelSpec(ClosedModel):
                 "model {name} has no path; write path: FOLDER (or builtin:NAME/STEP, URL, hub id)",
                 {"name": repr(self.name)},
             )
+        holds_key = self.options.get("api_key_env")
+        if self.runtime_env is not None and holds_key in self.runtime_env.env_vars:
+            raise secret_variable(str(holds_key))
 
     def parsed_options(self) -> BaseModel:
         """The backend's options with its defaults filled in."""

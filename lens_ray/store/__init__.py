@@ -7,7 +7,7 @@ turns rows into Parquet and back, ``reader`` reads many runs, ``query`` puts SQL
 and ``upkeep`` prove a store whole and keep it small. ``objects`` names the few things that a place
 must do, ``folder`` and ``bucket`` do them.
 
-Every object is written once and never changed, but a run's ``lease.json``::
+Every object is written once and never changed, but where it says compare-and-swap::
 
     _store.json                              what this is
     catalog/00000000.json ...                dense log of runs and suites
@@ -17,6 +17,9 @@ Every object is written once and never changed, but a run's ``lease.json``::
     runs/<run_id>/commits/00000000.json      dense log: counts, scores file, facts
     runs/<run_id>/scores/<sha12>.parquet
     runs/<run_id>/lease.json                 compare-and-swap
+    runs/<run_id>/paid/00000000.json         dense log from start.json on: paid answers (`paid`)
+    runs/<run_id>/paid/start.json            compare-and-swap: what lies before is in rows
+    runs/<run_id>/notes/00000000.json        dense log: batches at a provider, who answers
 """
 
 from __future__ import annotations

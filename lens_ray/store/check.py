@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -13,6 +13,7 @@ from lens_ray.errors import StoreError
 from lens_ray.store.dense_log import entry_key
 from lens_ray.store.fold import Fold
 from lens_ray.store.objects import ObjectStore, get_many
+from lens_ray.store.paid import NOTES, PAID, START, parse_note, parse_paid, parse_start
 from lens_ray.store.reader import run_key
 from lens_ray.store.records import (
     STORE_KIND,
@@ -43,13 +44,15 @@ class _Survey:
     def add(self, key: str, problem: object) -> None:
         self.problems.append(f"{key}: {' '.join(str(problem).split())}")
 
-    def log(self, prefix: str) -> Iterator[tuple[str, bytes]]:
-        """The entries of a dense log; those behind a gap are a problem."""
+    def log(self, prefix: str, start: int = 0) -> Iterator[tuple[str, bytes]]:
+        """The entries of a dense log from its start on; those behind a gap are a problem."""
         numbered = re.compile(re.escape(prefix) + r"/\d{8}\.json")
-        there = sorted(key for key in self.keys if numbered.fullmatch(key))
-        dense = [key for n, key in enumerate(there) if key == entry_key(prefix, n)]
+        begin = entry_key(prefix, start)
+        there = sorted(key for key in self.keys if numbered.fullmatch(key) and key >= begin)
+        dense = [key for n, key in enumerate(there) if key == entry_key(prefix, start + n)]
         for key in there[len(dense) :]:
-            self.add(key, f"{entry_key(prefix, len(dense))} is missing, so nobody reads this")
+            missing = entry_key(prefix, start + len(dense))
+            self.add(key, f"{missing} is missing, so nobody reads this")
         for key, data in zip(dense, get_many(self.objects, dense), strict=True):
             if data is None:
                 self.add(key, "it is listed and cannot be read")
@@ -136,7 +139,27 @@ def _check_run(survey: _Survey, run_id: str) -> None:
             survey.add(key, error)
             return
         _check_commit(survey, run_id, key, commit, counts)
+    _check_paid(survey, run_id)
     _check_rows(survey, run_id, fold, manifests)
+
+
+def _check_paid(survey: _Survey, run_id: str) -> None:
+    """The journal of paid answers, where it begins now, and the notes."""
+    start, key = 0, run_key(run_id, START)
+    try:
+        if (data := survey.objects.get(key) if key in survey.keys else None) is not None:
+            start = parse_start(data)
+    except (ValueError, StoreError) as error:
+        survey.add(key, error)
+        return
+    kinds: tuple[tuple[str, int, Callable[[bytes], object]], ...]
+    kinds = ((PAID, start, parse_paid), (NOTES, 0, parse_note))
+    for name, begin, parse in kinds:
+        for key, data in survey.log(run_key(run_id, name), begin):
+            try:
+                parse(data)
+            except (ValueError, StoreError) as error:
+                survey.add(key, error)
 
 
 def _check_commit(

@@ -11,12 +11,14 @@ from lens_ray.errors import RunBusy
 from lens_ray.store.dense_log import entry_key, read_new
 from lens_ray.store.fold import Fold
 from lens_ray.store.objects import TEMPORARY, Listed, ObjectStore
+from lens_ray.store.paid import PAID, PaidLog
 from lens_ray.store.reader import damaged, parsed, run_key
 from lens_ray.store.records import parse_commit, parse_manifest
 from lens_ray.store.run_log import RunLog
 from lens_ray.store.tables import FILE_BYTES
 
 _DATA = re.compile(r"runs/(?P<run>[^/]+)/(?P<file>(?:rows|scores)/[^/]+\.parquet)")
+_PAID = re.compile(rf"runs/(?P<run>[^/]+)/{PAID}/\d{{8}}\.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,8 @@ def compact(logs: Iterable[RunLog]) -> tuple[Compacted, ...]:
 def collect(objects: ObjectStore, grace_s: float) -> Collected:
     """Remove data files that no manifest or commit names any more, and temporary files.
 
+    Of a journal of paid answers goes what is in rows by now.
+
     A replaced file's grace begins when its replacement is written, that of any other when it is
     written itself. Listings come first and manifests after them, so that a file which is named in
     between is seen to be named.
@@ -89,9 +93,28 @@ def collect(objects: ObjectStore, grace_s: float) -> Collected:
     for run_id, files in runs.items():
         kept = _named(objects, run_id, modified, young)
         doomed += [f for f, name in files if name not in kept and f.modified < young]
+    for run_id in sorted({match["run"] for key in modified if (match := _PAID.fullmatch(key))}):
+        begin = entry_key(run_key(run_id, PAID), _start_of(objects, run_id))
+        doomed += [
+            found
+            for found in listed
+            if (match := _PAID.fullmatch(found.key))
+            and match["run"] == run_id
+            and found.key < begin
+            and found.modified < young
+        ]
     for found in doomed:
         objects.delete(found.key)
     return Collected(tuple(f.key for f in doomed), sum(f.size for f in doomed))
+
+
+def _start_of(objects: ObjectStore, run_id: str) -> int:
+    """Where a journal of paid answers begins, once it begins as late as it can."""
+    fold = Fold()
+    manifests = run_key(run_id, "manifests")
+    for number, data in enumerate(read_new(objects, {manifests: 0})[manifests]):
+        fold.add(parsed(objects, entry_key(manifests, number), parse_manifest, data))
+    return PaidLog(objects, run_id).advance(fold.state().done.__contains__)
 
 
 def _named(objects: ObjectStore, run_id: str, modified: dict[str, float], young: float) -> set[str]:

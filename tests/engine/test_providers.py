@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -116,8 +115,7 @@ def test_a_key_that_dies_fails_its_model_alone_and_keeps_what_was_answered(
     assert outcome.reason == "openai model: credit_exhausted: no money"
     rows = rows_of(plan)
     assert len(rows) == standin.answered.total() == 20
-    assert standin.asked.total() <= 24
-    assert len(stage.started) == 1
+    assert standin.asked.total() <= 20 + 4 * len(stage.started)
     standin.say = says()
     (outcome,), _ = play(plan)
     assert outcome.status == "complete"
@@ -181,15 +179,14 @@ def test_a_replica_that_is_killed_pays_no_kept_answer_twice(
 
 def test_a_coordinator_that_forgets_rows_costs_no_answer(standin: StandIn, tmp_path: Path) -> None:
     """Rows that were not yet written are made again from the journal."""
-    plan = make_plan(tmp_path, small_suite(tmp_path, 40), paid_model(), flush_s=60.0)
-
-    class Stopped(Exception):
-        pass
+    standin.latency_s = 0.01
+    spec = paid_model(concurrency=4)
+    plan = make_plan(tmp_path, small_suite(tmp_path, 80), spec, flush_s=60.0)
 
     async def first() -> None:
         stage = Stage(plan)
         try:
-            while stage.answered < 30:
+            while stage.answered < 20:
                 await stage.step()
         finally:
             for number in list(stage.replicas):
@@ -197,13 +194,12 @@ def test_a_coordinator_that_forgets_rows_costs_no_answer(standin: StandIn, tmp_p
 
     asyncio.run(first())
     assert not rows_of(plan)
-    answered = Counter(standin.answered)
+    assert standin.answered.total() < 80
     (outcome,), _ = play(plan)
     assert outcome.status == "complete"
-    assert answered.total() >= 30
-    assert standin.answered == answered | standin.answered
     assert set(standin.answered.values()) == {1}
-    assert {row["cost_usd"] for row in rows_of(plan).values()} == {pytest.approx(12e-6)}
+    paid = sum(float(row["cost_usd"]) for row in rows_of(plan).values())
+    assert paid == pytest.approx(80 * 12e-6)
 
 
 def other_run(tmp_path: Path, recall: bool) -> EnginePlan:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from lens_ray.errors import ProviderUnavailable
 from lens_ray.models.api.keys import Key, read_key
 from lens_ray.models.api.options import SCRIPTED, ApiOptions
 from lens_ray.models.api.ports import Ceilings, Scope
 from lens_ray.models.spec import ModelSpec
 
 #: Where each provider's key is by custom, and its host.
-_USUAL = {
+USUAL = {
     "openai": ("OPENAI_API_KEY", "api.openai.com"),
     "anthropic": ("ANTHROPIC_API_KEY", "api.anthropic.com"),
     "gemini": ("GEMINI_API_KEY", "generativelanguage.googleapis.com"),
@@ -50,7 +49,7 @@ def read_access(spec: ModelSpec) -> Access:
         ProviderUnavailable: There is no key.
     """
     options = api_options(spec)
-    usual, host = _USUAL[spec.backend]
+    usual, host = USUAL[spec.backend]
     if options.base_url is not None:
         host = (
             "scripted"
@@ -75,7 +74,5 @@ def _key(options: ApiOptions, usual: str) -> Key:
         return Key("scripted", "builtin:scripted")
     if options.base_url is None or options.api_key_env is not None:
         return read_key(options.api_key_env or usual)
-    try:
-        return read_key(usual)
-    except ProviderUnavailable:
-        return Key(_NO_KEY, usual)  # many servers of one's own ask for none
+    # A provider's key is sent to no other server, unless the job says so by api_key_env.
+    return Key(_NO_KEY, "api_key_env, which the job does not name")

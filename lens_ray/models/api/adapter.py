@@ -129,12 +129,16 @@ class BatchState:
         over: Whether it has ended, one way or another.
         tag: What `Adapter.submit` was given, to find it again; None where it is not kept there.
         created: Seconds since 1970.
+        size: Questions in it; None is not said.
+        failure: Why it was not taken as a whole, so that there are no results; None where it was.
     """
 
     batch_id: str
     over: bool
     tag: str | None
     created: float
+    size: int | None = None
+    failure: ApiFailure | None = None
 
 
 class Adapter(Protocol):

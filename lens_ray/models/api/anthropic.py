@@ -15,18 +15,29 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import re
+import warnings
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from math import ceil
 from typing import TYPE_CHECKING, Any, cast
 
-from lens_ray.errors import UserError
-from lens_ray.models.api.adapter import Answer, ApiFailure, BatchState, EncodedImage, Kind, Question
-from lens_ray.models.api.calls import check_facts, http_client, one_line
+from lens_ray.models.api.adapter import Answer, ApiFailure, BatchState, Kind, Question
+from lens_ray.models.api.anthropic_errors import kind_of
+from lens_ray.models.api.anthropic_models import (
+    check_thinking,
+    known_absent,
+    prompt_tokens,
+    thinking,
+)
+from lens_ray.models.api.calls import (
+    check_facts,
+    http_client,
+    one_line,
+    sendable,
+    without_version,
+)
 from lens_ray.models.api.headers import ANTHROPIC, limits, retry_after, server_clock
 from lens_ray.models.api.keys import Key
-from lens_ray.models.api.options import Absent, AnthropicOptions
+from lens_ray.models.api.options import AnthropicOptions
 from lens_ray.models.api.ports import Limits
 
 if TYPE_CHECKING:
@@ -35,6 +46,9 @@ if TYPE_CHECKING:
     from anthropic.types import Message
     from anthropic.types.message_create_params import MessageCreateParamsNonStreaming
     from anthropic.types.messages import MessageBatch, MessageBatchResult
+    from anthropic.types.messages.batch_create_params import Request
+
+__all__ = ["AnthropicAdapter", "known_absent"]
 
 #: What the SDK would take from ``ANTHROPIC_BASE_URL`` otherwise, unseen by the model's key.
 BASE_URL = "https://api.anthropic.com"
@@ -43,10 +57,6 @@ BATCH_REQUESTS = 100_000
 BATCH_BYTES = 256_000_000
 #: The last version of the API that takes ``temperature`` and ``top_p``.
 SAMPLING_VERSION = "2023-06-01"
-#: What `AnthropicOptions.reasoning_effort` may say (``types/output_config_param.py``).
-EFFORTS = ("none", "low", "medium", "high", "xhigh", "max")
-#: Of ``thinking.budget_tokens`` (``types/thinking_config_enabled_param.py``).
-LEAST_THINKING = 1024
 
 _FINISH = {
     "end_turn": "stop",
@@ -55,41 +65,8 @@ _FINISH = {
     "model_context_window_exceeded": "length",
     "refusal": "refusal",
 }
-_VERSION = re.compile(r"claude-(?:[a-z]+-)?(\d{1,2})(?:[-.](\d{1,2}))?(?!\d)")
-_NEWEST = (99, 0)
-_PATCH = 28
 #: Handing in a batch sends up to 256 MB (seconds).
 _SUBMIT_S = 600.0
-
-
-def known_absent(model: str, options: AnthropicOptions | None = None) -> frozenset[Absent]:
-    """Generation parameters that a model does not take, by its name.
-
-    Args:
-        model: Its id.
-        options: Thinking goes with no temperature but 1.
-    """
-    version = _version(model)
-    absent: set[Absent] = {"seed"}
-    if version >= (4, 0):  # 4.1 and later take one of them, and temperature is the one
-        absent.add("top_p")
-    if version >= (4, 7) or (options is not None and _thinks(options)):
-        absent |= {"temperature", "top_p"}
-    return frozenset(absent)
-
-
-def image_tokens(image: EncodedImage, model: str) -> int:
-    """Tokens of an image, at most: 28x28 pixels each, after the server has scaled it down.
-
-    Args:
-        image: As it is sent.
-        model: Those after 4.6 see images of up to 2576 pixels and 4784 tokens, others of up to
-            1568 and 1568.
-    """
-    side, most = (2576, 4784) if _version(model) >= (4, 7) else (1568, 1568)
-    scale = min(1.0, side / max(image.width, image.height))
-    patches = ceil(image.width * scale / _PATCH) * ceil(image.height * scale / _PATCH)
-    return min(patches, most)
 
 
 class AnthropicAdapter:
@@ -118,7 +95,9 @@ class AnthropicAdapter:
         """
         import anthropic
 
-        _check_thinking(model, options)
+        check_thinking(model, options)
+        # What the SDK says on the first call of a model that will be retired, into nobody's log.
+        warnings.filterwarnings("ignore", "The model '.+' is deprecated", DeprecationWarning)
         self.version = anthropic.__version__
         self._model = model
         self._options = options
@@ -127,7 +106,7 @@ class AnthropicAdapter:
         self._absent = frozenset(absent)
         self._client = anthropic.AsyncAnthropic(
             api_key=key.reveal(),
-            base_url=options.base_url or BASE_URL,
+            base_url=without_version(options.base_url or BASE_URL),
             max_retries=0,
             timeout=options.timeout_s,
             open_telemetry=False,
@@ -135,13 +114,8 @@ class AnthropicAdapter:
         )
 
     def tokens(self, question: Question) -> int:
-        """Prompt tokens: a third of the text's bytes, and the images'.
-
-        English has about 4 bytes a token, 3 since the tokenizer of 4.7; Chinese has 3.
-        """
-        text = len(question.text.encode()) + len((self._options.system_prompt or "").encode())
-        images = sum(image_tokens(image, self._model) for image in question.images)
-        return ceil(text / 3) + images + 16
+        """As `prompt_tokens`."""
+        return prompt_tokens(self._model, self._options, question)
 
     async def ask(self, question: Question) -> Answer:
         """Ask once; raises `ApiFailure`."""
@@ -158,15 +132,8 @@ class AnthropicAdapter:
 
     async def submit(self, questions: Sequence[Question], tag: str) -> BatchState:
         """Hand in a batch; raises `ApiFailure`. The tag is not kept: nothing of a batch is."""
-        from anthropic.types.messages.batch_create_params import Request
-
-        requests = [
-            Request(
-                custom_id=question.custom_id,
-                params=cast("Any", {**self._params(question), **self._sampling(question)}),
-            )
-            for question in questions
-        ]
+        # 200 MB of images take half a second to write out.
+        requests = await asyncio.to_thread(self._requests, questions)
         with self._failures():
             async with asyncio.timeout(max(self._options.timeout_s, _SUBMIT_S)):
                 return _state(
@@ -215,6 +182,15 @@ class AnthropicAdapter:
         """Close connections."""
         await self._client.close()
 
+    def _requests(self, questions: Sequence[Question]) -> list[Request]:
+        return [
+            {
+                "custom_id": question.custom_id,
+                "params": cast("Any", {**self._params(question), **self._sampling(question)}),
+            }
+            for question in questions
+        ]
+
     def _params(self, question: Question) -> MessageCreateParamsNonStreaming:
         content: list[dict[str, object]] = [
             {
@@ -227,15 +203,15 @@ class AnthropicAdapter:
             }
             for image in question.images
         ]
-        content.append({"type": "text", "text": question.text})
+        content.append({"type": "text", "text": sendable(question.text)})
         params: dict[str, object] = {
             "model": self._model,
             "max_tokens": question.generation.max_new_tokens + self._options.reasoning_tokens,
             "messages": [{"role": "user", "content": content}],
-            **_thinking(self._model, self._options),
+            **thinking(self._model, self._options),
         }
         if self._options.system_prompt:
-            params["system"] = self._options.system_prompt
+            params["system"] = sendable(self._options.system_prompt)
         if question.generation.stop and "stop" not in self._absent:
             params["stop_sequences"] = list(question.generation.stop)
         return cast("MessageCreateParamsNonStreaming", params)
@@ -302,111 +278,6 @@ class AnthropicAdapter:
         return one_line(text, self._key)
 
 
-def kind_of(
-    status: int, error_type: str | None, code: str | None, said: str, missing: Kind = Kind.MODEL
-) -> Kind:
-    """What an error of the API means.
-
-    Source: "Errors" (status and type), and the SDK's classes of ``error.details.error_code``.
-
-    Args:
-        status: Of HTTP; 0 where the error stands in a batch's results.
-        error_type: ``error.type``.
-        code: ``error.details.error_code``.
-        said: ``error.message``, read only where nothing else tells.
-        missing: What a 404 means.
-    """
-    text = said.lower()
-    if code in _SPENT or status == 402 or error_type == "billing_error":
-        return Kind.CREDIT
-    if status != 429 and _no_credit(text):
-        return Kind.CREDIT
-    if status in (401, 403) or error_type in ("authentication_error", "permission_error"):
-        return Kind.KEY
-    if code == "organization_on_hold" or "organization has been disabled" in text:
-        return Kind.KEY
-    if status == 404 or error_type == "not_found_error":
-        return missing
-    if status in (429, 529) or error_type in ("rate_limit_error", "overloaded_error"):
-        return Kind.RATE_LIMIT
-    if status == 504 or error_type == "timeout_error":
-        return Kind.TIMEOUT
-    if status == 413 or code == "image_dimensions_too_large" or _about_image(text):
-        return Kind.IMAGE
-    if "prompt is too long" in text or "context limit" in text or "context window" in text:
-        return Kind.CONTEXT
-    if "content filtering policy" in text:
-        return Kind.MODERATION
-    if status in (400, 422) or error_type == "invalid_request_error":
-        return Kind.REQUEST
-    return Kind.SERVER
-
-
-_SPENT = frozenset(
-    {
-        "enforced_spend_limit_reached",
-        "contract_spend_limit_reached",
-        "linked_organization_spend_limit_reached",
-        "linked_organization_billing_unavailable",
-    }
-)
-
-
-def _no_credit(text: str) -> bool:
-    return any(
-        words in text for words in ("credit balance is too low", "usage limits", "spend limit")
-    )
-
-
-def _about_image(text: str) -> bool:
-    return "image" in text and any(
-        words in text for words in ("exceed", "too large", "could not process", "too many", "size")
-    )
-
-
-def _version(model: str) -> tuple[int, int]:
-    """Of ``claude-opus-4-8`` (4, 8), of ``claude-3-7-sonnet-20250219`` (3, 7); else the newest."""
-    found = _VERSION.search(model)
-    return _NEWEST if found is None else (int(found[1]), int(found[2] or 0))
-
-
-def _thinks(options: AnthropicOptions) -> bool:
-    return options.reasoning_tokens > 0 or options.reasoning_effort not in (None, "none")
-
-
-def _check_thinking(model: str, options: AnthropicOptions) -> None:
-    effort = options.reasoning_effort
-    if effort is not None and effort not in EFFORTS:
-        raise UserError(
-            f"{model}: reasoning_effort {effort!r}; Anthropic knows {', '.join(EFFORTS)}"
-        )
-    if _version(model) < (4, 6) and 0 < options.reasoning_tokens < LEAST_THINKING:
-        raise UserError(
-            f"{model}: reasoning_tokens {options.reasoning_tokens}; this model thinks with "
-            f"{LEAST_THINKING} tokens at least, or not at all (0)"
-        )
-
-
-def _thinking(model: str, options: AnthropicOptions) -> dict[str, object]:
-    """How the model is told to think; nothing is said where the job says nothing.
-
-    Models from 4.6 on decide how much they think and take an effort; those before are given a
-    budget of tokens. Either way ``max_tokens`` counts thinking and answer together.
-    """
-    if options.reasoning_effort == "none":
-        return {"thinking": {"type": "disabled"}}
-    if not _thinks(options):
-        return {}
-    said: dict[str, object] = {}
-    if options.reasoning_effort is not None:
-        said["output_config"] = {"effort": options.reasoning_effort}
-    if _version(model) >= (4, 6):
-        said["thinking"] = {"type": "adaptive"}
-    elif options.reasoning_tokens:
-        said["thinking"] = {"type": "enabled", "budget_tokens": options.reasoning_tokens}
-    return said
-
-
 def _answer(message: Message, said: Limits) -> Answer:
     """A message as it is kept.
 
@@ -440,4 +311,6 @@ def _answer(message: Message, said: Limits) -> Answer:
 
 def _state(batch: MessageBatch) -> BatchState:
     over = batch.processing_status == "ended"
-    return BatchState(batch.id, over, None, batch.created_at.timestamp())
+    told = batch.request_counts
+    size = told.processing + told.succeeded + told.errored + told.canceled + told.expired
+    return BatchState(batch.id, over, None, batch.created_at.timestamp(), size)

@@ -7,13 +7,16 @@ twice after ``kill -9`` is what is in flight between the call and that: `Backend
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from lens_ray.errors import CheckpointError
+from lens_ray.errors import CheckpointError, UserError
 from lens_ray.models.api.access import Access, api_options, read_access
 from lens_ray.models.api.adapter import Adapter, Answer, ApiFailure, Kind, Question
+from lens_ray.models.api.batch_calls import BatchPace
+from lens_ray.models.api.batching import CALL, CALLS, Batching
 from lens_ray.models.api.craft import Craft, hash_of
 from lens_ray.models.api.images import limits_for, policy
 from lens_ray.models.api.options import SCRIPTED, ApiOptions
@@ -48,6 +51,7 @@ class ApiBackend:
         self._access: Access | None = None
         self._adapter: Adapter | None = None
         self._craft: Craft | None = None
+        self._batching: Batching | None = None
         self._threads = ThreadPoolExecutor(_ENCODERS, thread_name_prefix="encode")
         self._flying: dict[str, asyncio.Event] = {}
 
@@ -73,7 +77,7 @@ class ApiBackend:
             UserError: The job asks for what the model does not take.
         """
         spec, options, access = self._spec, self._options, self.access()
-        ports = self._ports = self._ports or Alone(options.concurrency).ports
+        ports = self._ports = self._ports or alone(options).ports
         # Its SDK takes a second to import, in which this loop answers others.
         adapter = await asyncio.to_thread(self._make_adapter, access)
         self._adapter = adapter
@@ -84,11 +88,20 @@ class ApiBackend:
         )  # fmt: skip
         await self._craft.meet(ports.memory, ports.notes)
         calls = options.concurrency
+        batch, parallel = 1, calls + calls // _KEPT_PART + _KEPT
+        if options.mode == "batch":
+            if not adapter.has_batches:
+                raise UserError(
+                    f"{spec.name}: no batches are made at {access.scope.host}; write mode: live"
+                )
+            pace = BatchPace(patience_s=options.patience_s)
+            self._batching = Batching(adapter, ports, self._craft, pace)
+            batch, parallel = CALL, CALLS
         return BackendInfo(
             name=spec.backend,
             version=adapter.version,
-            batch=1,
-            parallel=calls + calls // _KEPT_PART + _KEPT,
+            batch=batch,
+            parallel=parallel,
             paid=True,
             facts={
                 "provider": spec.backend,
@@ -100,13 +113,23 @@ class ApiBackend:
             },
         )
 
-    async def generate(self, requests: Sequence[Request]) -> AsyncIterator[Completion]:
+    async def room(self) -> None:
+        """See `lens_ray.models.protocol.Gathers`."""
+        if self._batching is not None:
+            await self._batching.room()
+
+    def generate(self, requests: Sequence[Request]) -> AsyncIterator[Completion]:
         """Ask, and yield each answer once it is kept.
 
         Raises:
             ProviderUnavailable: Nobody can be asked any more, or another model answers.
             BudgetReached: No money is left.
         """
+        if self._batching is not None:
+            return self._batching.generate(requests)
+        return self._live(requests)
+
+    async def _live(self, requests: Sequence[Request]) -> AsyncIterator[Completion]:
         if len(requests) == 1:
             yield await self._one(requests[0])
             return
@@ -128,7 +151,9 @@ class ApiBackend:
         raise CheckpointError(f"{path}: a model behind a provider's interface takes no weights")
 
     async def close(self) -> None:
-        """Close connections, and give back permits."""
+        """Close connections, and give back permits; batches go on at the provider."""
+        if self._batching is not None:
+            await self._batching.close()
         if self._adapter is not None:
             await self._adapter.close()
         if self._ports is not None:
@@ -212,6 +237,11 @@ class ApiBackend:
         except Exception as error:  # an SDK may fail in ways that its adapter does not know
             line = self.access().key.redact(f"{type(error).__name__}: {error}")
             return ApiFailure(Kind.MALFORMED, " ".join(line.split())[:_LINE])
+
+
+def alone(options: ApiOptions) -> Alone:
+    """Permits of one process; the questions of a batch are no calls, and none of them waits."""
+    return Alone(options.concurrency if options.mode == "live" else sys.maxsize)
 
 
 def base_url_of(options: ApiOptions) -> str | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from math import ceil
 from typing import TYPE_CHECKING
 
 from lens_ray.models.api.adapter import Answer
@@ -33,9 +35,24 @@ def http_client(
     return httpx2.AsyncClient(
         timeout=options.timeout_s,
         limits=httpx2.Limits(max_connections=most, max_keepalive_connections=most),
-        follow_redirects=True,
+        follow_redirects=False,  # the key would go along, in a header that httpx2 does not know
         transport=transport,
     )
+
+
+def without_version(base_url: str) -> str:
+    """A server's URL as these SDKs want it: they put ``/v1`` behind it themselves."""
+    return re.sub(r"/v1(beta)?/?$", "", base_url)
+
+
+def sendable(text: str) -> str:
+    """A text as UTF-8 can carry it: a half of a surrogate pair becomes a question mark."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def text_tokens(*texts: str) -> int:
+    """A third of the bytes: English has about 4 a token, 3 with Claude's tokenizer since 4.7."""
+    return ceil(sum(len(text.encode("utf-8", "replace")) for text in texts) / 3)
 
 
 def one_line(text: str, key: Key) -> str:

@@ -7,13 +7,16 @@ import os
 from pathlib import Path
 
 from lens_ray.errors import ProviderUnavailable
+from lens_ray.models.api.redaction import hide, redacted
 
 #: Beside a variable that holds a key, one that names a file that does.
 FILE = "_FILE"
+#: No provider's key is nearly as long.
+_LONGEST = 16_384
 
 
 class Key:
-    """A secret. ``str()``, ``repr()`` and pickling never show it."""
+    """A secret. ``str()``, ``repr()``, pickling and log records never show it."""
 
     def __init__(self, value: str, variable: str) -> None:
         """Keep it.
@@ -24,6 +27,7 @@ class Key:
         """
         self._value = value
         self.variable = variable
+        hide(value)
 
     @property
     def fingerprint(self) -> str:
@@ -36,7 +40,7 @@ class Key:
 
     def redact(self, text: str) -> str:
         """A text without the key."""
-        return text.replace(self._value, "[key]") if self._value else text
+        return redacted(text)
 
     def __repr__(self) -> str:
         return f"Key({self.variable})"
@@ -53,16 +57,37 @@ def read_key(variable: str) -> Key:
     """
     value = os.environ.get(variable, "").strip()
     named = os.environ.get(variable + FILE, "").strip()
+    where = variable
     if not value and named:
-        try:
-            value = Path(named).read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise ProviderUnavailable(
-                f"{variable}{FILE} names a file that cannot be read; mount the secret there"
-            ) from error
+        where = f"the file that {variable}{FILE} names"
+        value = _of_file(Path(named), where)
     if not value:
         raise ProviderUnavailable(
             f"no key: set {variable}, or {variable}{FILE} to the path of a mounted file, in the "
             "environment of the cluster's nodes"
         )
+    # An HTTP library would refuse the header and show it.
+    if not (value.isascii() and value.isprintable()) or " " in value:
+        raise ProviderUnavailable(
+            f"{where} holds more than a key: a space, a line break or a letter that no key has; "
+            "write the key alone"
+        )
     return Key(value, variable)
+
+
+def _of_file(path: Path, where: str) -> str:
+    """The key in a mounted file.
+
+    Raises:
+        ProviderUnavailable: It cannot be read; what stands in it is not repeated.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(_LONGEST + 1)
+        if len(data) > _LONGEST:
+            raise ValueError
+        return data.decode("utf-8-sig").strip()
+    except (OSError, ValueError):
+        raise ProviderUnavailable(
+            f"{where} cannot be read as a key; mount the secret there"
+        ) from None

@@ -147,7 +147,8 @@ def kind_of(status: int | None, problem: Problem) -> Kind:
     if status == 413:
         return Kind.IMAGE
     # A 403 that is no error of the interface is a page of a proxy or a firewall.
-    return Kind.SERVER if status >= 500 or status in (403, 409, 425) else Kind.REQUEST
+    passing = status >= 500 or status < 400 or status in (403, 409, 425)
+    return Kind.SERVER if passing else Kind.REQUEST
 
 
 def _of_content(problem: Problem, named: set[str]) -> Kind | None:
@@ -214,12 +215,14 @@ def one_line(text: str, key: Key | None = None) -> str:
 def _line(kind: Kind, status: int | None, problem: Problem, key: Key | None, fallback: str) -> str:
     # What a server says of a key that it refuses may show some of its letters.
     said = "" if kind is Kind.KEY else problem.message
-    mark = " ".join(part for part in (str(status or ""), problem.code) if part)
+    mark = one_line(f"{status or ''} {problem.code[:64]}", key)
     line = one_line(said or fallback or "no message", key)
     line = f"{line} ({mark})" if mark else line
     if kind is Kind.KEY:
         variable = key.variable if key is not None else "the key"
         return f"the provider refused the key of {variable} ({mark})"
+    if kind is Kind.MODEL and not problem.told:
+        return f"the server has no such path; base_url goes up to and with its /v1 ({mark})"
     name = problem.param.split(".")[0]
     if kind is Kind.MODEL and name in get_args(Absent):
         return f"{line}; write absent: [{name}] in the model's options if it does not take {name}"

@@ -13,8 +13,11 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from math import exp, isfinite
+from typing import Literal
+from urllib.parse import urlsplit
 
 from lens_ray.models.api.adapter import Answer, ApiFailure, Kind, Question
+from lens_ray.models.api.calls import sendable
 from lens_ray.models.api.openai_errors import failure, one_line
 from lens_ray.models.api.openai_models import bills_cache_writes, gives_logprobs, thinks
 from lens_ray.models.api.options import Absent, OpenAIOptions
@@ -55,6 +58,11 @@ def body_of(
     """
     chat = options.api == "chat"
     body = _chat(question, model, options) if chat else _response(question, model, options)
+    if chat:
+        newer = _maker(options) != "another" or thinks(model) or "temperature" in absent
+        # The older name is the one that every other maker's server knows; models that think
+        # refuse it, behind whatever gateway.
+        body["max_completion_tokens" if newer else "max_tokens"] = _output(question, options)
     generation = question.generation
     if "temperature" not in absent:
         body["temperature"] = generation.temperature
@@ -63,8 +71,8 @@ def body_of(
     if "seed" not in absent and generation.seed is not None:
         body["seed"] = generation.seed
     if "stop" not in absent and generation.stop:
-        body["stop"] = list(generation.stop)
-    if options.base_url is None:
+        body["stop"] = [sendable(text) for text in generation.stop]
+    if _maker(options) == "openai":
         if live:
             body["service_tier"] = "default"
         if bills_cache_writes(model):
@@ -77,7 +85,7 @@ def _response(question: Question, model: str, options: OpenAIOptions) -> dict[st
         {"type": "input_image", "image_url": url, "detail": options.image_detail}
         for url in _data_urls(question)
     ]
-    content.append({"type": "input_text", "text": question.text})
+    content.append({"type": "input_text", "text": sendable(question.text)})
     body: dict[str, object] = {
         "model": model,
         "input": [{"role": "user", "content": content}],
@@ -85,7 +93,7 @@ def _response(question: Question, model: str, options: OpenAIOptions) -> dict[st
         "store": False,
     }
     if options.system_prompt:
-        body["instructions"] = options.system_prompt
+        body["instructions"] = sendable(options.system_prompt)
     if options.reasoning_effort is not None:
         body["reasoning"] = {"effort": options.reasoning_effort}
     if gives_logprobs(model):
@@ -99,13 +107,12 @@ def _chat(question: Question, model: str, options: OpenAIOptions) -> dict[str, o
     content: list[dict[str, object]] = [
         {"type": "image_url", "image_url": {"url": url, **detail}} for url in _data_urls(question)
     ]
-    content.append({"type": "text", "text": question.text})
+    content.append({"type": "text", "text": sendable(question.text)})
     messages: list[dict[str, object]] = []
     if options.system_prompt:
-        messages.append({"role": "system", "content": options.system_prompt})
-    messages.append({"role": "user", "content": content if question.images else question.text})
+        messages.append({"role": "system", "content": sendable(options.system_prompt)})
+    messages.append({"role": "user", "content": content if question.images else content[0]["text"]})
     body: dict[str, object] = {"model": model, "messages": messages}
-    body[_limit_name(model, options)] = _output(question, options)
     if options.reasoning_effort is not None:
         body["reasoning_effort"] = options.reasoning_effort
     if gives_logprobs(model):
@@ -113,10 +120,14 @@ def _chat(question: Question, model: str, options: OpenAIOptions) -> dict[str, o
     return body
 
 
-def _limit_name(model: str, options: OpenAIOptions) -> str:
-    """The newer name where OpenAI's models are; others' servers all know the older one."""
-    elsewhere = options.base_url is not None and options.api_version is None
-    return "max_tokens" if elsewhere and not thinks(model) else "max_completion_tokens"
+def _maker(options: OpenAIOptions) -> Literal["openai", "azure", "another"]:
+    """Whose server is asked."""
+    if options.api_version is not None:
+        return "azure"
+    host = urlsplit(options.base_url or "//api.openai.com").hostname or ""
+    if host == "api.openai.com" or host.endswith(".api.openai.com"):  # of a region
+        return "openai"
+    return "azure" if host.endswith(".azure.com") else "another"
 
 
 def _output(question: Question, options: OpenAIOptions) -> int:
@@ -140,7 +151,7 @@ def answer_of(body: object, limits: Limits | None = None) -> Answer:
     """
     if not isinstance(body, Mapping):
         raise _malformed("the response is no JSON object")
-    if isinstance(body.get("error"), Mapping):
+    if body.get("error"):
         raise failure(None, body, {})
     answer = _read_chat(body) if "choices" in body else _read_response(body)
     if answer is None:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from typing import ClassVar, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import Field, field_validator
+from pydantic_core import PydanticCustomError
 
+from lens_ray.job_secrets import secret_in
 from lens_ray.models.spec import ClosedModel, ModelSpec, Options
 
 #: In the place of a URL: a scripted server inside the replica, for trials without a provider.
 SCRIPTED = "builtin:scripted"
+_VARIABLE = re.compile(r"[A-Z][A-Z0-9_]{0,127}")
+#: Of capital letters and digits alone; no name of a variable is so long without an underscore.
+_KEYLIKE = re.compile(r"[A-Z0-9]{20,}")
 
 _MILLION = 1_000_000
 
@@ -107,7 +114,7 @@ class ApiOptions(Options):
     )  # fmt: skip
 
     base_url: str | None = Field(default=None, max_length=2048)
-    api_key_env: str | None = Field(default=None, pattern=r"^[A-Z][A-Z0-9_]{0,127}$")
+    api_key_env: str | None = None
     mode: Literal["live", "batch"] = "live"
     concurrency: int = Field(default=64, ge=1, le=10_000)
     requests_per_minute: int | None = Field(default=None, ge=1)
@@ -123,6 +130,39 @@ class ApiOptions(Options):
     image_format: Literal["auto", "png", "jpeg"] = "auto"
     price: Price | None = None
     scripted: Scripted | None = None
+
+    @field_validator("api_key_env", mode="before")
+    @classmethod
+    def _names_a_variable(cls, value: object) -> object:
+        """Not by a pattern: its error would repeat a key that was written here."""
+        if value is None:
+            return None
+        named = isinstance(value, str) and _VARIABLE.fullmatch(value)
+        if not named or _KEYLIKE.fullmatch(str(value)):
+            raise PydanticCustomError(
+                "no_variable",
+                "this is no name of an environment variable; write one such as OPENAI_API_KEY, "
+                "and the key itself nowhere but in that variable",
+            )
+        return value
+
+    @field_validator("base_url")
+    @classmethod
+    def _plain_url(cls, value: str | None) -> str | None:
+        if value is None or value == SCRIPTED:
+            return value
+        try:
+            url = urlsplit(value)
+            whole = url.scheme in ("http", "https") and url.hostname and (url.port or 1)
+        except ValueError:
+            whole = None
+        if secret_in(value) or not whole or url.query or url.fragment or "@" in url.netloc:
+            raise PydanticCustomError(
+                "base_url",
+                "a base_url is http:// or https:// with a host, perhaps a port and a path, and "
+                "nothing else; credentials belong in the environment",
+            )
+        return value
 
 
 #: A provider answers a batch within so long, or says that it does not.
@@ -165,3 +205,14 @@ class GeminiOptions(ApiOptions):
     """
 
     media_resolution: Literal["low", "medium", "high"] | None = None
+
+    @field_validator("mode")
+    @classmethod
+    def _no_batches(cls, value: Literal["live", "batch"]) -> Literal["live", "batch"]:
+        if value == "batch":
+            raise PydanticCustomError(
+                "mode",
+                "batches are made with the backends openai and anthropic, not with gemini; "
+                "write mode: live",
+            )
+        return value

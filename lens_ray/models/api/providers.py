@@ -9,6 +9,7 @@ from lens_ray.models.api.access import api_options
 from lens_ray.models.api.adapter import Adapter
 from lens_ray.models.api.keys import Key
 from lens_ray.models.api.options import ApiOptions
+from lens_ray.models.api.redaction import SealedAdapter
 from lens_ray.models.spec import ModelSpec
 
 #: The adapter of each provider, ``MODULE:CLASS``. A module has its `known_absent` beside it.
@@ -32,8 +33,7 @@ def make_adapter(provider: str, model: str, options: ApiOptions, key: Key) -> Ad
         UserError: The model does not do what the options ask for.
     """
     module, _, name = _ADAPTERS[provider].partition(":")
-    adapter: Adapter = getattr(import_module(module), name)(model, options, key)
-    return adapter
+    return SealedAdapter(getattr(import_module(module), name)(model, options, key))
 
 
 def absent_of(spec: ModelSpec) -> frozenset[str]:

@@ -47,6 +47,10 @@ _REASONS: Mapping[TroubleKind, str] = {
     "bad_key": "API_KEY_INVALID",
     "no_credit": "BILLING_DISABLED",
 }
+#: What its own servers say, where nothing but the message tells.
+_SAYS: Mapping[TroubleKind, str] = {
+    "context": "The input token count exceeds the maximum number of tokens allowed (scripted).",
+}
 _FINISH = {"length": "MAX_TOKENS", "content_filter": "SAFETY", "refusal": "PROHIBITED_CONTENT"}
 _MODEL = re.compile(r"gemini-(\d+)")
 _BY_RESOLUTION = {"MEDIA_RESOLUTION_LOW": 280, "MEDIA_RESOLUTION_MEDIUM": 560}
@@ -111,7 +115,11 @@ class GenerateContent:
                 {"@type": _TYPE + "RetryInfo", "retryDelay": f"{trouble.retry_after_s:.3f}s"}
             )
         code = trouble.status or status
-        error: dict[str, object] = {"code": code, "message": trouble.line, "status": name}
+        error: dict[str, object] = {
+            "code": code,
+            "message": _SAYS.get(trouble.kind, trouble.line),
+            "status": name,
+        }
         if details:
             error["details"] = details
         return Failure(code, {"error": error}, {})

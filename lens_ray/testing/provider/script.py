@@ -202,6 +202,7 @@ class BatchScript:
         answered: Share of its questions that are answered before it expires or is cancelled.
         lose_submits: Of the first so many hand-ins the answer is lost; the batches are there.
         cut_results: Of the first so many downloads of results the second half is lost.
+        busy_calls: The first so many other calls of the batch endpoints are answered with 429.
     """
 
     takes_s: float = 0.2
@@ -209,6 +210,7 @@ class BatchScript:
     answered: float = 1.0
     lose_submits: int = 0
     cut_results: int = 0
+    busy_calls: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -127,7 +127,10 @@ class ProviderServer:
 
     async def _serve(self) -> None:
         runner = web.AppRunner(
-            _application(self._service), access_log=None, shutdown_timeout=0, handle_signals=False
+            _application(self._service),
+            access_log=None,
+            shutdown_timeout=0.01,  # with 0, aiohttp waits for every answer that is being made
+            handle_signals=False,
         )
         try:
             self._loop = asyncio.get_running_loop()

@@ -25,6 +25,7 @@ from lens_ray.testing.provider.wire import (
     Reply,
     Trouble,
     TroubleKind,
+    first_tokens,
     invalid,
     text_tokens,
 )
@@ -40,7 +41,7 @@ _LINES: Mapping[str, str] = {
     "context": "prompt is too long: your input exceeds the context window of this model",
     "image": "image exceeds the maximum allowed size",
     "invalid": "Invalid request (scripted)",
-    "moderation": "Your request was rejected by the safety system (scripted content policy)",
+    "moderation": "Output blocked by content filtering policy (scripted)",
 }
 #: Faults that are answered with an error of the same name.
 _ERRORS: Mapping[str, TroubleKind] = {
@@ -365,15 +366,4 @@ def _ended(text: str, finish: Finish, asked: Asked, thinking: int) -> tuple[str,
         allowed = min(allowed, max(0, text_tokens(text) - 1))
     if text_tokens(text) <= allowed:
         return text, finish
-    return _first_tokens(text, allowed), "length"
-
-
-def _first_tokens(text: str, allowed: int) -> str:
-    low, high = 0, len(text)
-    while low < high:
-        middle = (low + high + 1) // 2
-        if text_tokens(text[:middle]) <= allowed:
-            low = middle
-        else:
-            high = middle - 1
-    return text[:low]
+    return first_tokens(text, allowed), "length"

@@ -75,6 +75,7 @@ class SuiteTruth:
         self._others: dict[str, list[str]] = {}
         self._looks: dict[str, bytes] = {}
         self._hashes: dict[str, str] = {}
+        self._earned: dict[tuple[str, str], float] = {}
         self._wordings: list[str] = []
         self.unknown = 0
         for sample in suite.samples:
@@ -157,14 +158,23 @@ class SuiteTruth:
         if sample.format == "true_false":
             return "no" if sample.answers[0] == "yes" else "yes"
         if sample.choices:
-            letters = [chr(ord("A") + place) for place in range(len(sample.choices))]
+            others = [chr(ord("A") + place) for place in range(len(sample.choices))]
         else:
-            letters = self._others[f"{sample.subtask} {sample.format}"]
-        accepted = {one.casefold() for one in sample.answers}
-        wrong = [one for one in letters if one.casefold() not in accepted]
-        if not wrong:
-            return "unknown"
-        return wrong[int(self._draw("wrong", model, sample.sample_id) * len(wrong))]
+            others = self._others[f"{sample.subtask} {sample.format}"]
+        start = int(self._draw("wrong", model, sample.sample_id) * len(others))
+        for one in (*others[start:], *others[:start]):
+            if self._is_wrong(sample, one):
+                return one
+        return "unknown"
+
+    def _is_wrong(self, sample: Sample, text: str) -> bool:
+        """Whether it earns nothing; some metrics give something for a near miss."""
+        from lens_ray.scoring.mark import mark
+
+        key = (sample.sample_id, text)
+        if key not in self._earned:
+            self._earned[key] = mark(sample, text, "stop").score
+        return self._earned[key] == 0
 
 
 def _look(data: bytes) -> bytes:

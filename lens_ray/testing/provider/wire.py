@@ -202,6 +202,12 @@ def text_tokens(text: str) -> int:
     return len(_WORDS.findall(text))
 
 
+def first_tokens(text: str, count: int) -> str:
+    """A text up to the end of one of its tokens."""
+    found = list(_WORDS.finditer(text))[:count]
+    return text[: found[-1].end()] if found else ""
+
+
 def invalid(line: str) -> Trouble:
     """A body that cannot be understood."""
     return Trouble("invalid", line)

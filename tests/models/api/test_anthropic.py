@@ -11,13 +11,9 @@ import pytest
 
 from lens_ray.errors import UserError
 from lens_ray.models.api.adapter import Answer, ApiFailure, EncodedImage, Kind, Question
-from lens_ray.models.api.anthropic import (
-    SAMPLING_VERSION,
-    AnthropicAdapter,
-    image_tokens,
-    kind_of,
-    known_absent,
-)
+from lens_ray.models.api.anthropic import SAMPLING_VERSION, AnthropicAdapter
+from lens_ray.models.api.anthropic_errors import kind_of
+from lens_ray.models.api.anthropic_models import image_tokens, known_absent
 from lens_ray.models.api.options import AnthropicOptions
 from lens_ray.models.api.ports import Limits
 from lens_ray.models.protocol import Generation
@@ -87,9 +83,9 @@ def ask(wire: Wire, model: str = NEW, **options: object) -> Answer:
     return with_adapter(wire, lambda adapter: adapter.ask(QUESTION), model, **options)
 
 
-def fails(wire: Wire, **options: object) -> ApiFailure:
+def fails(wire: Wire, timeout_s: float = 120.0) -> ApiFailure:
     with pytest.raises(ApiFailure) as failure:
-        ask(wire, **options)
+        ask(wire, timeout_s=timeout_s)
     assert SECRET not in str(failure.value)
     assert "\n" not in failure.value.line
     assert failure.value.__cause__ is None
@@ -281,6 +277,7 @@ ERRORS = [
     (529, "overloaded_error", "Overloaded", {}, Kind.RATE_LIMIT),
     (503, "overloaded_error", "Overloaded", {}, Kind.RATE_LIMIT),
     (500, "api_error", "Internal server error", {}, Kind.SERVER),
+    (500, "api_error", "image too large for our content policy", {}, Kind.SERVER),
     (502, "api_error", "Bad gateway", {}, Kind.SERVER),
     (408, "timeout_error", "Timed out", {}, Kind.TIMEOUT),
     (504, "timeout_error", "Timed out", {}, Kind.TIMEOUT),
@@ -362,6 +359,18 @@ def test_an_error_that_is_no_json_is_a_server_error() -> None:
     assert fails(Wire([httpx2.Response(502, text="<html>Bad gateway")])).kind is Kind.SERVER
 
 
+def test_a_redirect_takes_the_key_nowhere() -> None:
+    moved = httpx2.Response(307, headers={"location": "http://elsewhere/v1/messages"})
+    assert fails(Wire([moved, said(message())])).kind is Kind.REQUEST
+
+
+@pytest.mark.parametrize("base_url", ["http://127.0.0.1:1/x", "http://127.0.0.1:1/x/v1/"])
+def test_a_base_url_may_end_in_the_version(base_url: str) -> None:
+    wire = Wire([said(message())])
+    ask(wire, base_url=base_url)
+    assert str(wire.asked[0].url) == "http://127.0.0.1:1/x/v1/messages"
+
+
 @pytest.mark.parametrize(
     ("raised", "kind"),
     [
@@ -438,6 +447,11 @@ def test_check_tells_what_the_headers_say() -> None:
         "tokens_out": "4",
     }
     assert wire.bodies[0]["max_tokens"] == 1
+
+
+def test_nobody_is_warned_of_a_model_that_will_be_retired() -> None:
+    """Warnings are errors here."""
+    assert ask(Wire([said(message())]), "claude-opus-4-5-20251101").text == "B"
 
 
 def batch(number: int, status: str = "in_progress") -> dict[str, object]:

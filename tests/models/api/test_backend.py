@@ -99,8 +99,8 @@ def test_an_answer_says_what_it_took_and_cost(standin: StandIn) -> None:
     assert answer.served == SERVED
     assert answer.cost_usd == pytest.approx(12e-6)
     assert answer.weight_version == identify(paid_model()).weights_digest
-    assert watched.loads == [Load(15, 1, pytest.approx(15e-6))]
-    assert watched.settled == [Settled("answered", 12, pytest.approx(12e-6))]
+    assert watched.loads == [Load(15, 1, 15 / 1e6)]
+    assert watched.settled == [Settled("answered", 12, 12 / 1e6)]
     assert standin.questions[0].images[0].data == picture()
     assert standin.closed
 
@@ -274,7 +274,7 @@ def test_a_call_that_is_given_up_gives_its_permit_back(standin: StandIn) -> None
 
     async def ask(backend: ApiBackend) -> None:
         answering = backend.generate([request()])
-        task = asyncio.ensure_future(anext(answering))  # type: ignore[arg-type]
+        task = asyncio.ensure_future(anext(answering))
         while not standin.asked:
             await asyncio.sleep(0.01)
         task.cancel()

@@ -1,0 +1,492 @@
+"""Batches over a pretended provider: gathered, paid once whatever dies when, and never lost."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from lens_ray.errors import BudgetReached, ProviderUnavailable
+from lens_ray.models.api.adapter import (
+    LASTING,
+    Answer,
+    ApiFailure,
+    BatchState,
+    EncodedImage,
+    Kind,
+    Question,
+)
+from lens_ray.models.api.batch_calls import BatchPace
+from lens_ray.models.api.batching import Batching
+from lens_ray.models.api.ports import Load, Permit, Ports, Settled
+from lens_ray.models.protocol import Completion, Generation, Request
+from tests.models.api.batch_stage import Died, Kept, Noted, Remembered, Step, requests
+
+QUICK = BatchPace(quiet_s=0.01, poll_s=0.004, longest_poll_s=0.02, grace_s=0.03, patience_s=0.5)
+
+
+@dataclass
+class There:
+    """A batch at the pretended provider."""
+
+    state: BatchState
+    asked: dict[str, Question]
+    over_at: float
+
+
+@dataclass
+class Provider:
+    """What outlives every process: batches, and what was paid."""
+
+    tags: bool = True
+    takes_s: float = 0.01
+    paid: Counter[str] = field(default_factory=Counter)
+    batches: list[There] = field(default_factory=list)
+    kept: Kept = field(default_factory=Kept)
+    #: Outcomes of a text in turn, instead of an answer.
+    script: dict[str, list[Kind]] = field(default_factory=dict)
+    submit_script: list[tuple[Kind, bool]] = field(default_factory=list)
+    results_script: list[Kind] = field(default_factory=list)
+    forgotten: bool = False
+    refuses: str | None = None
+    most_usd: float = float("inf")
+    reserved: float = 0.0
+    spent: float = 0.0
+    settled: list[Settled] = field(default_factory=list)
+
+    def take(self, questions: Sequence[Question], tag: str) -> BatchState:
+        names = [question.custom_id for question in questions]
+        assert len(set(names)) == len(names)
+        number = len(self.batches)
+        state = BatchState(
+            f"b{number}", False, tag if self.tags else None, time.time(), len(questions)
+        )
+        asked = {question.custom_id: question for question in questions}
+        self.batches.append(There(state, asked, time.monotonic() + self.takes_s))
+        for question in questions:
+            if not self.script.get(question.text):
+                self.paid[question.text] += 1
+        return state
+
+    def now(self, there: There) -> BatchState:
+        return replace(there.state, over=time.monotonic() >= there.over_at)
+
+
+class Process:
+    """One process: `Batching` with the adapter, the ports and the craft that it is given."""
+
+    def __init__(self, provider: Provider, step: Step | None = None, pace: BatchPace = QUICK):
+        self.provider = "pretended"
+        self.version = "1"
+        self.has_batches = True
+        self.served: str | None = None
+        self._at = provider
+        self._step = step or Step()
+        self._results_asked = 0
+        kept = provider.kept
+        ports = Ports(self, Remembered(kept, self._step), Noted(kept, self._step))
+        self.batching = Batching(self, ports, self, pace)
+
+    # The adapter.
+
+    def tokens(self, question: Question) -> int:
+        return len(question.text)
+
+    async def ask(self, question: Question) -> Answer:
+        raise AssertionError("a batch asks nothing live")
+
+    async def submit(self, questions: Sequence[Question], tag: str) -> BatchState:
+        if self._at.refuses is not None and any(q.text == self._at.refuses for q in questions):
+            raise ApiFailure(Kind.REQUEST, "a line is wrong")
+
+        async def effect() -> BatchState:
+            kind, took = self._at.submit_script.pop(0) if self._at.submit_script else (None, True)
+            state = self._at.take(questions, tag) if took else None
+            if kind is not None:
+                raise ApiFailure(kind, "scripted")
+            assert state is not None
+            return state
+
+        state = await self._step.take(effect)
+        assert isinstance(state, BatchState)
+        return state
+
+    async def batch(self, batch_id: str) -> BatchState:
+        if self._at.forgotten:
+            raise ApiFailure(Kind.REQUEST, "no such batch")
+        return self._at.now(self._at.batches[int(batch_id[1:])])
+
+    async def results(self, batch_id: str) -> AsyncIterator[tuple[str, Answer | ApiFailure]]:
+        there = self._at.batches[int(batch_id[1:])]
+        assert self._at.now(there).over
+        for number, (custom_id, question) in enumerate(reversed(there.asked.items())):
+            if number == 2 and self._at.results_script:
+                raise ApiFailure(self._at.results_script.pop(0), "the stream broke")
+            planned = self._at.script.get(question.text)
+            if planned:
+                yield custom_id, ApiFailure(planned.pop(0), "scripted")
+            else:
+                yield custom_id, Answer(f"re {question.text}", "stop", "model-1", 10, 1)
+
+    async def batches(self) -> Sequence[BatchState]:
+        return [self._at.now(there) for there in self._at.batches]
+
+    async def check(self) -> Mapping[str, str]:
+        return {}
+
+    async def close(self) -> None:
+        await self.batching.close()
+
+    # Permits.
+
+    async def acquire(self, load: Load) -> Permit:
+        assert load.usd is not None
+        while self._at.spent + self._at.reserved + load.usd > self._at.most_usd + 1e-9:
+            if not self._at.reserved:
+                raise BudgetReached("no money left")
+            await asyncio.sleep(0.005)  # what is reserved may come back
+        self._at.reserved += load.usd
+        return Permit(0, load)
+
+    def settle(self, permit: Permit, settled: Settled) -> None:
+        assert permit.load.usd is not None
+        self._at.reserved -= permit.load.usd
+        self._at.spent += settled.usd or 0.0
+        self._at.settled.append(settled)
+
+    # The craft.
+
+    async def question(self, request: Request) -> Question:
+        if b"huge" in request.images:
+            raise ApiFailure(Kind.IMAGE, "larger than any")
+        images = tuple(EncodedImage(data, "image/png", 1, 1) for data in request.images)
+        return Question(request.prompt_hash, request.text, images, request.generation)
+
+    def load(self, question: Question) -> Load:
+        return Load(10, len(question.images), 1.0)
+
+    def again(self, request: Request, known: Completion) -> Completion:
+        return replace(known, request_id=request.request_id)
+
+    async def completion(
+        self, request: Request, outcome: Answer | ApiFailure, latency_s: float
+    ) -> Completion:
+        if isinstance(outcome, ApiFailure):
+            if outcome.kind is Kind.KEY:
+                raise ProviderUnavailable(outcome.line)
+            return Completion(
+                request.request_id, "", "error", error=str(outcome), lasting=outcome.kind in LASTING
+            )
+        return Completion(request.request_id, outcome.text, "stop", cost_usd=0.25, served="model-1")
+
+
+async def answered(process: Process, asked: Sequence[Request], call: int = 4) -> list[Completion]:
+    """As the engine asks: several calls at once."""
+
+    async def one(part: Sequence[Request]) -> list[Completion]:
+        return [completion async for completion in process.batching.generate(part)]
+
+    parts = [asked[at : at + call] for at in range(0, len(asked), call)]
+    return [c for part in await asyncio.gather(*map(one, parts)) for c in part]
+
+
+async def lives(provider: Provider, asked: Sequence[Request], step: Step) -> bool:
+    """A process that may die; whether it lived to the end."""
+    process = Process(provider, step)
+    try:
+        await answered(process, asked)
+    except Died:
+        return False
+    finally:
+        await process.close()
+    return True
+
+
+def run(work: Awaitable[object]) -> None:
+    async def timed() -> None:
+        await asyncio.wait_for(work, 20)
+
+    asyncio.run(timed())
+
+
+def test_questions_of_many_calls_become_one_batch() -> None:
+    async def main() -> None:
+        provider = Provider()
+        process = Process(provider)
+        got = await answered(process, requests(20))
+        await process.close()
+        assert {c.request_id: c.text for c in got} == {f"s{n}": f"re q{n}" for n in range(20)}
+        assert [c.cost_usd for c in got] == [0.25] * 20
+        assert [len(there.asked) for there in provider.batches] == [20]
+        assert provider.reserved == 0
+        assert provider.spent == 5.0
+
+    run(main())
+
+
+def test_a_batch_is_no_larger_than_allowed_in_questions_and_in_bytes() -> None:
+    async def main() -> None:
+        provider = Provider()
+        process = Process(provider, pace=replace(QUICK, most=8))
+        await answered(process, requests(20))
+        await process.close()
+        assert sorted(len(there.asked) for there in provider.batches) == [4, 8, 8]
+        provider = Provider()
+        # 9,000 bytes are 12,000 in base64; with the rest of a question, two go into 30,000.
+        process = Process(provider, pace=replace(QUICK, most_bytes=30_000))
+        await answered(process, requests(7, image=b"x" * 9_000))
+        await process.close()
+        assert sorted(len(there.asked) for there in provider.batches) == [1, 2, 2, 2]
+
+    run(main())
+
+
+def test_the_same_question_of_two_samples_is_asked_and_paid_once() -> None:
+    async def main() -> None:
+        provider = Provider()
+        asked = [*requests(3), replace(requests(1)[0], request_id="twin")]
+        process = Process(provider)
+        got = {c.request_id: c for c in await answered(process, asked, call=2)}
+        await process.close()
+        assert got["twin"].text == got["s0"].text == "re q0"
+        assert {got["twin"].cost_usd, got["s0"].cost_usd} == {0.0, 0.25}
+        assert provider.paid == {"q0": 1, "q1": 1, "q2": 1}
+
+    run(main())
+
+
+@pytest.mark.parametrize("tags", [True, False], ids=["tags", "no tags"])
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_dead_at_any_step_it_pays_nothing_twice(tags: bool, after: bool) -> None:
+    asked = requests(5)
+
+    async def main() -> None:
+        calm = Step()
+        assert await lives(Provider(), asked, calm)
+        assert calm.count == 9  # intent, handed in, id, five answers, end
+        for at in range(1, calm.count + 1):
+            provider = Provider(tags=tags)
+            died = Step(at, after)
+            # Nobody waits for the last note, so that the death at it goes unnoticed.
+            assert not await lives(provider, asked, died) or at == calm.count
+            again = Process(provider)
+            got = {c.request_id: c.text for c in await answered(again, asked)}
+            await asyncio.sleep(0.02)
+            await again.close()
+            assert got == {f"s{n}": f"re q{n}" for n in range(5)}, at
+            assert set(provider.paid.values()) == {1}, (at, provider.paid)
+            assert set(provider.kept.times.values()) == {1}, at
+            assert len(provider.batches) == 1
+            third = Process(provider)
+            await answered(third, asked)
+            await third.close()
+            assert len(provider.batches) == 1
+
+    run(main())
+
+
+def test_an_untagged_batch_of_somebody_else_is_not_taken_for_ours() -> None:
+    asked = requests(5)
+
+    async def main() -> None:
+        provider = Provider(tags=False)
+        assert not await lives(provider, asked, Step(2))  # the intent is there, the batch is not
+        strange = [Question(f"x-{n}", f"other {n}", (), Generation()) for n in range(5)]
+        provider.take(strange, "")
+        process = Process(provider)
+        got = await answered(process, asked)
+        await process.close()
+        assert {c.text for c in got} == {f"re q{n}" for n in range(5)}
+        assert len(provider.batches) == 2
+
+    run(main())
+
+
+def test_what_a_batch_did_not_answer_is_an_error_and_goes_into_the_next_one() -> None:
+    async def main() -> None:
+        provider = Provider(script={"q1": [Kind.EXPIRED], "q2": [Kind.REQUEST]})
+        process = Process(provider)
+        got = {c.request_id: c for c in await answered(process, requests(4))}
+        assert got["s1"].error == "batch_expired: scripted"
+        assert not got["s1"].lasting
+        assert got["s2"].error == "invalid_request: scripted"
+        assert got["s2"].lasting
+        assert got["s0"].text == "re q0"
+        again = await answered(process, requests(4)[1:2])
+        await process.close()
+        assert again[0].text == "re q1"
+        assert [len(there.asked) for there in provider.batches] == [4, 1]
+
+    run(main())
+
+
+@pytest.mark.parametrize("took", [True, False], ids=["taken", "not taken"])
+@pytest.mark.parametrize("tags", [True, False], ids=["tags", "no tags"])
+def test_a_submission_without_an_answer_is_looked_for_before_it_is_repeated(
+    took: bool, tags: bool
+) -> None:
+    async def main() -> None:
+        provider = Provider(tags=tags, submit_script=[(Kind.TIMEOUT, took)])
+        process = Process(provider)
+        got = await answered(process, requests(5))
+        await process.close()
+        assert len(got) == 5
+        assert set(provider.paid.values()) == {1}
+        assert len(provider.batches) == 1
+
+    run(main())
+
+
+def test_an_overloaded_provider_is_asked_again_and_then_given_up() -> None:
+    async def main() -> None:
+        provider = Provider(submit_script=[(Kind.RATE_LIMIT, False)] * 3)
+        process = Process(provider)
+        assert [c.error for c in await answered(process, requests(2))] == [None, None]
+        await process.close()
+        provider = Provider(submit_script=[(Kind.RATE_LIMIT, False)] * 1000)
+        process = Process(provider, pace=replace(QUICK, patience_s=0.05))
+        got = await answered(process, requests(2))
+        await process.close()
+        assert {c.error for c in got} == {"rate_limit: scripted"}
+        assert provider.reserved == 0
+        assert not provider.batches
+
+    run(main())
+
+
+def test_a_queue_that_is_full_makes_batches_smaller() -> None:
+    async def main() -> None:
+        provider = Provider(script={f"q{n}": [Kind.RATE_LIMIT] for n in range(8)})
+        process = Process(provider)
+        got = await answered(process, requests(8))
+        assert {c.error for c in got} == {"rate_limit: scripted"}
+        got = await answered(process, requests(8))
+        await process.close()
+        assert {c.error for c in got} == {None}
+        assert [len(there.asked) for there in provider.batches] == [8, 4, 4]
+
+    run(main())
+
+
+def test_one_question_that_spoils_a_batch_is_found() -> None:
+    async def main() -> None:
+        provider = Provider(refuses="q3")
+        process = Process(provider)
+        got = {c.request_id: c for c in await answered(process, requests(8))}
+        await process.close()
+        assert {name for name, c in got.items() if c.error} == {"s3"}
+        assert got["s3"].lasting
+        assert set(provider.paid) == {f"q{n}" for n in range(8)} - {"q3"}
+
+    run(main())
+
+
+def test_a_stream_of_results_that_breaks_is_read_again_and_keeps_nothing_twice() -> None:
+    async def main() -> None:
+        provider = Provider(results_script=[Kind.CONNECTION, Kind.MALFORMED])
+        process = Process(provider)
+        got = await answered(process, requests(6))
+        await process.close()
+        assert {c.error for c in got} == {None}
+        assert set(provider.kept.times.values()) == {1}
+        assert provider.spent == 6 * 0.25
+
+    run(main())
+
+
+def test_a_batch_that_the_provider_has_forgotten_is_asked_again() -> None:
+    async def main() -> None:
+        provider = Provider()
+        assert not await lives(provider, requests(3), Step(3, after=True))
+        provider.forgotten = True
+        process = Process(provider)
+        got = await answered(process, requests(3))
+        assert all(re.fullmatch("batch_expired: .* lost: no such batch", str(c.error)) for c in got)
+        provider.forgotten = False
+        got = await answered(process, requests(3))
+        await process.close()
+        assert {c.error for c in got} == {None}
+
+    run(main())
+
+
+def test_money_goes_as_far_as_it_goes_and_what_a_batch_gives_back_is_spent_too() -> None:
+    async def main() -> None:
+        # Each is reserved at 1.00 and costs 0.25: of 4.00, four go at once, then three more, ...
+        provider = Provider(most_usd=4.0)
+        process = Process(provider)
+        reached: list[str] = []
+        got: list[Completion] = []
+
+        async def one(request: Request) -> None:
+            try:
+                got.extend([c async for c in process.batching.generate([request])])
+            except BudgetReached:
+                reached.append(request.request_id)
+
+        await asyncio.gather(*map(one, requests(20)))
+        await process.close()
+        assert provider.spent <= 4.0
+        assert len(got) == 13  # the last one begins with 3.00 spent
+        assert len(got) + len(reached) == 20
+        assert provider.reserved == pytest.approx(0)
+
+    run(main())
+
+
+def test_a_refused_key_ends_all_that_wait() -> None:
+    async def main() -> None:
+        provider = Provider(submit_script=[(Kind.KEY, False)])
+        process = Process(provider)
+        with pytest.raises(ProviderUnavailable, match="scripted"):
+            await answered(process, requests(6))
+        with pytest.raises(ProviderUnavailable, match="scripted"):
+            await answered(process, requests(9)[6:])
+        await process.close()
+        assert {settled.how for settled in provider.settled} == {"dead"}
+
+    run(main())
+
+
+def test_an_image_that_cannot_be_sent_is_its_own_error() -> None:
+    async def main() -> None:
+        provider = Provider()
+        process = Process(provider)
+        bad = Request("bad", "q", (b"huge",), Generation(), prompt_hash="bad")
+        got = {c.request_id: c for c in await answered(process, [*requests(3), bad])}
+        await process.close()
+        assert got["bad"].error == "image_too_large: larger than any"
+        assert set(provider.paid) == {"q0", "q1", "q2"}
+
+    run(main())
+
+
+def test_memory_is_bounded_while_questions_come_faster_than_they_are_taken() -> None:
+    async def main() -> None:
+        pace = replace(QUICK, most_bytes=50_000)
+        provider = Provider()
+        process = Process(provider, pace=pace)
+        turn, most = asyncio.Lock(), 0
+
+        async def one(part: Sequence[Request]) -> list[Completion]:
+            nonlocal most
+            async with turn:  # as the engine's feeder does
+                await process.batching.room()
+                completions = process.batching.generate(part)
+                most = max(most, process.batching.held)
+            return [c async for c in completions]
+
+        asked = requests(80, image=b"x" * 5_000)
+        parts = [asked[at : at + 4] for at in range(0, 80, 4)]
+        got = [c for part in await asyncio.gather(*map(one, parts)) for c in part]
+        await process.close()
+        assert len(got) == 80
+        assert most <= 2 * 50_000 + 4 * 8_000
+        assert process.batching.held == 0
+
+    run(main())
