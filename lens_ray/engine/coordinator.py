@@ -137,14 +137,15 @@ class Coordinator:
             return directive
         opened.models[report.seat] = model
         run_id = self._plan.models[model].run_id
+        if directive.stop:  # before anybody can find its seat empty and take it for dead
+            till.leave(run_id, report.seat, report.money)
+            return directive
         try:
             allowance = await till.exchange(run_id, report.seat, report.money, self._threads)
         except LensError as error:
             self._error = self._error or error
             self._news.set()
             raise
-        if directive.stop:
-            till.leave(run_id, report.seat)
         return replace(directive, allowance=allowance)
 
     def _end_unpaid(self, opened: _Opened, till: Till, now: float) -> None:

@@ -43,9 +43,11 @@ def keys_on_nodes(models: Sequence[ModelSpec]) -> Iterator[Held]:
     """
     if not models:
         return
-    alive = [node for node in ray.nodes() if node["Alive"]]
+    nodes: Any = ray.nodes  # untyped
     asked: dict[str, Any] = {}
-    for node in alive:
+    for node in nodes():
+        if not node["Alive"]:
+            continue
         here = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
         task = _fingerprints.options(num_cpus=0, scheduling_strategy=here)
         asked[node["NodeManagerAddress"]] = task.remote(tuple(models))
@@ -55,7 +57,7 @@ def keys_on_nodes(models: Sequence[ModelSpec]) -> Iterator[Held]:
             address: said if isinstance(said, str) else said[number]
             for address, said in told.items()
         }
-        yield _held(model, found)
+        yield verdict(model, found)
 
 
 @ray.remote(max_retries=0)
@@ -79,7 +81,7 @@ def _answer(reference: Any) -> tuple[str, ...] | str:
     return said
 
 
-def _held(model: ModelSpec, found: Mapping[str, str]) -> Held:
+def verdict(model: ModelSpec, found: Mapping[str, str]) -> Held:
     """What to say of one model, by address what its node said."""
     keys = Counter(said for said in found.values() if said.startswith("key "))
     lacking = [(address, said) for address, said in found.items() if not said.startswith("key ")]

@@ -22,7 +22,7 @@ from typing import Literal
 #: Sums of floats differ by less than that; far below the price of any call.
 EPSILON = 1e-9
 #: More than anybody is granted.
-_ALL = 1e12
+ALL = 1e12
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +170,23 @@ class Over:
     needed: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Limit:
+    """A budget that limits a run.
+
+    Attributes:
+        whose: Its.
+        usd: It.
+        spent: Of it.
+        room: Of it, what is free to be granted.
+    """
+
+    whose: Literal["model", "job"]
+    usd: float
+    spent: float
+    room: float
+
+
 class Purse:
     """The budgets of a job and its models, and what is granted of them.
 
@@ -210,7 +227,7 @@ class Purse:
 
     def pool(self, run: str) -> float:
         """What could be granted to a run now; infinite where nothing limits it."""
-        return min((room for _, _, _, room in self._limits(run)), default=float("inf"))
+        return min((limit.room for limit in self._limits(run)), default=float("inf"))
 
     def hear(self, run: str, holder: str, money: Money) -> None:
         """A holder says how it stands."""
@@ -275,7 +292,7 @@ class Purse:
                 spent=spent,
                 waits=2 * EPSILON if low else 0.0,
                 wants=max(ahead - left, 2 * EPSILON) if low else 0.0,
-                risk=_ALL,  # it goes on while nobody counts
+                risk=ALL,  # it goes on while nobody counts
                 patient=False,
             ),
         )
@@ -300,12 +317,11 @@ class Purse:
         self._said.pop((run, holder), None)
         self._put(run, holder, replace(self.accounts[run].holdings[holder], lost=True))
 
-    def lost(self, run: str) -> frozenset[str]:
-        """Runs that share a budget with this one and of which holders are lost."""
-        shared = self.accounts if self._job is not None else {run: self.accounts[run]}
+    def lost(self) -> frozenset[str]:
+        """Runs of which holders are lost."""
         return frozenset(
             name
-            for name, account in shared.items()
+            for name, account in self.accounts.items()
             if any(one.lost for one in account.holdings.values())
         )
 
@@ -329,16 +345,16 @@ class Purse:
         account = self.accounts[run]
         self.accounts[run] = replace(account, holdings={**account.holdings, holder: holding})
 
-    def _limits(self, run: str) -> list[tuple[Literal["model", "job"], float, float, float]]:
-        """Each budget that limits a run: whose, how much, spent of it, and free to be granted."""
-        limits: list[tuple[Literal["model", "job"], float, float, float]] = []
+    def _limits(self, run: str) -> list[_Limit]:
+        limits = []
         model = self._models[run]
         if model is not None:
             account = self.accounts[run]
-            limits.append(("model", model, account.spent, model - account.committed))
+            limits.append(_Limit("model", model, account.spent, model - account.committed))
         if self._job is not None:
             committed = sum(account.committed for account in self.accounts.values())
-            limits.append(("job", self._job, self.spent, self._job - self._before - committed))
+            room = self._job - self._before - committed
+            limits.append(_Limit("job", self._job, self.spent, room))
         return limits
 
     def _amount(self, run: str, money: Money) -> float:
@@ -352,30 +368,37 @@ class Purse:
         return min(room, max(money.waits, min(money.wants, part)))
 
     def _scarce(self, run: str) -> bool:
-        """Whether a call waits for money that others have."""
+        """Whether a call waits for money that others have, of a budget that this run shares."""
         return any(
-            (other == run or self._job is not None)
-            and money.waits > 0
-            and self.pool(other) + EPSILON < money.waits
+            limit.whose == "job" or other == run
             for (other, _), money in self._said.items()
+            if money.waits > 0
+            for limit in self._limits(other)
+            if limit.room + EPSILON < money.waits
         )
 
     def _look_whether_over(self, run: str, money: Money) -> None:
         """Nothing more comes where a call waits and nobody has anything to give back."""
-        if run in self.over or money.waits <= 0 or self.pool(run) + EPSILON >= money.waits:
+        if run in self.over or money.waits <= 0:
             return
-        # Who is not patient waits for what others have free, not for the end of their calls.
-        out = sum(
-            self.accounts[other].holdings[name].left - (0.0 if money.patient else said.flying)
-            for (other, name), said in self._said.items()
-            if other == run or self._job is not None
-        )
-        nothing = out <= 10 * EPSILON  # hosts drip
-        if nothing and self.lost(run):
-            self.unsettled = True
-        elif nothing:
-            self._reached(run, money.waits)
+        for limit in self._limits(run):
+            if limit.room + EPSILON >= money.waits:
+                continue
+            shared = self.accounts if limit.whose == "job" else {run}
+            out = sum(self._comes_back(other, patient=money.patient) for other in shared)
+            if out > 10 * EPSILON:  # hosts drip
+                continue
+            if self.lost().intersection(shared):
+                self.unsettled = True
+            else:
+                self.over[run] = Over(limit.whose, limit.usd, limit.spent, money.waits)
+            return
 
-    def _reached(self, run: str, needed: float) -> None:
-        whose, usd, spent, _ = min(self._limits(run), key=lambda limit: limit[3])
-        self.over[run] = Over(whose, usd, spent, needed)
+    def _comes_back(self, run: str, *, patient: bool) -> float:
+        """What holders of a run may still give back; who is not patient waits for what is free."""
+        total = 0.0
+        for name, holding in self.accounts[run].holdings.items():
+            if not holding.lost:  # of some, nothing was heard since a restart
+                said = self._said.get((run, name), Money())
+                total += holding.left - (0.0 if patient else said.flying)
+        return total

@@ -153,15 +153,16 @@ class Till:
         self.purse.hear(run_id, holder, money)
         first = self.purse.grant(run_id, holder)
         if self.purse.unsettled:
-            await self._look(run_id, threads)
+            await self._look(threads)
             first = self.purse.grant(run_id, holder)
         if first:
             await self._write(run_id, threads)
         return self.purse.allowance(run_id, holder, self.why(run_id))
 
-    def leave(self, run_id: str, seat: int) -> None:
-        """A replica was told to end; nothing of it is in flight."""
-        if run_id in self._models:
+    def leave(self, run_id: str, seat: int, money: Money) -> None:
+        """A replica is told to end; nothing of it is in flight."""
+        if run_id in self._models and run_id not in self._closed:
+            self.purse.hear(run_id, self._name(str(seat)), money)
             self.purse.leave(run_id, self._name(str(seat)))
 
     def answered(self, rows: Iterable[Row]) -> None:
@@ -251,10 +252,10 @@ class Till:
                 await loop.run_in_executor(threads, book.write, record_of(account))
                 self._written[run_id] = account
 
-    async def _look(self, run_id: str, threads: Executor) -> None:
+    async def _look(self, threads: Executor) -> None:
         """What dead replicas have spent, as the store shows it."""
         loop = asyncio.get_running_loop()
-        for lost in self.purse.lost(run_id):
+        for lost in self.purse.lost():
             log = self._store.run(lost)
             evidence = await loop.run_in_executor(threads, paid_for, log)
             self.purse.settle(lost, evidence)

@@ -170,7 +170,7 @@ def test_the_budget_holds_over_a_restarted_coordinator(tmp_path: Path) -> None:
     with server_of() as server:
         plan = make_plan(tmp_path, small_suite(tmp_path, 200), closed(server))
         plan = limited(plan, models={0: 0.4})
-        restarted = []
+        restarted: list[int] = []
 
         def meddle(stage: Stage) -> None:
             if len(restarted) < 3 and stage.answered >= 20 * (1 + len(restarted)):

@@ -19,7 +19,7 @@ from lens_ray.models.api.batch_calls import BatchPace
 from lens_ray.models.api.batching import CALL, CALLS, Batching
 from lens_ray.models.api.craft import Craft, hash_of
 from lens_ray.models.api.images import limits_for, policy
-from lens_ray.models.api.options import SCRIPTED, ApiOptions
+from lens_ray.models.api.options import SCRIPTED, ApiOptions, OpenAIOptions
 from lens_ray.models.api.ports import Alone, Permit, Ports
 from lens_ray.models.api.pricing import price_of
 from lens_ray.models.api.providers import absent_of, make_adapter
@@ -245,7 +245,10 @@ def alone(options: ApiOptions) -> Alone:
 
 
 def base_url_of(options: ApiOptions) -> str | None:
-    """Where the server is; the scripted one is started in this process."""
+    """Where the server is, as the SDK takes it; the scripted one is started in this process."""
     if options.base_url != SCRIPTED:
         return options.base_url
-    raise NotImplementedError
+    from lens_ray.testing.provider import start_scripted
+
+    url = start_scripted(options)
+    return f"{url}/v1" if isinstance(options, OpenAIOptions) else url

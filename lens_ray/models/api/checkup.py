@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from lens_ray.errors import LensError
+from lens_ray.errors import LensError, ProviderUnavailable, UserError
 from lens_ray.models.api.access import Access, api_options, read_access
 from lens_ray.models.api.adapter import ApiFailure, Kind
 from lens_ray.models.api.backend import base_url_of
 from lens_ray.models.api.options import SCRIPTED, ApiOptions
 from lens_ray.models.api.pricing import price_of
-from lens_ray.models.api.providers import check_parameters, make_adapter
+from lens_ray.models.api.providers import make_adapter
 from lens_ray.models.api.redaction import redacted
 from lens_ray.models.preflight import preflight
 from lens_ray.models.spec import ModelSpec
@@ -65,16 +65,13 @@ async def check_model(spec: ModelSpec) -> tuple[Checked, ...]:
     options = api_options(spec)
     try:
         preflight(spec, None, here=True)
+    except UserError as error:
+        return (Checked("parameters", False, str(error)),)
+    except ProviderUnavailable as error:
+        return (Checked("key", False, str(error)),)
     except LensError as error:
         return (Checked("package", False, str(error)),)
-    try:
-        check_parameters(spec)
-    except LensError as error:
-        return (Checked("parameters", False, str(error)),)
-    try:
-        access = read_access(spec)
-    except LensError as error:
-        return (Checked("key", False, redacted(str(error))),)
+    access = read_access(spec)
     before = (_key(access, options), *_proxy(access.scope.host, options))
     return (*before, *await _call(spec, options, access))
 
@@ -174,5 +171,7 @@ def _price(spec: ModelSpec) -> Checked:
         said = "not known: rows will have no cost_usd, and no budget can be held"
         advice = "options: {price: {input: ..., output: ...}}, dollars a million tokens"
         return Checked("price", False, said, advice, essential=False)
-    found = f"${price.input:g} in, ${price.output:g} out a million tokens ({price.basis})"
-    return Checked("price", True, found)
+    million = 1_000_000
+    dollars = [price.usd(million, 0), price.usd(0, million)]
+    into, out = (f"${one:,.2f}" for one in dollars if one is not None)
+    return Checked("price", True, f"{into} in, {out} out a million tokens ({price.basis})")

@@ -24,12 +24,14 @@ from lens_ray.errors import UserError
 from lens_ray.models.api.adapter import Answer, ApiFailure, BatchState, EncodedImage, Kind, Question
 from lens_ray.models.api.calls import (
     check_facts,
+    count_of,
     http_client,
     one_line,
     sendable,
     text_tokens,
     without_version,
 )
+from lens_ray.models.api.gemini_errors import kind_of
 from lens_ray.models.api.headers import duration, retry_after, server_clock
 from lens_ray.models.api.keys import Key
 from lens_ray.models.api.options import Absent, GeminiOptions
@@ -66,7 +68,6 @@ _FINISH = {
 }
 _VERSION = re.compile(r"gemini-(\d{1,2})(?:\.(\d{1,2}))?(?!\d)")
 _NEWEST = (99, 0)
-_CREDIT = re.compile(r"\bcredits?\b")
 _LEVEL_TOKENS = {"low": 280, "medium": 560, "high": 1120, None: 1120}
 _TILE_TOKENS = 258
 #: Tokens around every prompt.
@@ -256,13 +257,13 @@ class GeminiAdapter:
             line = self._line(f"the answer ended by {reason} {candidate.finish_message or ''}")
             raise ApiFailure(Kind.MALFORMED, line)
         usage = response.usage_metadata
-        out = None if usage is None else usage.candidates_token_count
-        thoughts = None if usage is None else usage.thoughts_token_count
+        out = None if usage is None else count_of(usage.candidates_token_count)
+        thoughts = None if usage is None else count_of(usage.thoughts_token_count)
         return Answer(
-            text=_text(candidate),
+            text=sendable(_text(candidate)),
             finish_reason=_FINISH[reason],
-            served=response.model_version or self._model,
-            tokens_in=None if usage is None else usage.prompt_token_count,
+            served=sendable(response.model_version or self._model),
+            tokens_in=None if usage is None else count_of(usage.prompt_token_count),
             tokens_out=None if out is None and thoughts is None else (out or 0) + (thoughts or 0),
             confidence=_confidence(candidate.avg_logprobs, out),
         )
@@ -299,54 +300,6 @@ class GeminiAdapter:
         return one_line(text, self._key)
 
 
-def kind_of(
-    code: int, status: str, said: str, details: Sequence[Mapping[str, object]] = ()
-) -> Kind:
-    """What an error of the API means.
-
-    Source: ai.google.dev/gemini-api/docs/troubleshooting (codes and status).
-
-    Args:
-        code: Of HTTP.
-        status: Of google.rpc, such as ``RESOURCE_EXHAUSTED``.
-        said: ``error.message``, read only where nothing else tells.
-        details: ``error.details``.
-    """
-    text = said.lower()
-    reasons = {str(detail.get("reason", "")) for detail in details}
-    if code == 402 or _CREDIT.search(text) or (code == 429 and _spent_for_today(details)):
-        return Kind.CREDIT
-    if code in (401, 403) or reasons & {"API_KEY_INVALID", "API_KEY_EXPIRED"}:
-        return Kind.KEY
-    if status == "FAILED_PRECONDITION" or "api key" in text:  # no billing, or not in this country
-        return Kind.KEY
-    if code == 404:
-        return Kind.MODEL
-    if code == 429 or status in ("RESOURCE_EXHAUSTED", "UNAVAILABLE") or "overloaded" in text:
-        return Kind.RATE_LIMIT
-    if code == 504 or status == "DEADLINE_EXCEEDED":
-        return Kind.TIMEOUT
-    if code == 413 or "payload size" in text:
-        return Kind.IMAGE
-    if ("token count" in text and "exceeds" in text) or "context window" in text:
-        return Kind.CONTEXT
-    if code == 400 and "image" in text:
-        return Kind.IMAGE
-    if 300 <= code < 500:
-        return Kind.REQUEST
-    return Kind.SERVER
-
-
-def _spent_for_today(details: Sequence[Mapping[str, object]]) -> bool:
-    """Whether a quota of requests or tokens a day is used up: no minute will bring it back."""
-    for detail in details:
-        violations = detail.get("violations")
-        for violation in violations if isinstance(violations, list) else ():
-            if isinstance(violation, Mapping) and "PerDay" in str(violation.get("quotaId", "")):
-                return True
-    return False
-
-
 def _details(body: object) -> list[Mapping[str, object]]:
     error = body.get("error") if isinstance(body, Mapping) else None
     details = error.get("details") if isinstance(error, Mapping) else None
@@ -366,7 +319,7 @@ def _text(candidate: Candidate) -> str:
 
 def _confidence(average: float | None, tokens: int | None) -> float | None:
     """Probability of the answer, of the average log probability of its tokens."""
-    return None if average is None or not tokens else min(1.0, exp(average * tokens))
+    return None if average is None or not tokens or not average <= 0 else exp(average * tokens)
 
 
 def _version(model: str) -> tuple[int, int]:

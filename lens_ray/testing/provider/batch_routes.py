@@ -55,6 +55,7 @@ class _Endpoints:
             headers = standard_headers(self._service, self._dialect.provider)
             try:
                 self._service.check(key_of(request))
+                self._room.check_busy()
                 sent = Sent(200, await answer(request))
             except Trouble as trouble:
                 sent = refusal(self._dialect, trouble)

@@ -94,6 +94,7 @@ class BatchRoom:
         self.batches: list[Batch] = []
         self.submits_lost = 0
         self.results_cut = 0
+        self.calls_refused = 0
 
     @property
     def script(self) -> BatchScript:
@@ -124,6 +125,12 @@ class BatchRoom:
         """Whether this download is cut."""
         self.results_cut += 1
         return self.results_cut <= self.script.cut_results
+
+    def check_busy(self) -> None:
+        """Refuse the first calls, where the script says so; raises `Trouble`."""
+        if self.calls_refused < self.script.busy_calls:
+            self.calls_refused += 1
+            raise Trouble("rate_limit", "Too many calls of the batch endpoints (scripted)", 0.05)
 
     def of(self, key: str, dialect_provider: str) -> list[Batch]:
         """The batches of a key, the newest first."""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from copy import deepcopy
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 
 
 @dataclass(slots=True)
@@ -62,14 +61,23 @@ class Counts:
 
     def copy(self) -> Counts:
         """As they are now."""
-        return deepcopy(self)
+        counters = {
+            name: Counter(value)
+            for name, value in self._values().items()
+            if isinstance(value, Counter)
+        }
+        return replace(self, **counters)  # type: ignore[arg-type]
 
     def facts(self) -> Mapping[str, object]:
         """For JSON; without the single questions."""
-        facts: dict[str, object] = {}
-        for one in fields(self):
-            value = getattr(self, one.name)
-            if one.name != "arrived":
-                counted = isinstance(value, Counter)
-                facts[one.name] = {str(k): n for k, n in value.items()} if counted else value
+        facts = {
+            name: {str(key): times for key, times in value.items()}
+            if isinstance(value, Counter)
+            else value
+            for name, value in self._values().items()
+            if name != "arrived"
+        }
         return {**facts, "prompts": self.prompts, "paid_again": self.paid_again}
+
+    def _values(self) -> dict[str, object]:
+        return {one.name: getattr(self, one.name) for one in fields(self)}

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from lens_ray.testing.provider.openai_images import image_tokens
 from lens_ray.testing.provider.wire import (
     Asked,
     Failure,
-    Picture,
     Standings,
     Trouble,
     TroubleKind,
@@ -38,7 +38,12 @@ def openai_failure(trouble: Trouble) -> Failure:
     if trouble.retry_after_s is not None:
         headers["retry-after"] = str(math.ceil(trouble.retry_after_s))
         headers["retry-after-ms"] = str(math.ceil(trouble.retry_after_s * 1000))
-    error = {"message": trouble.line, "type": type_, "param": None, "code": code}
+    error = {
+        "message": trouble.line,
+        "type": type_,
+        "param": trouble.param or None,
+        "code": "unsupported_parameter" if trouble.param else code,
+    }
     return Failure(trouble.status or status, {"error": error}, headers)
 
 
@@ -66,19 +71,3 @@ def openai_tokens(asked: Asked) -> int:
     framing = 7 + (4 if asked.system else 0)
     images = sum(image_tokens(asked.model, image) for image in asked.images)
     return framing + text_tokens(asked.system) + text_tokens(asked.text) + images
-
-
-def image_tokens(model: str, image: Picture) -> int:
-    """By patches of 32 pixels for small models, by tiles of 512 for the others."""
-    for part, factor in (("nano", 2.46), ("4.1-mini", 1.62), ("5-mini", 1.62), ("o4-mini", 1.72)):
-        if part in model:
-            patches = math.ceil(image.width / 32) * math.ceil(image.height / 32)
-            return math.ceil(min(patches, 1536) * factor)
-    base, tile = (2833, 5667) if "4o-mini" in model else (85, 170)
-    if image.detail == "low":
-        return base
-    width, height = float(image.width), float(image.height)
-    shrink = min(1.0, 2048 / max(width, height))
-    width, height = width * shrink, height * shrink
-    shrink = min(1.0, 768 / min(width, height))
-    return base + tile * math.ceil(width * shrink / 512) * math.ceil(height * shrink / 512)

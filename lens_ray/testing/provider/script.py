@@ -202,6 +202,7 @@ class BatchScript:
         answered: Share of its questions that are answered before it expires or is cancelled.
         lose_submits: Of the first so many hand-ins the answer is lost; the batches are there.
         cut_results: Of the first so many downloads of results the second half is lost.
+        busy_calls: The first so many other calls of the batch endpoints are answered with 429.
     """
 
     takes_s: float = 0.2
@@ -209,6 +210,7 @@ class BatchScript:
     answered: float = 1.0
     lose_submits: int = 0
     cut_results: int = 0
+    busy_calls: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -233,8 +235,11 @@ class Script:
         max_image_side: Pixels.
         max_image_bytes: Of one image.
         max_images: Of one question.
+        max_body_bytes: Of one question.
         absent: Parameters that every model refuses, by their name in the body.
         clock_skew_s: By which the ``date`` header is off.
+        repeats_keys: Whether errors, odd bodies and a header repeat the key that was sent, whole
+            and around stars, as some servers do: nobody may pass that on.
         seed: Of all draws.
     """
 
@@ -254,8 +259,10 @@ class Script:
     max_image_side: int = 8000
     max_image_bytes: int = 20_000_000
     max_images: int = 500
+    max_body_bytes: int = 32_000_000
     absent: frozenset[str] = frozenset()
     clock_skew_s: float = 0.0
+    repeats_keys: bool = False
     seed: int = 0
 
     def draw(self, *facts: str) -> float:

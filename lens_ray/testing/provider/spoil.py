@@ -28,10 +28,11 @@ async def send(request: web.Request, sent: Sent, headers: Mapping[str, str]) -> 
         await asyncio.sleep(sent.fault.seconds)
         return cut(request)
     if kind == "html":
-        return web.Response(status=sent.status, body=_HTML, headers=said, content_type="text/html")
+        page = _HTML + sent.repeated.encode()
+        return web.Response(status=sent.status, body=page, headers=said, content_type="text/html")
     body = json.dumps(sent.body, ensure_ascii=False, separators=(",", ":")).encode()
     if kind == "wrong_schema":
-        body = b'{"scripted": ["not", "the", "schema"]}'
+        body = json.dumps({"scripted": ["not", "the", "schema", sent.repeated]}).encode()
     elif kind == "broken_json":
         body = body[: len(body) * 2 // 3]
     elif kind == "truncated":

@@ -275,6 +275,7 @@ ERRORS = [
     (402, "FAILED_PRECONDITION", "pay", [], "credit_exhausted"),
     (503, "UNAVAILABLE", "The model is overloaded.", [], "rate_limit"),
     (500, "INTERNAL", "An internal error has occurred.", [], "server_error"),
+    (500, "INTERNAL", "no image for this api key and its credits", [], "server_error"),
     (504, "DEADLINE_EXCEEDED", "late", [], "timeout"),
     (400, "INVALID_ARGUMENT", "API key not valid.", [BAD_KEY], "key_refused"),
     (401, "UNAUTHENTICATED", "who?", [], "key_refused"),

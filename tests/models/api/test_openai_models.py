@@ -123,6 +123,44 @@ def test_every_image_has_some_tokens(model: str, detail: str, width: int, height
     assert image_tokens(model, detail, _image(width, height)) >= 1
 
 
+KNOWN = [
+    "gpt-4o",
+    "gpt-4o-mini",
+    "gpt-4.1",
+    "gpt-4.1-mini",
+    "gpt-4.1-nano",
+    "gpt-5",
+    "gpt-5-mini",
+    "gpt-5.1",
+    "gpt-5.2",
+    "gpt-5.4",
+    "gpt-5.4-nano",
+    "gpt-5.5",
+    "gpt-5.6-sol",
+    "gpt-6-astra",
+    "o1",
+    "o3-pro",
+    "o4-mini",
+]
+
+
+@given(
+    st.sampled_from(KNOWN),
+    st.sampled_from(["auto", "low", "high"]),
+    st.integers(1, 16_000),
+    st.integers(1, 16_000),
+)
+def test_the_scripted_server_reads_the_same_rules(
+    model: str, detail: str, width: int, height: int
+) -> None:
+    pytest.importorskip("aiohttp")
+    from lens_ray.testing.provider.openai_images import image_tokens as counted
+    from lens_ray.testing.provider.wire import Picture
+
+    picture = Picture("", 1, width, height, detail, b"")
+    assert counted(model, picture) == image_tokens(model, detail, _image(width, height))
+
+
 def test_text_tokens() -> None:
     assert text_tokens("") == 0
     assert text_tokens("cat") == 1

@@ -183,6 +183,18 @@ def test_lost_hand_ins_are_there_and_lists_show_the_newest_first() -> None:
     asking(Script(batches=BatchScript(lose_submits=2)), body)
 
 
+def test_the_batch_endpoints_may_be_busy_at_first() -> None:
+    async def body(server: ProviderServer, some: Clients) -> None:
+        with pytest.raises(openai.RateLimitError):
+            await submit(some, lines(["a"]))
+        with pytest.raises(anthropic.RateLimitError):
+            await hand_in(some, ["b"])
+        await hand_in(some, ["b"])
+        assert server.counts.batches == 1
+
+    asking(Script(batches=BatchScript(busy_calls=2)), body)
+
+
 def test_results_may_be_cut_and_read_again() -> None:
     async def body(server: ProviderServer, some: Clients) -> None:
         batch = await over(some, await hand_in(some, ["a", "b", "c"]))
