@@ -96,6 +96,7 @@ def test_a_raised_budget_pays_for_no_answer_twice(tmp_path: Path) -> None:
     assert all(row["status"] != "over_budget" for row in rows_of(plan).values())
 
 
+@pytest.mark.slow
 def test_models_of_one_job_share_its_budget(tmp_path: Path) -> None:
     with server_of() as server:
         specs = [closed(server, name) for name in ("a", "b", "c")]
@@ -110,6 +111,7 @@ def test_models_of_one_job_share_its_budget(tmp_path: Path) -> None:
     assert "the budget of the job is reached: $0.59" in str(outcomes[2].reason)
 
 
+@pytest.mark.slow
 def test_faults_that_may_have_been_paid_count(tmp_path: Path) -> None:
     """A lost answer is billed, and nobody is told what it cost."""
     faults = (
@@ -147,7 +149,7 @@ def _killed_and_again(plan: EnginePlan, budget: float, answers: int) -> None:
     asyncio.run(asyncio.wait_for(run(), 60))
 
 
-@pytest.mark.parametrize("answers", [1, 30])
+@pytest.mark.parametrize("answers", [pytest.param(1, marks=pytest.mark.slow), 30])
 def test_the_budget_holds_over_a_killed_driver(tmp_path: Path, answers: int) -> None:
     with server_of() as server:
         plan = make_plan(tmp_path, small_suite(tmp_path, 200), closed(server))
@@ -166,6 +168,7 @@ def test_the_budget_holds_over_a_killed_driver(tmp_path: Path, answers: int) -> 
     assert counts.usd <= (outcome.spent_usd or 0.0) + 1e-9 <= 0.4 + 2e-9
 
 
+@pytest.mark.slow
 def test_the_budget_holds_over_a_restarted_coordinator(tmp_path: Path) -> None:
     with server_of() as server:
         plan = make_plan(tmp_path, small_suite(tmp_path, 200), closed(server))

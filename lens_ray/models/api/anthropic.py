@@ -54,9 +54,6 @@ __all__ = ["AnthropicAdapter", "known_absent"]
 
 #: What the SDK would take from ``ANTHROPIC_BASE_URL`` otherwise, unseen by the model's key.
 BASE_URL = "https://api.anthropic.com"
-#: A batch holds no more ("Batch processing", limits).
-BATCH_REQUESTS = 100_000
-BATCH_BYTES = 256_000_000
 #: The last version of the API that takes ``temperature`` and ``top_p``.
 SAMPLING_VERSION = "2023-06-01"
 

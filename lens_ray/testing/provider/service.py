@@ -133,7 +133,7 @@ class Service:
             return trouble
         starred = f"{key[:8]}{'*' * 24}{key[-4:]}"
         line = f"{trouble.line} Incorrect API key provided: {starred}. It was {key}."
-        return Trouble(trouble.kind, line, trouble.retry_after_s, trouble.status)
+        return Trouble(trouble.kind, line, trouble.retry_after_s, trouble.status, trouble.param)
 
     @contextmanager
     def holding(self) -> Iterator[None]:
@@ -249,7 +249,7 @@ class Service:
         try:
             sent = await self._placed(dialect, asked, scope, number)
         except Trouble as trouble:
-            sent = refusal(dialect, trouble)
+            sent = refusal(dialect, self._repeating(trouble, key))
             self.counts.rejected += trouble.kind in ("rate_limit", "overloaded")
         limits = self._limit_headers(dialect, scope)
         return replace(sent, headers={**limits, **sent.headers})
