@@ -24,6 +24,7 @@ import argparse
 import asyncio
 import io
 import json
+import logging
 import os
 import random
 import resource
@@ -193,7 +194,7 @@ def driver(address: str, url: str, seconds: float) -> None:
     """One of two: a process of its own on the cluster."""
     import ray
 
-    ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+    ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     server = ProviderServer()
     given = {"base_url": url, "requests_per_minute": N}
 
@@ -209,10 +210,8 @@ def two() -> Mapping[str, object]:
     """Two drivers, one key."""
     import ray
 
-    context = ray.init(
-        num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR"
-    )
-    address = context.address_info["gcs_address"]
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+    address = ray.get_runtime_context().gcs_address
     script = Script(latency=Latency(median_s=0.5, sigma=0.4), limits=ServerLimits(requests=N))
     with ProviderServer(script) as server:
         watch = Watch(server)
