@@ -228,7 +228,7 @@ def two() -> Mapping[str, object]:
     }  # fmt: skip
 
 
-def budget(usd: float = 0.02, workers: int = 200) -> Mapping[str, object]:
+def budget(usd: float = 1.0, workers: int = 200) -> Mapping[str, object]:
     """A job that may not cost more."""
     price = Price(input=1.0, output=40.0)
     script = Script(latency=Latency(median_s=0.2, sigma=0.6), prices={"*": price})
@@ -252,10 +252,10 @@ def budget(usd: float = 0.02, workers: int = 200) -> Mapping[str, object]:
 
 
 def picture(seed: int) -> bytes:
-    """A PNG of 224 by 224 pixels that does not compress."""
+    """A PNG of 64 by 64 pixels that does not compress: 12 kB."""
     from PIL import Image
 
-    noise = Image.frombytes("RGB", (224, 224), random.Random(seed).randbytes(224 * 224 * 3))
+    noise = Image.frombytes("RGB", (64, 64), random.Random(seed).randbytes(64 * 64 * 3))
     sink = io.BytesIO()
     noise.save(sink, "PNG")
     return sink.getvalue()
