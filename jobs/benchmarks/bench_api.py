@@ -6,9 +6,9 @@
   128 answers a second, in a whole job on Ray.
 * ``limits``: 600 requests a minute, as a bucket of a second and as fixed minutes, told by the
   user, by headers, or by nobody: at least 0.95 of them and at most 1 % of the calls refused, over
-  two minutes after 10 s of warm-up (some two minutes where nobody tells). A bucket permits the same at any
-  moment; fixed minutes permit all of a minute at its beginning, and nothing afterwards, so that
-  where nobody tells they are used up at once and then waited for.
+  two minutes after 10 s of warm-up (some two minutes where nobody tells). A bucket permits the
+  same at any moment; fixed minutes permit all of a minute at its beginning, and nothing
+  afterwards, so that where nobody tells they are used up at once and then waited for.
 * ``two``: two drivers of one Ray cluster share a key: the same of their sum.
 * ``budget``: 200 calls at once and answers of random length: what the server bills beyond the
   budget is at most the calls in flight (a job on Ray).
