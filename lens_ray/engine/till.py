@@ -22,6 +22,8 @@ _AHEAD_S = 30.0
 #: How often what was spent is written down where nothing is granted meanwhile.
 _WRITE_S = 5.0
 _HOUR = 3600.0
+#: Hosts and backends without ports do not say what the next call may cost.
+_LEAST = 1e-6
 #: Holders that are no replicas.
 _HOSTS, _ROWS = "hosts", "rows"
 
@@ -287,7 +289,7 @@ def _pays_by_rows(model: ModelPlan) -> bool:
 
 def _words(over: Over, model: str) -> str:
     whose = "of the job" if over.whose == "job" else f"of model {model}"
-    may = f", and the next call may cost ${over.needed:.3g}" if over.needed else ""
+    may = f", and the next call may cost ${over.needed:.3g}" if over.needed > _LEAST else ""
     return (
         f"the budget {whose} is reached: ${over.spent:.4g} of ${over.usd:g} spent{may}; "
         "raise budget: {usd: ...} and run the job again"
