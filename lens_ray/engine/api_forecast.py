@@ -400,7 +400,7 @@ def _per(amount: float, limit: int | None) -> float:
 
 
 def _limit(spec: ModelSpec, sample: Sample) -> int:
-    return generation_of(spec, sample).max_new_tokens + _options(spec).reasoning_tokens
+    return _options(spec).most_output(generation_of(spec, sample).max_new_tokens)
 
 
 def _mean(values: Sequence[float], population: int | None = None) -> Amount:

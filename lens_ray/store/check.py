@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from lens_ray.errors import StoreError
+from lens_ray.store import book
 from lens_ray.store.dense_log import entry_key
 from lens_ray.store.fold import Fold
 from lens_ray.store.objects import ObjectStore, get_many
@@ -71,6 +72,7 @@ def problems_of(objects: ObjectStore) -> list[str]:
     for run_id in sorted(named - headers.keys()):
         survey.add(f"runs/{run_id}", "it is not in the catalogue")
     for run_id in headers:
+        _check_account(survey, run_id)
         _check_run(survey, run_id)
     return survey.problems
 
@@ -160,6 +162,17 @@ def _check_paid(survey: _Survey, run_id: str) -> None:
                 parse(data)
             except (ValueError, StoreError) as error:
                 survey.add(key, error)
+
+
+def _check_account(survey: _Survey, run_id: str) -> None:
+    key = run_key(run_id, book.NAME)
+    data = survey.objects.get(key) if key in survey.keys else None
+    if data is None:
+        return
+    try:
+        book.parse_book(data)
+    except (ValueError, StoreError) as error:
+        survey.add(key, error)
 
 
 def _check_commit(

@@ -172,3 +172,47 @@ def test_only_some_models_and_the_nearest_name(cli: Cli, tiny_suite: Suite, tmp_
     told = cli("run", file, "--only", "tolker")
     assert told.code == 2
     assert told.err == "lens-ray: job planned has no model 'tolker'; did you mean 'talker'?\n"
+
+
+CLOSED = (
+    "{name: closed, backend: openai, path: gpt-x, access: closed, budget: {usd: 0.00001}, "
+    "options: {requests_per_minute: 4, price: {input: 1, output: 10, batch_input: 0.5, "
+    "batch_output: 5}}}"
+)
+
+
+def test_tokens_and_dollars_of_a_providers_model(
+    cli: Cli, tiny_suite: Suite, tmp_path: Path
+) -> None:
+    """Nothing is asked, no key is needed; 8 samples at 4 requests a minute are 2 minutes."""
+    file = job(tmp_path, tiny_suite, CLOSED)
+    file.write_text(file.read_text() + "budget: {usd: 100}\n")
+    plan = cli("plan", file, "--json").json
+    (model,) = plan["models"]
+    api = model["api"]
+    assert (api["requests"], api["counted"]) == (8, 8)
+    assert (api["minutes"], api["minutes_basis"]) == (2.0, "4 requests a minute")
+    assert model["rate"] == pytest.approx(8 / 120)
+    tokens_in, tokens_out = api["tokens_in"], api["tokens_out"]
+    by_hand = (tokens_in["expected"] * 1 + tokens_out["expected"] * 10) / 1e6
+    assert plan["usd"] == model["usd"] == api["usd"]["expected"] == pytest.approx(by_hand)
+    assert api["usd_live"] == pytest.approx(by_hand)
+    assert api["usd_batch"] == pytest.approx(by_hand / 2)
+    assert api["usd"]["low"] < by_hand < api["usd"]["high"] <= api["usd_most"]
+    assert (plan["budget"], model["budget"], model["spent_usd"]) == (100.0, 0.00001, 0.0)
+    (line,) = plan["notes"]
+    assert line.startswith("closed: its budget of $1e-05 will be reached: $")
+    told = cli("plan", file)
+    assert "8 requests; tokens in " in told.out
+    assert f"one by one ${by_hand:.4g}, by batch ${by_hand / 2:.4g}" in told.out
+    assert "budget $1e-05, $0 of it spent" in told.out
+    assert "budget    100" in told.out
+    assert not (tmp_path / "store").exists()
+
+
+def test_a_model_without_a_price_says_so(cli: Cli, tiny_suite: Suite, tmp_path: Path) -> None:
+    line = "{name: closed, backend: anthropic, path: claud-haiku-4-5, access: closed}"
+    plan = cli("plan", job(tmp_path, tiny_suite, line), "--json").json
+    assert plan["usd"] is None
+    assert "did you mean claude-haiku-4-5?" in plan["usd_reason"]
+    assert plan["models"][0]["api"]["tokens_in"]["expected"] > 0

@@ -100,3 +100,43 @@ def test_every_end_has_its_code(
         assert "b: failed: no checkpoint\\x1b[2J at x\n" in done.out
     machine = cli("run", job, "--json")
     assert (machine.code, machine.json["exit_code"]) == (code, code)
+
+
+@pytest.mark.slow
+def test_a_budget_ends_a_job_with_what_to_type(
+    cli: Cli, tiny_suite: Suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Real Ray and SDK, a scripted provider; a raised budget pays for what is left only."""
+    from lens_ray.models.api.options import Price
+    from lens_ray.testing.provider import ProviderServer, Says, Script
+
+    monkeypatch.setenv("OPENAI_API_KEY", "not-a-key")
+    file = tmp_path / "job.yaml"
+    price = Price(input=0.0, output=1000.0)
+    with ProviderServer(Script(truth=Says("three dots"), prices={"*": price})) as server:
+        text = (
+            f"name: limited\nsuite: {tiny_suite.location}\nstore: {tmp_path / 'store'}\n"
+            "budget: {usd: USD}\nmodels:\n  - name: closed\n    backend: openai\n    path: gpt-x\n"
+            "    access: closed\n    generation: {max_new_tokens: 16}\n"
+            f"    options: {{base_url: '{server.openai_url}', concurrency: 2,\n"
+            "      price: {input: 0, output: 1000}}\n"
+        )
+        # 16 tokens are reserved for an answer, and each takes two: three times there are enough.
+        file.write_text(text.replace("USD", "0.0201"))
+        first = cli("run", file)
+        assert first.code == 6
+        assert "5 of 8 samples have no answer: the budget of the job is reached" in first.err
+        assert "raise budget: {usd: ...} and run the job again" in first.err
+        assert server.counts.usd == pytest.approx(0.006)
+        file.write_text(text.replace("USD", "1"))
+        second = cli("run", file, "--json")
+        assert second.code == 0
+        assert second.json["models"][0]["spent_usd"] == pytest.approx(0.016)
+        assert server.counts.usd == pytest.approx(0.016)
+        assert server.counts.paid_again == 0
+        unpriced = text.replace("      price: {input: 0, output: 1000}}", "      }")
+        file.write_text(unpriced.replace("USD", "1"))
+        refused = cli("run", file, "--store", tmp_path / "other")
+        assert refused.code == 2
+        assert "model closed has no price for its budget" in refused.err
+        assert not (tmp_path / "other").exists()

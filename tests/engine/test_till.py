@@ -10,7 +10,7 @@ import pytest
 
 from lens_ray.engine.plan import Budgets, EnginePlan
 from lens_ray.engine.till import account_of, paid_for, spent_on
-from lens_ray.errors import RunBusy
+from lens_ray.errors import RunBusy, StoreUnavailable
 from lens_ray.store import Store
 from tests.engine.stage import fake, make_plan, play, rows_of, small_suite
 
@@ -107,3 +107,8 @@ def test_a_driver_that_lost_the_run_can_grant_nothing(tmp_path: Path) -> None:
     again.write({"seen": 0.9, "presumed": 0.0, "holdings": {}})
     assert account_of(log.book("x").read()).seen == 0.9
     assert Store(plan.store).check() == []
+    (tmp_path / "store" / "runs" / plan.models[0].run_id / "purse.json").write_text("{}")
+    (problem,) = Store(plan.store).check()
+    assert "purse.json: kind None where purse belongs" in problem
+    with pytest.raises(StoreUnavailable, match=r"purse.json is damaged"):
+        log.book("y").read()

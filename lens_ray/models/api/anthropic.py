@@ -205,7 +205,7 @@ class AnthropicAdapter:
         content.append({"type": "text", "text": sendable(question.text)})
         params: dict[str, object] = {
             "model": self._model,
-            "max_tokens": question.generation.max_new_tokens + self._options.reasoning_tokens,
+            "max_tokens": self._options.most_output(question.generation.max_new_tokens),
             "messages": [{"role": "user", "content": content}],
             **thinking(self._model, self._options),
         }

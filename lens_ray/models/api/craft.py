@@ -99,7 +99,7 @@ class Craft:
     def load(self, question: Question) -> Load:
         """What a call takes at most."""
         tokens_in = self._adapter.tokens(question)
-        tokens_out = question.generation.max_new_tokens + self._options.reasoning_tokens
+        tokens_out = self._options.most_output(question.generation.max_new_tokens)
         images = len(question.images)
         usd = self._price.usd(tokens_in, tokens_out, images) if self._price is not None else None
         return Load(tokens_in + tokens_out, images, usd)

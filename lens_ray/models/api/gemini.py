@@ -226,7 +226,7 @@ class GeminiAdapter:
         takes = {"temperature", "top_p", "seed", "stop"} - self._absent
         return types.GenerateContentConfig(
             system_instruction=sendable(self._options.system_prompt or "") or None,
-            max_output_tokens=generation.max_new_tokens + self._options.reasoning_tokens,
+            max_output_tokens=self._options.most_output(generation.max_new_tokens),
             temperature=generation.temperature if "temperature" in takes else None,
             top_p=generation.top_p if "top_p" in takes and generation.top_p != 1.0 else None,
             seed=generation.seed if "seed" in takes else None,

@@ -17,9 +17,9 @@ from lens_ray.models.api.calls import check_facts, http_client
 from lens_ray.models.api.headers import OPENAI, limits, server_clock
 from lens_ray.models.api.keys import Key
 from lens_ray.models.api.openai_errors import failure, one_line
-from lens_ray.models.api.openai_messages import LEAST_OUTPUT, answer_of, body_of
+from lens_ray.models.api.openai_messages import answer_of, body_of
 from lens_ray.models.api.openai_models import known_absent, prompt_tokens
-from lens_ray.models.api.options import OpenAIOptions
+from lens_ray.models.api.options import LEAST_OUTPUT, OpenAIOptions
 from lens_ray.models.protocol import Generation
 
 if TYPE_CHECKING:

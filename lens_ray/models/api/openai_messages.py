@@ -23,9 +23,6 @@ from lens_ray.models.api.openai_models import bills_cache_writes, gives_logprobs
 from lens_ray.models.api.options import Absent, OpenAIOptions
 from lens_ray.models.api.ports import Limits
 
-#: The Responses interface refuses fewer ("integer below minimum value. Expected a value >= 16").
-LEAST_OUTPUT = 16
-
 _CHAT_FINISH = {
     "stop": "stop",
     "eos": "stop",  # Together and others
@@ -89,7 +86,7 @@ def _response(question: Question, model: str, options: OpenAIOptions) -> dict[st
     body: dict[str, object] = {
         "model": model,
         "input": [{"role": "user", "content": content}],
-        "max_output_tokens": max(LEAST_OUTPUT, _output(question, options)),
+        "max_output_tokens": _output(question, options),
         "store": False,
     }
     if options.system_prompt:
@@ -131,7 +128,7 @@ def _maker(options: OpenAIOptions) -> Literal["openai", "azure", "another"]:
 
 
 def _output(question: Question, options: OpenAIOptions) -> int:
-    return question.generation.max_new_tokens + options.reasoning_tokens
+    return options.most_output(question.generation.max_new_tokens)
 
 
 def _data_urls(question: Question) -> Iterator[str]:

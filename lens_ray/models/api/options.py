@@ -18,6 +18,9 @@ _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]{0,127}")
 #: Of capital letters and digits alone; no name of a variable is so long without an underscore.
 _KEYLIKE = re.compile(r"[A-Z0-9]{20,}")
 
+#: The Responses interface refuses fewer ("integer below minimum value. Expected a value >= 16").
+LEAST_OUTPUT = 16
+
 _MILLION = 1_000_000
 
 Absent = Literal["temperature", "top_p", "seed", "stop"]
@@ -131,6 +134,10 @@ class ApiOptions(Options):
     price: Price | None = None
     scripted: Scripted | None = None
 
+    def most_output(self, max_new_tokens: int) -> int:
+        """Tokens that a call may generate and bill, as the provider is told."""
+        return max_new_tokens + self.reasoning_tokens
+
     @field_validator("api_key_env", mode="before")
     @classmethod
     def _names_a_variable(cls, value: object) -> object:
@@ -191,6 +198,11 @@ class OpenAIOptions(ApiOptions):
     api: Literal["responses", "chat"] = "responses"
     image_detail: Literal["auto", "low", "high"] = "auto"
     api_version: str | None = Field(default=None, max_length=64)
+
+    def most_output(self, max_new_tokens: int) -> int:
+        """See `ApiOptions.most_output`."""
+        least = LEAST_OUTPUT if self.api == "responses" else 1
+        return max(least, super().most_output(max_new_tokens))
 
 
 class AnthropicOptions(ApiOptions):

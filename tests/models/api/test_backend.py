@@ -99,7 +99,8 @@ def test_an_answer_says_what_it_took_and_cost(standin: StandIn) -> None:
     assert answer.served == SERVED
     assert answer.cost_usd == pytest.approx(12e-6)
     assert answer.weight_version == identify(paid_model()).weights_digest
-    assert watched.loads == [Load(15, 1, 15 / 1e6)]
+    # 10 of the prompt, and 16 of the answer: the Responses interface takes no smaller limit.
+    assert watched.loads == [Load(26, 1, 26 / 1e6)]
     assert watched.settled == [Settled("answered", 12, 12 / 1e6)]
     assert standin.questions[0].images[0].data == picture()
     assert standin.closed
