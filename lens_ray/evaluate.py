@@ -108,6 +108,7 @@ def evaluate(
     on_progress: Callable[[Progress], None] | None = None,
     limit: int | None = None,
     settings: EngineSettings | None = None,
+    cache: bool = True,
 ) -> RunReport:
     """Evaluate the models of a job; started again, it goes on where it stopped.
 
@@ -118,6 +119,8 @@ def evaluate(
         on_progress: Called a few times a second.
         limit: In the place of the job's limit.
         settings: Of the engine.
+        cache: Whether answers that another run of the same provider's model has paid for serve
+            this one; what a run itself has paid for always does.
 
     Raises:
         UserError: The job, the suite or every model is at fault; nothing was written.
@@ -153,6 +156,7 @@ def evaluate(
                 rooms = cluster.rooms()
                 models = planned(list(todo.values()), samples, rooms)
                 plan = _plan(spec, suite, limit, place, models, rooms, settings)
+                plan = replace(plan, recall=cache)
                 if rates is not None:
                     others = [entry for entry in entries if entry.run_id not in todo]
                     budgets = budgets_of(spec, rates, list(todo.values()), others, place, suite)

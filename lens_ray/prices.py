@@ -6,6 +6,7 @@ What the file does not name is unknown, which is never 0.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -22,6 +23,8 @@ from lens_ray.models.spec import ClosedModel
 
 #: Names a file that is used in the place of the shipped one.
 VARIABLE = "LENS_RAY_PRICES"
+#: The end of a snapshot's id: ``-2025-04-14``, ``-20251001``, ``-001``, ``-latest``.
+_SNAPSHOT = re.compile(r"-(?:\d{4}-\d{2}-\d{2}|\d{8}|\d{3}|latest)$")
 _SHIPPED = Path(__file__).with_name("prices.yaml")
 #: What a price table calls a CPU core; the shipped one has none.
 CPU = "CPU"
@@ -98,6 +101,15 @@ class Prices:
     accelerators: Mapping[str, AcceleratorPrice]
     apis: Mapping[str, ApiPrice]
 
+    def api(self, model: str) -> ApiPrice | None:
+        """The price of an API model; a dated snapshot that is not named costs what its model does.
+
+        Args:
+            model: The provider's id.
+        """
+        exact = self.apis.get(model)
+        return exact if exact is not None else self.apis.get(_SNAPSHOT.sub("", model))
+
     def of_hours(self, accelerator: str, hours: float) -> Dollars:
         """What accelerator-hours cost."""
         price = self.accelerators.get(accelerator)
@@ -115,7 +127,7 @@ class Prices:
         batch: bool = False,
     ) -> Dollars:
         """What tokens of an API model cost, and images where it bills them by the piece."""
-        price = self.apis.get(model)
+        price = self.api(model)
         if price is None:
             return Dollars(None, self._unknown("model", model, self.apis))
         usd = price.cost(tokens_in, tokens_out, images=images, batch=batch)

@@ -53,6 +53,22 @@ def test_hours_and_tokens(tmp_path: Path) -> None:
     assert table.of_tokens("talker", 3e6, 5e5, batch=True).usd == pytest.approx(5.0)
 
 
+def test_a_snapshot_costs_what_its_model_does(tmp_path: Path) -> None:
+    table = load_prices(write(tmp_path, TABLE))
+    for name in ("talker-2025-04-14", "talker-20251001", "talker-001", "talker-latest"):
+        assert table.of_tokens(name, 3e6, 5e5).usd == pytest.approx(10.0)
+    for name in ("talker-mini", "talker-2", "talker-2025"):
+        assert table.of_tokens(name, 3e6, 5e5).usd is None
+
+
+def test_images_by_the_piece(tmp_path: Path) -> None:
+    by_piece = TABLE.replace("output: 8.0, batch", "output: 8.0, image: 0.01, batch")
+    table = load_prices(write(tmp_path, by_piece))
+    assert table.of_tokens("talker", 3e6, 5e5, images=200).usd == pytest.approx(12.0)
+    assert table.of_tokens("talker", 3e6, 5e5, images=200, batch=True).usd == pytest.approx(7.0)
+    assert table.of_tokens("mumbler", 3e6, 5e5, images=200).usd == pytest.approx(10.0)
+
+
 def test_what_is_not_there_is_unknown_and_never_nothing(tmp_path: Path) -> None:
     table = load_prices(write(tmp_path, TABLE))
     for answer in (

@@ -29,6 +29,10 @@ def run(
         list[str] | None,
         typer.Option("--only", metavar="NAME[,NAME]", help="Only these models; repeatable."),
     ] = None,
+    no_cache: Annotated[
+        bool,
+        typer.Option("--no-cache", help="Pay again for answers that other runs have paid for."),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Evaluate models x suite. Started again, it goes on where it stopped."""
@@ -41,7 +45,9 @@ def run(
     from lens_ray.evaluate import evaluate
 
     with progress_display() as show:
-        report = evaluate(spec, store=store, address=address, on_progress=show, limit=limit)
+        report = evaluate(
+            spec, store=store, address=address, on_progress=show, limit=limit, cache=not no_cache
+        )
     if as_json:
         print_json({**_fields(report), "exit_code": report.exit_code})
     elif any(model.scores for model in report.models):

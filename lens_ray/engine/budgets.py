@@ -41,7 +41,7 @@ class Rates:
 def with_price(spec: ModelSpec, prices: Prices) -> ModelSpec:
     """A model of a provider with its price in its options, so that every node counts alike."""
     options = spec.parsed_options()
-    known = prices.apis.get(spec.path)
+    known = prices.api(spec.path)
     if not isinstance(options, ApiOptions) or options.price is not None or known is None:
         return spec
     price = {name: getattr(known, name) for name in TokenPrices.model_fields}

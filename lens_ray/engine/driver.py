@@ -34,7 +34,9 @@ from lens_ray.engine.progress import Progress
 from lens_ray.engine.replica import CoordinatorAway, Replica
 from lens_ray.engine.rooms import Places, Room
 from lens_ray.errors import ClusterError
+from lens_ray.models import backend_entry
 from lens_ray.models.spec import ModelSpec
+from lens_ray.suites.files import is_url
 
 log = logging.getLogger("lens_ray.engine")
 
@@ -115,10 +117,11 @@ class Driver:
         self._looked = 0.0
         self._rooms = plan.rooms
         self._told: tuple[Room, ...] | None = None
-        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+        node = ray.get_runtime_context().get_node_id()
+        self._here = NodeAffinitySchedulingStrategy(node, soft=False)
         actor: Any = ray.remote(CoordinatorActor)
         options = actor.options(
-            num_cpus=0, max_restarts=-1, max_task_retries=0, scheduling_strategy=here
+            num_cpus=0, max_restarts=-1, max_task_retries=0, scheduling_strategy=self._here
         )
         self.coordinator = options.remote(plan)
         self.replicas: dict[int, _Running] = {}
@@ -197,15 +200,20 @@ class Driver:
     def _start(self, wanted: Wanted) -> _Running:
         need = wanted.need
         group = make_group(need, wanted.seat) if need.parts > 1 else None
+        spec = self._plan.models[wanted.model].spec
+        strategy = _strategy(wanted.places) if group is None else inside(group)
+        cpus = need.cpus if group is None else 0
+        if backend_entry(spec.backend).attached and not is_url(self._plan.store):
+            strategy, cpus = self._here, 0  # it writes into the store's folder itself
         actor: Any = ray.remote(ReplicaActor)
         options = actor.options(
             # The group holds what a replica in it takes, and what the workers take that it starts.
-            num_cpus=need.cpus if group is None else 0,
+            num_cpus=cpus,
             num_gpus=need.gpus if group is None else 0,
             max_restarts=0,
             max_task_retries=0,
-            runtime_env=_runtime_env(self._plan.models[wanted.model].spec),
-            scheduling_strategy=_strategy(wanted.places) if group is None else inside(group),
+            runtime_env=_runtime_env(spec),
+            scheduling_strategy=strategy,
         )
         replica = options.remote(wanted.seat, wanted.model, self._plan, self.coordinator)
         ended = replica.run.remote()

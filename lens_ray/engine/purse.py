@@ -22,7 +22,7 @@ from typing import Literal
 #: Sums of floats differ by less than that; far below the price of any call.
 EPSILON = 1e-9
 #: More than anybody is granted.
-_ALL = 1e12
+ALL = 1e12
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,7 +292,7 @@ class Purse:
                 spent=spent,
                 waits=2 * EPSILON if low else 0.0,
                 wants=max(ahead - left, 2 * EPSILON) if low else 0.0,
-                risk=_ALL,  # it goes on while nobody counts
+                risk=ALL,  # it goes on while nobody counts
                 patient=False,
             ),
         )

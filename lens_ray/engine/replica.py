@@ -102,6 +102,7 @@ class Replica:
             Exception: The engine is dead, and this process should be.
         """
         loop = asyncio.get_running_loop()
+        backend: Backend | None = None
         try:
             # The suite first: while it or the checkpoint is copied, this loop answers Ray.
             opening = loop.run_in_executor(self._reader, self._open)
@@ -112,11 +113,11 @@ class Replica:
                 backend.attach(self._limited(self._paid.ports))
             suite, info = await asyncio.gather(opening, backend.start())
             if self._wallet is not None:
-                self._wallet.window = info.batch * info.parallel
+                self._wallet.meet(info.batch * info.parallel)
         except LensError as error:
             await self._exchange(self._trouble(error))
-            if self._paid is not None:
-                await self._paid.close()
+            if self._paid is not None and backend is not None:
+                await self._close(backend)  # permits and connections are not this process' alone
             return
         try:
             note = None
@@ -141,16 +142,20 @@ class Replica:
         finally:
             self._reader.shutdown(wait=False, cancel_futures=True)
             self._prefetch.close()
-            await backend.close()
-            if self._paid is not None:
-                await self._paid.close()
+            await self._close(backend)
+
+    async def _close(self, backend: Backend) -> None:
+        await backend.close()
+        if self._paid is not None:
+            await self._paid.close()
 
     def _limited(self, ports: Ports) -> Ports:
         """Ports that ask for dollars first, where the job has a budget for the model."""
         budgets = self._plan.budgets
         if budgets is None or not budgets.limit(self._model.number):
             return ports
-        self._wallet = Wallet(self._ring)
+        mode = getattr(self._model.spec.parsed_options(), "mode", "live")
+        self._wallet = Wallet(self._ring, batches=mode == "batch")
         return budgeted(ports, self._wallet)
 
     def _ring(self) -> None:

@@ -9,13 +9,15 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
-from lens_ray.engine.purse import EPSILON, Allowance, Money
+from lens_ray.engine.purse import ALL, EPSILON, Allowance, Money
 from lens_ray.errors import BudgetReached
 from lens_ray.models.api.ports import Load, Memory, Permit, Permits, Ports, Settled
 from lens_ray.models.protocol import Completion, Request
 
 #: Granted at once, in times of what a full window may cost: a store is written to for each grant.
 _AHEAD = 2.0
+#: Questions of a batch whose money is wanted ahead; its window is all that a provider takes.
+_BATCH_AHEAD = 64
 #: Room for larger calls than any so far, so that not each of them is written down.
 _LARGER = 1.25
 
@@ -23,23 +25,26 @@ _LARGER = 1.25
 class Wallet:
     """What one replica may spend, and has spent. Not for several threads."""
 
-    def __init__(self, news: Callable[[], None], *, patient: bool = True) -> None:
+    def __init__(self, news: Callable[[], None], *, batches: bool = False) -> None:
         """Nothing is granted yet.
 
         Args:
             news: Called where the coordinator is to be asked.
-            patient: See `Money`.
+            batches: Whether all that is reserved may be in flight, not only a window of calls.
         """
-        #: Calls that may be in flight at once; known when the backend has started.
-        self.window = 1
+        self._window = 1
         self._news = news
-        self._patient = patient
+        self._batches = batches
         self._granted = self._back = self._spent = self._doubt = self._flying = 0.0
         self._largest = 0.0
         self._risk = 0.0
         self._over: str | None = None
         self._scarce = False
         self._waiting: deque[tuple[float, asyncio.Future[None]]] = deque()
+
+    def meet(self, window: int) -> None:
+        """Learn how many calls may be in flight at once."""
+        self._window = min(_BATCH_AHEAD, window) if self._batches else window
 
     @property
     def over(self) -> str | None:
@@ -123,7 +128,6 @@ class Wallet:
             waits=max(0.0, waits - free) if waits else 0.0,
             wants=wants,
             risk=self._needed_risk(),
-            patient=self._patient,
         )
 
     def hear(self, allowance: Allowance) -> None:
@@ -140,17 +144,21 @@ class Wallet:
                     future.set_exception(BudgetReached(self._over))
 
     def _target(self) -> float:
-        return self.window * self._largest
+        return self._window * self._largest
 
     def _wanted(self) -> float:
         return max(_AHEAD * self._target() - self._flying, self._largest)
 
     def _needed_risk(self) -> float:
-        needed = self.window * self._largest
+        if self._batches:
+            return ALL
+        needed = self._window * self._largest
         return self._risk if needed <= self._risk else _LARGER * needed
 
     def _can(self, usd: float) -> bool:
-        return usd <= self.free + EPSILON and self.window * usd <= self._risk + EPSILON
+        if self._window * usd > self._risk + EPSILON and self._risk < ALL:
+            return False
+        return usd <= self.free + EPSILON
 
     def _drop_cancelled(self) -> None:
         while self._waiting and self._waiting[0][1].done():

@@ -146,7 +146,7 @@ def _spent(
         return Dollars(total / answers, basis="what the rows say was paid")
     if priced:
         return Dollars(None, f"{answers - priced:,} of {answers:,} answers have no price")
-    if run.backend_path in prices.apis:
+    if prices.api(run.backend_path) is not None:
         return _of_tokens(run.backend_path, final, prices)
     return _of_replicas(facts, prices, accelerator)
 

@@ -27,7 +27,9 @@ SAMPLES = 2 * LIMIT
 ROOT = Path(__file__).resolve().parents[2]
 KINDS = ("driver", "coordinator", "replica")
 #: How Ray names the processes of the actors.
-TITLES = {"coordinator": "ray::Coordinator", "replica": "ray::ReplicaActor"}
+TITLES = {
+    "coordinator": "ray::Coordinator", "replica": "ray::ReplicaActor", "limiter": "ray::Limiter",
+}  # fmt: skip
 #: Columns that tell one answer from another; when and by whom it was given may differ.
 ANSWER = ("run_id", "sample_id", "status", "text", "extracted", "score", "prompt_hash")
 _PATIENCE_S = 240.0

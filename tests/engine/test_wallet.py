@@ -52,7 +52,7 @@ class Inner:
 def wallet_with(usd: float, **given: Any) -> tuple[Wallet, list[int]]:
     called: list[int] = []
     wallet = Wallet(lambda: called.append(1), **given)
-    wallet.window = 4
+    wallet.meet(4)
     wallet.hear(Allowance(usd, 1e6))
     return wallet, called
 
@@ -123,7 +123,7 @@ def test_a_larger_call_than_is_written_down_waits() -> None:
     async def run() -> None:
         wallet, _ = wallet_with(0.0)
         wallet = Wallet(lambda: None)
-        wallet.window = 4
+        wallet.meet(4)
         wallet.hear(Allowance(100.0, 0.4))
         await wallet.take(0.1)
         task = asyncio.create_task(wallet.take(0.2))
@@ -132,6 +132,26 @@ def test_a_larger_call_than_is_written_down_waits() -> None:
         assert wallet.money().risk == pytest.approx(1.25 * 4 * 0.2)
         wallet.hear(Allowance(100.0, 1.0))
         await task
+
+    asyncio.run(run())
+
+
+def test_all_of_a_batch_may_be_in_flight() -> None:
+    async def run() -> None:
+        wallet = Wallet(lambda: None, batches=True)
+        wallet.meet(32_768)
+        task = asyncio.create_task(wallet.take(0.01))
+        await asyncio.sleep(0)
+        money = wallet.money()
+        assert money.wants == pytest.approx(2 * 64 * 0.01)
+        purse = Purse(None, {"r": 100.0}, {})
+        purse.hear("r", "w", money)
+        purse.grant("r", "w")
+        wallet.hear(purse.allowance("r", "w"))
+        await task
+        purse.lose("r", "w")
+        purse.settle("r", 0.0)
+        assert purse.accounts["r"].presumed == pytest.approx(2 * 64 * 0.01)
 
     asyncio.run(run())
 
@@ -232,7 +252,7 @@ def test_many_workers_spend_no_more_than_the_budget_and_nearly_all_of_it() -> No
 
     async def run() -> float:
         wallet = Wallet(lambda: None)
-        wallet.window = 200
+        wallet.meet(200)
         ports = ports_of(Inner(), wallet)
         workers = [asyncio.create_task(worker(ports)) for _ in range(200)]
         most = 0.0

@@ -18,6 +18,7 @@ import base64
 import warnings
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 
 from lens_ray.models.api.adapter import Answer, ApiFailure, BatchState, Kind, Question
@@ -30,6 +31,7 @@ from lens_ray.models.api.anthropic_models import (
 )
 from lens_ray.models.api.calls import (
     check_facts,
+    count_of,
     http_client,
     one_line,
     sendable,
@@ -52,9 +54,6 @@ __all__ = ["AnthropicAdapter", "known_absent"]
 
 #: What the SDK would take from ``ANTHROPIC_BASE_URL`` otherwise, unseen by the model's key.
 BASE_URL = "https://api.anthropic.com"
-#: A batch holds no more ("Batch processing", limits).
-BATCH_REQUESTS = 100_000
-BATCH_BYTES = 256_000_000
 #: The last version of the API that takes ``temperature`` and ``top_p``.
 SAMPLING_VERSION = "2023-06-01"
 
@@ -268,10 +267,11 @@ class AnthropicAdapter:
             raise ApiFailure(Kind.MALFORMED, "the response is no JSON of its type") from None
 
     def _failure(self, error: APIStatusError, missing: Kind) -> ApiFailure:
-        said = error.api_message or error.message
-        kind = kind_of(error.status_code, error.type, error.error_code, said, missing)
+        said = str(error.api_message or error.message)
+        error_type = error.type if isinstance(error.type, str) else None
+        kind = kind_of(error.status_code, error_type, error.error_code, said, missing)
         headers = error.response.headers
-        line = self._line(f"{error.status_code} {error.type or ''}: {said}")
+        line = self._line(f"{error.status_code} {error_type or ''}: {said}")
         return ApiFailure(kind, line, retry_after(headers), limits(headers, ANTHROPIC))
 
     def _line(self, text: str) -> str:
@@ -292,25 +292,32 @@ def _answer(message: Message, said: Limits) -> Answer:
     if finish is None or not isinstance(message.model, str) or not message.model:
         raise ApiFailure(
             Kind.MALFORMED,
-            f"a message of {message.model!r} that stopped for {message.stop_reason!r}",
+            f"a message of {str(message.model)[:80]!r} that stopped for "
+            f"{str(message.stop_reason)[:80]!r}",
         )
-    text = "".join(block.text for block in message.content if block.type == "text")
-    usage = message.usage
-    read = [usage.input_tokens, usage.cache_creation_input_tokens, usage.cache_read_input_tokens]
-    counts = [count for count in read if isinstance(count, int)]
-    out = usage.output_tokens
+    texts = [getattr(block, "text", None) for block in message.content if _is_text(block)]
+    usage: object = message.usage
+    read = [
+        count_of(getattr(usage, name, None))
+        for name in ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
+    ]
+    known = [count for count in read if count is not None]
     return Answer(
-        text=text,
+        text=sendable("".join(text for text in texts if isinstance(text, str))),
         finish_reason=finish,
-        served=message.model,
-        tokens_in=sum(counts) if counts else None,
-        tokens_out=out if isinstance(out, int) else None,
+        served=sendable(message.model),
+        tokens_in=sum(known) if known else None,
+        tokens_out=count_of(getattr(usage, "output_tokens", None)),
         limits=said,
     )
 
 
+def _is_text(block: object) -> bool:
+    return getattr(block, "type", None) == "text"
+
+
 def _state(batch: MessageBatch) -> BatchState:
+    if not isinstance(batch.id, str) or not batch.id or not isinstance(batch.created_at, datetime):
+        raise ApiFailure(Kind.MALFORMED, "the response is no batch")
     over = batch.processing_status == "ended"
-    told = batch.request_counts
-    size = told.processing + told.succeeded + told.errored + told.canceled + told.expired
-    return BatchState(batch.id, over, None, batch.created_at.timestamp(), size)
+    return BatchState(batch.id, over, None, batch.created_at.timestamp())

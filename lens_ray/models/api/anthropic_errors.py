@@ -62,5 +62,5 @@ def _of_words(status: int, error_type: str | None, code: str | None, text: str) 
 
 def _about_image(text: str) -> bool:
     return "image" in text and any(
-        words in text for words in ("exceed", "too large", "could not process", "too many", "size")
+        words in text for words in ("exceed", "too ", "could not process", "size")
     )

@@ -245,7 +245,7 @@ def alone(options: ApiOptions) -> Alone:
 
 
 def base_url_of(options: ApiOptions) -> str | None:
-    """Where the server is; the scripted one is started in this process."""
+    """Where the server is, as the SDK takes it; the scripted one is started in this process."""
     if options.base_url != SCRIPTED:
         return options.base_url
     from lens_ray.testing.provider import start_scripted

@@ -50,6 +50,11 @@ def sendable(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
+def count_of(value: object) -> int | None:
+    """A number of tokens as a server says it; None where it cannot be one."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
 def text_tokens(*texts: str) -> int:
     """A third of the bytes: English has about 4 a token, 3 with Claude's tokenizer since 4.7."""
     return ceil(sum(len(text.encode("utf-8", "replace")) for text in texts) / 3)
@@ -57,7 +62,7 @@ def text_tokens(*texts: str) -> int:
 
 def one_line(text: str, key: Key) -> str:
     """What a provider said, in one line of at most 300 characters, without the key."""
-    line = " ".join(key.redact(text).split())
+    line = " ".join(sendable(key.redact(text)).split())
     return line if len(line) <= _LONGEST else line[: _LONGEST - 3] + "..."
 
 

@@ -24,6 +24,7 @@ from lens_ray.errors import UserError
 from lens_ray.models.api.adapter import Answer, ApiFailure, BatchState, EncodedImage, Kind, Question
 from lens_ray.models.api.calls import (
     check_facts,
+    count_of,
     http_client,
     one_line,
     sendable,
@@ -256,13 +257,13 @@ class GeminiAdapter:
             line = self._line(f"the answer ended by {reason} {candidate.finish_message or ''}")
             raise ApiFailure(Kind.MALFORMED, line)
         usage = response.usage_metadata
-        out = None if usage is None else usage.candidates_token_count
-        thoughts = None if usage is None else usage.thoughts_token_count
+        out = None if usage is None else count_of(usage.candidates_token_count)
+        thoughts = None if usage is None else count_of(usage.thoughts_token_count)
         return Answer(
-            text=_text(candidate),
+            text=sendable(_text(candidate)),
             finish_reason=_FINISH[reason],
-            served=response.model_version or self._model,
-            tokens_in=None if usage is None else usage.prompt_token_count,
+            served=sendable(response.model_version or self._model),
+            tokens_in=None if usage is None else count_of(usage.prompt_token_count),
             tokens_out=None if out is None and thoughts is None else (out or 0) + (thoughts or 0),
             confidence=_confidence(candidate.avg_logprobs, out),
         )
@@ -318,7 +319,7 @@ def _text(candidate: Candidate) -> str:
 
 def _confidence(average: float | None, tokens: int | None) -> float | None:
     """Probability of the answer, of the average log probability of its tokens."""
-    return None if average is None or not tokens else min(1.0, exp(average * tokens))
+    return None if average is None or not tokens or not average <= 0 else exp(average * tokens)
 
 
 def _version(model: str) -> tuple[int, int]:

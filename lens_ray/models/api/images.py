@@ -53,20 +53,22 @@ def _before_base64(encoded: int) -> int:
     return encoded // 4 * 3
 
 
-#: Sources, all read on 2026-11-27 in stored copies:
-#: openai: "Images and vision", image input requirements: 20 MB an image, 500 images, 50 MB a
-#: request.
+#: Read on 2026-11-27 in stored copies of these pages; where pages differ, the smaller number.
+#: openai: "Images and vision", image input requirements: 20 MB an image, 500 images, 50 MB of
+#: images a request.
 #: anthropic: platform.claude.com/docs/en/build-with-claude/vision, general limits: 8000 pixels
-#: (2000 where there are more than 20 images), 600 images, 32 MB a request (of which 1 MB is left
-#: to the text). Older pages say 5 MB an image, and the server counts base64.
-#: gemini: ai.google.dev/gemini-api/docs/image-understanding: 20 MB a request with inline data
-#: (of which 1 MB is left to the text), 3600 images, no limit of pixels.
+#: (2000 where there are more than 20 images), 600 images (100 with a window of 200,000 tokens, as
+#: the server says itself), 32 MB a request, of which 1 MB is left to the text. The server refuses
+#: more than 5,242,880 bytes of base64 (github.com/anthropics/claude-code, issues 14887 and 20021).
+#: gemini: firebase.google.com/docs/vertex-ai/input-file-requirements: 20 MB a request with inline
+#: data, of which 1 MB is left to the text; 3000 images; no limit of pixels. (The Gemini API has
+#: raised the first: blog.google, "Increased file size limits".)
 _PROVIDERS: Mapping[str, ImageLimits] = {
     "openai": ImageLimits(None, 20_000_000, 500, 50_000_000),
     "anthropic": ImageLimits(
         8000, _before_base64(5 * 2**20), 600, _before_base64(31_000_000)
     ),
-    "gemini": ImageLimits(None, _before_base64(19_000_000), 3600, _before_base64(19_000_000)),
+    "gemini": ImageLimits(None, _before_base64(19_000_000), 3000, _before_base64(19_000_000)),
 }  # fmt: skip
 
 

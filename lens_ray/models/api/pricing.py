@@ -43,7 +43,7 @@ def price_of(spec: ModelSpec) -> TokenPrice | None:
         prices = load_prices()
     except UserError:
         return None
-    entry = prices.apis.get(spec.path)
+    entry = prices.api(spec.path)
     if entry is None:
         return None
     return _price(entry, f"{prices.file}, {entry.date.isoformat()}", batch=batch)

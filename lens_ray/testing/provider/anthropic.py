@@ -106,11 +106,9 @@ class Messages:
         headers: dict[str, str] = {}
         if trouble.retry_after_s is not None:
             headers["retry-after"] = str(math.ceil(trouble.retry_after_s))
-        return Failure(
-            trouble.status or status,
-            {"type": "error", "error": {"type": type_, "message": trouble.line}},
-            headers,
-        )
+        line = f"{trouble.param}: Extra inputs are not permitted" if trouble.param else trouble.line
+        body: Json = {"type": "error", "error": {"type": type_, "message": line}}
+        return Failure(trouble.status or status, body, headers)
 
     def headers(self, standings: Standings, now: float) -> Mapping[str, str]:
         """``anthropic-ratelimit-*``, times as in RFC 3339."""

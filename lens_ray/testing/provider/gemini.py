@@ -115,11 +115,10 @@ class GenerateContent:
                 {"@type": _TYPE + "RetryInfo", "retryDelay": f"{trouble.retry_after_s:.3f}s"}
             )
         code = trouble.status or status
-        error: dict[str, object] = {
-            "code": code,
-            "message": _SAYS.get(trouble.kind, trouble.line),
-            "status": name,
-        }
+        line = _SAYS.get(trouble.kind, trouble.line)
+        if trouble.param:
+            line = f'Unknown name "{trouble.param}" at \'generation_config\': Cannot find field.'
+        error: dict[str, object] = {"code": code, "message": line, "status": name}
         if details:
             error["details"] = details
         return Failure(code, {"error": error}, {})

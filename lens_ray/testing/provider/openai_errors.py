@@ -38,7 +38,12 @@ def openai_failure(trouble: Trouble) -> Failure:
     if trouble.retry_after_s is not None:
         headers["retry-after"] = str(math.ceil(trouble.retry_after_s))
         headers["retry-after-ms"] = str(math.ceil(trouble.retry_after_s * 1000))
-    error = {"message": trouble.line, "type": type_, "param": None, "code": code}
+    error = {
+        "message": trouble.line,
+        "type": type_,
+        "param": trouble.param or None,
+        "code": "unsupported_parameter" if trouble.param else code,
+    }
     return Failure(trouble.status or status, {"error": error}, headers)
 
 

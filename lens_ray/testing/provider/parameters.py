@@ -8,7 +8,7 @@ message_create_params.py`` (2.14.0), ``google/genai/models.py`` (3.6.1:
 
 from __future__ import annotations
 
-from lens_ray.testing.provider.wire import Json, invalid
+from lens_ray.testing.provider.wire import Json, Trouble
 
 RESPONSES = frozenset(
     [
@@ -160,4 +160,9 @@ def check_names(body: Json, known: frozenset[str]) -> None:
     """Refuse names that are not known; raises `Trouble`."""
     unknown = sorted(body.keys() - known)
     if unknown:
-        raise invalid(f"Unknown parameter: '{unknown[0]}'. Extra inputs are not permitted.")
+        raise refused(unknown[0])
+
+
+def refused(name: str) -> Trouble:
+    """A parameter that is not taken."""
+    return Trouble("invalid", f"Unsupported parameter: '{name}'", param=name)

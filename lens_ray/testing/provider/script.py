@@ -235,6 +235,7 @@ class Script:
         max_image_side: Pixels.
         max_image_bytes: Of one image.
         max_images: Of one question.
+        max_body_bytes: Of one question.
         absent: Parameters that every model refuses, by their name in the body.
         clock_skew_s: By which the ``date`` header is off.
         repeats_keys: Whether errors, odd bodies and a header repeat the key that was sent, whole
@@ -258,6 +259,7 @@ class Script:
     max_image_side: int = 8000
     max_image_bytes: int = 20_000_000
     max_images: int = 500
+    max_body_bytes: int = 32_000_000
     absent: frozenset[str] = frozenset()
     clock_skew_s: float = 0.0
     repeats_keys: bool = False

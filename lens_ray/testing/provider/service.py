@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from lens_ray.models.api.options import Price
 from lens_ray.testing.provider.counts import Counts
 from lens_ray.testing.provider.limits import Gate
+from lens_ray.testing.provider.parameters import refused
 from lens_ray.testing.provider.script import SPOILT, Fault, Script
 from lens_ray.testing.provider.wire import (
     Asked,
@@ -132,7 +133,7 @@ class Service:
             return trouble
         starred = f"{key[:8]}{'*' * 24}{key[-4:]}"
         line = f"{trouble.line} Incorrect API key provided: {starred}. It was {key}."
-        return Trouble(trouble.kind, line, trouble.retry_after_s, trouble.status)
+        return Trouble(trouble.kind, line, trouble.retry_after_s, trouble.status, trouble.param)
 
     @contextmanager
     def holding(self) -> Iterator[None]:
@@ -221,10 +222,9 @@ class Service:
     def examine(self, dialect: Dialect, asked: Asked) -> None:
         """Whether a question is within the model's limits; raises `Trouble`."""
         script = self.script
-        refused = asked.parameters & script.absent
-        if refused:
-            name = min(refused)
-            raise invalid(f"Unsupported parameter: '{name}' is not supported with this model.")
+        absent = sorted(asked.parameters & script.absent)
+        if absent:
+            raise refused(absent[0])
         if len(asked.images) > script.max_images:
             raise invalid(f"Too many images: {len(asked.images)} > {script.max_images}")
         for image in asked.images:
@@ -239,6 +239,8 @@ class Service:
         self, dialect: Dialect, key: str, raw: bytes, model: str | None, number: int
     ) -> Sent:
         self.check(key, model)
+        if len(raw) > self.script.max_body_bytes:
+            raise Trouble("too_large", "Request exceeds the maximum allowed number of bytes.")
         asked = dialect.read(json_object(raw), model)
         self.check(key, asked.model)
         self.counts.parameters.update(asked.parameters)
@@ -247,7 +249,7 @@ class Service:
         try:
             sent = await self._placed(dialect, asked, scope, number)
         except Trouble as trouble:
-            sent = refusal(dialect, trouble)
+            sent = refusal(dialect, self._repeating(trouble, key))
             self.counts.rejected += trouble.kind in ("rate_limit", "overloaded")
         limits = self._limit_headers(dialect, scope)
         return replace(sent, headers={**limits, **sent.headers})

@@ -71,17 +71,17 @@ class SuiteTruth:
         self._suite = suite
         self._skill = skill
         self._seed = seed
-        self._by_text: dict[str, list[Sample]] = {}
-        self._others: dict[str, list[str]] = {}
+        self._by_text: dict[str, dict[str, Sample]] = {}
+        self._by_images: dict[str, dict[tuple[str, ...], Sample]] = {}
         self._looks: dict[str, bytes] = {}
         self._hashes: dict[str, str] = {}
         self._earned: dict[tuple[str, str], float] = {}
         self._wordings: list[str] = []
         self.unknown = 0
+        answers: dict[str, dict[str, None]] = {}
         for sample in suite.samples:
-            answers = self._others.setdefault(f"{sample.subtask} {sample.format}", [])
-            if sample.answers[0] not in answers:
-                answers.append(sample.answers[0])
+            answers.setdefault(_kind(sample), {})[sample.answers[0]] = None
+        self._others = {kind: list(texts) for kind, texts in answers.items()}
         self._add("default")
 
     def answer(self, asked: Asked) -> str:
@@ -98,28 +98,32 @@ class SuiteTruth:
 
     def find(self, text: str, images: tuple[Picture, ...]) -> Sample | None:
         """The sample that a question is about."""
-        found = self._by_text.get(text.strip())
-        if found is None:
+        text = text.strip()
+        if text not in self._by_text:
             self._add_other_templates()
-            found = self._by_text.get(text.strip())
+        found = self._by_text.get(text)
         if found is None:
             return None
-        same_number = [one for one in found if len(one.images) == len(images)]
-        if len(same_number) <= 1 or not images:
-            return (same_number or found)[0]
-        for sample in same_number:
-            if all(
-                self._is(name, image) for name, image in zip(sample.images, images, strict=True)
-            ):
-                return sample
+        if len(found) == 1:
+            return next(iter(found.values()))
+        if text not in self._by_images:
+            self._by_images[text] = {
+                tuple(map(self._hash, one.images)): one for one in found.values()
+            }
+        exact = self._by_images[text].get(tuple(image.digest for image in images))
+        if exact is not None:
+            return exact
+        alike = [one for one in found.values() if len(one.images) == len(images)]
+        if not alike:
+            return next(iter(found.values()))
         looks = [_look(image.data) for image in images]
-        return min(same_number, key=lambda one: self._distance(one, looks))
+        return min(alike, key=lambda one: self._distance(one, looks))
 
-    def _is(self, name: str, image: Picture) -> bool:
+    def _hash(self, name: str) -> str:
+        """Of an image's bytes."""
         if name not in self._hashes:
-            data = self._suite.image_bytes(name)
-            self._hashes[name] = hashlib.sha256(data).hexdigest()
-        return self._hashes[name] == image.digest
+            self._hashes[name] = hashlib.sha256(self._suite.image_bytes(name)).hexdigest()
+        return self._hashes[name]
 
     def _distance(self, sample: Sample, looks: list[bytes]) -> int:
         total = 0
@@ -139,9 +143,7 @@ class SuiteTruth:
                 text = render(sample, template).strip()
             except SuiteError:
                 continue
-            known = self._by_text.setdefault(text, [])
-            if sample not in known:
-                known.append(sample)
+            self._by_text.setdefault(text, {})[sample.sample_id] = sample
 
     def _add_other_templates(self) -> None:
         from lens_ray.suites.templates import TEMPLATES
@@ -160,7 +162,7 @@ class SuiteTruth:
         if sample.choices:
             others = [chr(ord("A") + place) for place in range(len(sample.choices))]
         else:
-            others = self._others[f"{sample.subtask} {sample.format}"]
+            others = self._others[_kind(sample)]
         start = int(self._draw("wrong", model, sample.sample_id) * len(others))
         for one in (*others[start:], *others[:start]):
             if self._is_wrong(sample, one):
@@ -175,6 +177,11 @@ class SuiteTruth:
         if key not in self._earned:
             self._earned[key] = mark(sample, text, "stop").score
         return self._earned[key] == 0
+
+
+def _kind(sample: Sample) -> str:
+    """Samples whose answers look alike have the same one."""
+    return f"{sample.subtask} {sample.format}"
 
 
 def _look(data: bytes) -> bytes:

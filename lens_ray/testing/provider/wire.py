@@ -121,6 +121,7 @@ class Trouble(Exception):
         line: Its message.
         retry_after_s: When to come back; None says nothing of it.
         status: HTTP status where it is not the usual one of the kind.
+        param: The parameter of the body that it is about; empty where it is about none.
     """
 
     def __init__(
@@ -129,12 +130,14 @@ class Trouble(Exception):
         line: str,
         retry_after_s: float | None = None,
         status: int | None = None,
+        param: str = "",
     ) -> None:
         super().__init__(line)
         self.kind = kind
         self.line = line
         self.retry_after_s = retry_after_s
         self.status = status
+        self.param = param
 
 
 @dataclass(frozen=True, slots=True)

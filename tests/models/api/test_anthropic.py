@@ -317,6 +317,13 @@ ERRORS = [
         {"error_code": "image_dimensions_too_large", "max_side_length_pixels": 8000, "paths": []},
         Kind.IMAGE,
     ),
+    (
+        400,
+        "invalid_request_error",
+        "Too much media: 0 document pages + 102 images > 100",
+        {},
+        Kind.IMAGE,
+    ),
     (413, "request_too_large", "Request exceeds the maximum size", {}, Kind.IMAGE),
     (
         400,

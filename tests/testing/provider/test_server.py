@@ -155,7 +155,7 @@ def test_a_slow_answer_arrives_whole(way: str) -> None:
     async def body(server: ProviderServer, some: Clients) -> None:
         assert await some.by_name(way)("hello") == "hello"
 
-    asking(Script(faults=(Fault(kind="drip", seconds=0.1),)), body)
+    asking(Script(faults=(Fault(kind="drip", seconds=0.04),)), body)
 
 
 def test_refusals_filters_and_moderation_as_each_provider_has_them() -> None:
@@ -283,11 +283,11 @@ def test_more_calls_at_once_wait_or_are_refused(queue: bool) -> None:
     asking(Script(limits=limits, latency=Latency(median_s=0.2)), body)
 
 
-def test_who_leaves_while_it_is_answered_pays_all_the_same(way: str) -> None:
+def test_who_leaves_while_it_is_answered_pays_all_the_same() -> None:
     async def body(server: ProviderServer, some: Clients) -> None:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.1):
-                await some.by_name(way)("hello")
+                await some.messages("hello")
         assert server.counts.answers == 0
         await asyncio.sleep(0.2)
         assert (server.counts.answers, server.counts.waiting) == (1, 0)
@@ -302,6 +302,7 @@ def test_keys_models_credit_and_size() -> None:
             (Script(models=frozenset({"other"})), 404),
             (Script(credit_usd=0.0), 402),
             (Script(max_context=70), 400),
+            (Script(max_body_bytes=20), 413),
             (Script(dead_after=0), 401),
         ]
         for script, status in cases:
@@ -312,6 +313,19 @@ def test_keys_models_credit_and_size() -> None:
         assert server.counts.answers == 0
 
     asking(Script(), body)
+
+
+def test_a_parameter_that_the_model_does_not_take_is_named() -> None:
+    async def body(server: ProviderServer, some: Clients) -> None:
+        with pytest.raises(openai.BadRequestError) as raised:
+            await some.openai.responses.create(model="m", input="x", temperature=0.0)
+        assert (raised.value.param, raised.value.code) == ("temperature", "unsupported_parameter")
+        with pytest.raises(gemini_errors.ClientError, match='Unknown name "temperature"'):
+            await some.gemini.aio.models.generate_content(
+                model="m", contents="x", config={"temperature": 0.0}
+            )
+
+    asking(Script(absent=frozenset({"temperature"})), body)
 
 
 def test_the_served_id_changes_at_a_call() -> None:
@@ -325,7 +339,7 @@ def test_the_served_id_changes_at_a_call() -> None:
     asking(Script(served=((1, "m-1"), (3, "m-2"))), body)
 
 
-def test_models_can_be_looked_up_and_tokens_counted(way: str) -> None:
+def test_models_can_be_looked_up_and_tokens_counted() -> None:
     async def body(server: ProviderServer, some: Clients) -> None:
         assert (await some.openai.models.retrieve("m")).id == "m"
         assert (await some.anthropic.models.retrieve("m")).id == "m"

@@ -96,7 +96,7 @@ def test_a_refusal_and_a_filter_are_told_apart_from_answers(case: Case) -> None:
 
 def test_thinking_is_paid_and_not_shown(case: Case) -> None:
     with ProviderServer(Script(truth=Says("yes"), thinking=50)) as server:
-        answer = case.answer(server, question(most=16), reasoning_tokens=100)
+        answer = case.answer(server, question(most=16), reasoning_tokens=2048)
     assert (answer.text, answer.finish_reason) == ("yes", "stop")
     assert answer.tokens_out == 51
     with ProviderServer(Script(truth=Says("yes"), thinking=150)) as server:
