@@ -117,7 +117,7 @@ class GenerateContent:
         code = trouble.status or status
         line = _SAYS.get(trouble.kind, trouble.line)
         if trouble.param:
-            line = f'Unknown name "{trouble.param}" at \'generation_config\': Cannot find field.'
+            line = f"Unknown name \"{trouble.param}\" at 'generation_config': Cannot find field."
         error: dict[str, object] = {"code": code, "message": line, "status": name}
         if details:
             error["details"] = details
