@@ -31,12 +31,14 @@ def http_client(
     """
     import httpx2
 
+    from lens_ray.models.api.pools import pools
+
     most = options.concurrency + 8  # beside the calls, those that poll and list
     return httpx2.AsyncClient(
         timeout=options.timeout_s,
         limits=httpx2.Limits(max_connections=most, max_keepalive_connections=most),
         follow_redirects=False,  # the key would go along, in a header that httpx2 does not know
-        transport=transport,
+        transport=transport if transport is not None else pools(most),
     )
 
 

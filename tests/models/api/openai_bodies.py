@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
 import httpx2
@@ -16,7 +16,7 @@ from lens_ray.models.protocol import Generation
 
 SECRET = "sk-proj-canary-0123456789"
 
-Handler = Callable[[Any], Any] | Callable[[Any], Awaitable[Any]]
+Handler = Callable[[Any], Any]
 
 
 def adapter(handler: Handler, model: str = "gpt-4o-2024-11-20", **options: Any) -> OpenAIAdapter:

@@ -165,12 +165,21 @@ def test_a_batch_that_was_cancelled_before_any_answer_has_no_results() -> None:
         ("model_not_found", Kind.MODEL),
     ],
 )
-def test_a_batch_that_was_not_taken(code: str, kind: Kind) -> None:
+def test_a_batch_that_was_not_taken_says_why(code: str, kind: Kind) -> None:
     errors = {"object": "list", "data": [{"code": code, "message": "m", "line": 1}]}
-    of = adapter(Provider(_batch(status="failed", errors=errors)))
-    with pytest.raises(ApiFailure) as caught:
-        asyncio.run(_all(of))
-    assert caught.value.kind is kind
+    counts = {"total": 0, "completed": 0, "failed": 0}
+    batch = _batch(status="failed", errors=errors, request_counts=counts)
+    state = asyncio.run(adapter(Provider(batch)).batch("batch_1"))
+    assert state.over
+    assert state.size is None
+    assert state.failure is not None
+    assert state.failure.kind is kind
+
+
+def test_a_batch_says_how_many_questions_it_has() -> None:
+    batch = _batch(request_counts={"total": 7, "completed": 1, "failed": 0})
+    state = asyncio.run(adapter(Provider(batch)).batch("batch_1"))
+    assert (state.size, state.failure) == (7, None)
 
 
 @pytest.mark.parametrize(
