@@ -126,7 +126,7 @@ def _print(told: Forecast) -> None:
     if told.gpus:
         hours = f"{told.gpu_hours:.3g}" if told.gpu_hours is not None else None
         print(f"GPU-hours {_or_unknown(hours, told.reason)}")
-    usd = f"{told.usd:.2f} ({told.usd_basis})" if told.usd is not None else None
+    usd = f"{told.usd:{_form(told.usd)}} ({told.usd_basis})" if told.usd is not None else None
     print(f"dollars   {_or_unknown(usd, told.usd_reason)}")
     if told.budget is not None:
         print(f"budget    {told.budget:g}")
@@ -149,8 +149,12 @@ def _of_provider(model: ModelForecast) -> list[str]:
     if api.usd_live is not None and api.usd_batch is not None:
         text += f"; one by one ${api.usd_live:.4g}, by batch ${api.usd_batch:.4g}"
     if model.budget is not None:
-        text += f"; budget ${model.budget:g}"
+        text += f"; budget ${model.budget:g}, ${model.spent_usd or 0:.4g} of it spent"
     return [*lines, text]
+
+
+def _form(usd: float) -> str:
+    return ".2f" if usd >= 1 else ".4f"
 
 
 def _span(amount: Amount, form: str) -> str:

@@ -13,6 +13,8 @@ In the order of the work:
 * `lens_ray.engine.planner`      which replica takes which model (pure)
 * `lens_ray.engine.replica`      the actor that hosts a model; `feeder` keeps it busy, `asking`
   makes requests and rows, `opening` finds suite and checkpoint
+* `lens_ray.engine.limiter`      the actor that shares a key's limits; `permits` decides in it and
+  `pace` finds out what a provider bears (pure), `permit_client` spends what it lends
 * `lens_ray.engine.sink`         rows on their way to the store
 * `lens_ray.engine.finish`       the commit of a run, with its scores
 * `lens_ray.engine.flip`         the self-check at batch 1

@@ -12,6 +12,7 @@ from lens_ray.engine.api_forecast import (
     forecast_api,
     known_of,
 )
+from lens_ray.engine.bill import bill, over_budget, paid_answers
 from lens_ray.engine.cluster import Cluster
 from lens_ray.engine.placement import check_fits, may_use_gpu, need_of
 from lens_ray.engine.plan import EnginePlan, Expected, ModelPlan, family_of, run_id_of
@@ -20,11 +21,12 @@ from lens_ray.engine.rates import ESTIMATED, UNKNOWN, Rate, check_weights, rate_
 from lens_ray.engine.rooms import accelerator_of
 from lens_ray.engine.settings import EngineSettings
 from lens_ray.engine.simulate import Behaviour, SimulatedModel, Simulation, simulate
+from lens_ray.engine.till import spent_on
 from lens_ray.errors import CheckpointError, LensError, StoreError, StoreUnavailable, UserError
 from lens_ray.job import JobSpec
 from lens_ray.models import backend_entry
 from lens_ray.models.identity import Identity, identify
-from lens_ray.models.spec import FakeOptions, ModelSpec
+from lens_ray.models.spec import ModelSpec
 from lens_ray.prices import Dollars, Prices
 from lens_ray.store import RunHeader, Store
 from lens_ray.store.fold import RunState
@@ -57,6 +59,7 @@ class ModelForecast:
         exit_code: Of that error.
         api: What it will take of its provider; None for other models.
         budget: The most that it may cost, where the job says so.
+        spent_usd: What its run has cost so far, where there is a budget.
     """
 
     model: str
@@ -76,6 +79,7 @@ class ModelForecast:
     exit_code: int = 0
     api: ApiForecast | None = None
     budget: float | None = None
+    spent_usd: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +147,7 @@ class _Line:
     error: LensError | None = None
     played: SimulatedModel | None = None
     api: ApiForecast | None = None
+    spent: float | None = None
 
     @property
     def behaviour(self) -> Behaviour | None:
@@ -179,6 +184,7 @@ def forecast(
     states, notes = _stored(job.store)
     lines = [_line(spec, suite, samples, rooms, states) for spec in job.models]
     _ask_nobody(lines, job.store, suite, states, prices)
+    _spent(job, lines, suite, states)
     simulation = _play(lines, suite, rooms)
     if job.until is not None:
         notes += (
@@ -270,6 +276,21 @@ def _ask_nobody(
             line.rate = Rate(UNKNOWN, told.minutes_basis)
 
 
+def _spent(
+    job: JobSpec,
+    lines: Sequence[_Line],
+    suite: Suite,
+    states: Sequence[tuple[RunHeader, RunState]],
+) -> None:
+    """What budgets have paid for already."""
+    known = {header.run_id for header, _ in states}
+    for line in lines:
+        if line.identity is None or (job.budget is None and line.spec.budget is None):
+            continue
+        run_id = run_id_of(line.spec, line.identity, suite.digest)
+        line.spent = spent_on(Store(job.store).run(run_id)) if run_id in known else 0.0
+
+
 def _play(lines: Sequence[_Line], suite: Suite, rooms: Sequence[Room]) -> Simulation | None:
     """The models whose rate is known, as the engine would play them."""
     known = [line for line in lines if line.behaviour is not None and line.todo]
@@ -323,8 +344,8 @@ def _summed(
     notes: tuple[str, ...],
 ) -> Forecast:
     gpus, accelerator = sum(room.gpus for room in rooms), accelerator_of(rooms)
-    paid = [_paid(line, prices) for line in lines]
-    models = tuple(_told(line, bill) for line, bill in zip(lines, paid, strict=True))
+    paid = [paid_answers(line.spec, len(line.todo or []), line.api) for line in lines]
+    models = tuple(_told(line, cost) for line, cost in zip(lines, paid, strict=True))
     missing = [model for model in models if model.source == UNKNOWN and model.todo != 0]
     reason = None
     if missing:
@@ -334,7 +355,7 @@ def _summed(
         simulation = Simulation(0.0, 0.0, (), 0, 0, 0, 0, gpus, 0.0, 0.0, 0.0)
     whole = simulation if reason is None else None
     hours = whole.makespan_s * gpus / 3600 if whole is not None else None
-    bill = _bill(hours, gpus, accelerator, prices, paid, reason)
+    whole_bill = bill(hours, gpus, accelerator, prices, paid, reason)
     return Forecast(
         job=job.name,
         suite=suite.name,
@@ -350,77 +371,16 @@ def _summed(
         loading=whole.loading if whole is not None and whole.makespan_s else None,
         gpu_hours=hours if gpus else None,
         leases=whole.leases if whole is not None else None,
-        usd=bill.usd,
-        usd_reason=bill.reason,
-        usd_basis=bill.basis,
+        usd=whole_bill.usd,
+        usd_reason=whole_bill.reason,
+        usd_basis=whole_bill.basis,
         known=simulation if reason is not None else None,
-        notes=(*notes, *_over(job, models)),
+        notes=(*notes, *over_budget(job, models)),
         budget=job.budget.usd if job.budget is not None else None,
     )
 
 
-def _over(job: JobSpec, models: Sequence[ModelForecast]) -> list[str]:
-    """Budgets that are likely to be reached."""
-    lines = []
-    for model in models:
-        usd = model.api.usd if model.api is not None else None
-        if usd is not None and model.budget is not None and usd.high > model.budget:
-            sure = "will" if usd.low > model.budget else "may"
-            lines.append(
-                f"{model.model}: its budget of ${model.budget:g} {sure} be reached: "
-                f"${usd.low:.3g} to ${usd.high:.3g} are expected"
-            )
-    known = [model.api.usd for model in models if model.api is not None and model.api.usd]
-    low, high = sum(usd.low for usd in known), sum(usd.high for usd in known)
-    if job.budget is not None and high > job.budget.usd:
-        sure = "will" if low > job.budget.usd else "may"
-        lines.append(
-            f"the budget of the job, ${job.budget.usd:g}, {sure} be reached: answers of "
-            f"providers cost ${low:.3g} to ${high:.3g}"
-        )
-    return lines
-
-
-def _paid(line: _Line, prices: Prices) -> Dollars | None:
-    """Of answers that cost money; None where they do not."""
-    options = line.spec.parsed_options()
-    todo = line.todo or []
-    if isinstance(options, FakeOptions):
-        return Dollars(options.price_usd * len(todo), basis="script") if options.paid else None
-    if backend_entry(line.spec.backend).needs_checkpoint:
-        return None
-    if line.api is None:
-        return Dollars(None, f"what the backend {line.spec.backend} costs is not known here")
-    api = line.api
-    if api.usd is None:
-        return Dollars(None, api.usd_reason or api.problem or "it is not known")
-    return Dollars(api.usd.expected, basis=api.usd_basis)
-
-
-def _bill(
-    hours: float | None,
-    gpus: float,
-    accelerator: str,
-    prices: Prices,
-    paid: Sequence[Dollars | None],
-    reason: str | None,
-) -> Dollars:
-    """All that the job costs; one unknown part makes the sum unknown."""
-    parts = [bill for bill in paid if bill is not None]
-    if hours is None:
-        return Dollars(None, f"the makespan is not known: {reason}")
-    if gpus:
-        parts.append(prices.of_hours(accelerator, hours))
-    if not parts:
-        return Dollars(None, "no GPU and no paid model; machines without GPUs have no price here")
-    unknown = next((part for part in parts if part.usd is None), None)
-    if unknown is not None:
-        return unknown
-    bases = dict.fromkeys(part.basis for part in parts if part.basis)
-    return Dollars(sum(part.usd or 0.0 for part in parts), basis="; ".join(bases))
-
-
-def _told(line: _Line, bill: Dollars | None) -> ModelForecast:
+def _told(line: _Line, cost: Dollars | None) -> ModelForecast:
     behaviour, played = line.behaviour, line.played
     return ModelForecast(
         model=line.spec.name,
@@ -434,10 +394,11 @@ def _told(line: _Line, bill: Dollars | None) -> ModelForecast:
         begins_s=played.first_s if played is not None else None,
         ends_s=played.end_s if played is not None else None,
         replicas=played.replicas if played is not None else None,
-        usd=bill.usd if bill is not None else None,
-        usd_reason=bill.reason if bill is not None else None,
+        usd=cost.usd if cost is not None else None,
+        usd_reason=cost.reason if cost is not None else None,
         problem=" ".join(str(line.error).split()) if line.error is not None else None,
         exit_code=line.error.exit_code if line.error is not None else 0,
         api=line.api,
         budget=line.spec.budget.usd if line.spec.budget is not None else None,
+        spent_usd=line.spent,
     )

@@ -20,10 +20,11 @@ _GAP_S = 0.1
 #: Without a limiter this share of the pace is kept, in steps of so many seconds; and so long is
 #: waited after a refusal.
 _ALONE, _ALONE_S, _ALONE_WAIT_S = 0.5, 1.0, 2.0
+#: Tokens for a large question are saved up over so many of these steps.
+_ALONE_STEPS = 60
 #: Requests are lent for so many seconds.
 _SOON_S = 1.0
 _NOTHING = Amount()
-_ENDLESS = Amount(math.inf, math.inf, math.inf)
 #: An end of the key, and not of the model alone, in the line that says so.
 _OF_THE_KEY = re.compile(rf"(^|: )({Kind.KEY}|{Kind.CREDIT}): ")
 #: Who counts all that an answer might have had against the limit, and not what it had.
@@ -80,7 +81,9 @@ class Holder:
         self._calls: dict[int, _Call] = {}
         self._number = 0
         self._slots = 0
-        self._stock, self._pace = _NOTHING, _ENDLESS
+        most = (ceilings.requests, ceilings.tokens, ceilings.images)
+        self._stock = _NOTHING
+        self._pace = Amount(*(math.inf if one is None else one / 60.0 for one in most))
         self._next = self._pause = -math.inf
         self._stalled, self._urgent = False, True
         self._asked, self._renew = -math.inf, 0.0
@@ -187,13 +190,22 @@ class Holder:
         )
 
     def _want(self, waiting: Sequence[Load]) -> Amount:
-        """For those that wait, and as many more as are in flight: they will be asked next."""
+        """Of what is counted, what can be spent soon, and enough for the next call."""
         if not waiting:
             return _NOTHING
+        next_one = Amount(1.0, waiting[0].tokens, waiting[0].images)
+        return (next_one.at_least(self._soon(waiting)) - self._stock).whole()
+
+    def _soon(self, waiting: Sequence[Load]) -> Amount:
+        pace = self._pace.times(_SOON_S)
+        # Of what is not counted so far: for those that wait, and for as many as are in flight.
         need = _sum(waiting).times(1 + len(self._calls) / len(waiting))
-        # What cannot be spent soon is better lent to others.
-        soon = max(1.0, self._pace.requests * _SOON_S)
-        return replace(need, requests=min(need.requests, soon)) - self._stock
+        return Amount(
+            *(
+                one if most == math.inf else most
+                for one, most in zip(need.parts, pace.parts, strict=True)
+            )
+        )
 
     def hear(self, lease: Lease, now: float) -> None:
         """Take what the limiter lends."""
@@ -217,7 +229,9 @@ class Holder:
         self._told = _News()
         self._urgent, self._renew = False, _ALONE_S
         self._slots = max(1, self._slots)
-        self._stock = self._stock.at_least(self._pace.times(_ALONE * _ALONE_S))
+        step = self._pace.times(_ALONE * _ALONE_S)
+        most = replace(step.times(_ALONE_STEPS), requests=max(1.0, step.requests))
+        self._stock = self._stock.lent(step).at_most(most)
         if self._stalled:
             self._pause = max(self._pause, now + _ALONE_WAIT_S)
             self._stalled = False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import astuple, dataclass, field
+from dataclasses import dataclass, field
 
 from lens_ray.models.api.ports import Ceilings, Limits
 
@@ -18,6 +18,11 @@ class Amount:
     requests: float = 0.0
     tokens: float = 0.0
     images: float = 0.0
+
+    @property
+    def parts(self) -> tuple[float, float, float]:
+        """All three."""
+        return self.requests, self.tokens, self.images
 
     def __add__(self, other: Amount) -> Amount:
         return Amount(
@@ -48,20 +53,24 @@ class Amount:
 
     def emptied(self) -> Amount:
         """Nothing of what is counted."""
-        return Amount(*(one if one == math.inf else 0.0 for one in astuple(self)))
+        return Amount(*(one if one == math.inf else 0.0 for one in self.parts))
 
     def lacks(self, more: Amount) -> bool:
         """Whether something of it was wanted and nothing given."""
-        pairs = zip(astuple(self), astuple(more), strict=True)
+        pairs = zip(self.parts, more.parts, strict=True)
         return any(want > 0 and not given for want, given in pairs)
 
     def at_least(self, other: Amount) -> Amount:
         """The larger of each."""
-        return Amount(
-            max(self.requests, other.requests),
-            max(self.tokens, other.tokens),
-            max(self.images, other.images),
-        )
+        return Amount(*map(max, self.parts, other.parts))
+
+    def at_most(self, other: Amount) -> Amount:
+        """The smaller of each."""
+        return Amount(*map(min, self.parts, other.parts))
+
+    def whole(self) -> Amount:
+        """Rounded up: less than one is not lent."""
+        return Amount(*map(math.ceil, self.parts))
 
 
 def _less(amount: float, cost: float) -> float:

@@ -41,6 +41,11 @@ class LimiterActor:
         """As `Limiter.tell`."""
         return self._limiter.tell(ask, time.monotonic())
 
+    async def idle_s(self) -> float:
+        """Seconds without a word."""
+        now = time.monotonic()
+        return min(now - self._began, self._limiter.idle_s(now))
+
     def _end_when_idle(self, me: Any, idle_s: float) -> None:
         while True:
             time.sleep(idle_s / 10)

@@ -15,6 +15,8 @@ from collections import deque
 #: Seconds until a rate is back where it was refused: at first, or so many calls where that is
 #: longer, and where the limit is known well.
 _HOLD_S, _HOLD_CALLS, _LONG_HOLD_S = 2.0, 5.0, 60.0
+#: The same after a restart, when others may still be lent what the one before gave them.
+_RESTART_S = 10.0
 #: At most one refusal in so many calls, where the limit is known: of them the hold is made longer.
 _CALLS = 200
 _FIRST_CUT, _CUT, _SMALL_CUT = 0.5, 0.1, 0.03
@@ -23,6 +25,8 @@ _SURE_S = 20.0
 _AGREE = 0.1
 #: Fewer calls measure badly: the rate falls to no less than this share at once.
 _FEW, _LEAST = 8, 0.3
+#: Below this many a second, refusals are answered by waiting, and not by a lower rate.
+_SLOWEST = 0.1
 #: The limit lies between what was accepted and the rate that was refused: this far from the first,
 #: and no farther than such a share of it.
 _MISSED, _MOST_MISSED = 0.3, 0.2
@@ -30,8 +34,10 @@ _MISSED, _MOST_MISSED = 0.3, 0.2
 _FORGET = 8.0
 #: Where so many of the latest measures contradicted the one before, refusals are by chance.
 _EVENTS, _ODD, _FEWEST = 5, 3, 3
+#: And where so many in a row measured badly: each has brought the rate below a third.
+_FEWS = 6
 #: That is no more believed after so many refusals in a row, and not again for so long: then twice.
-_CLOSED, _WARY_S = 3, 120.0
+_CLOSED, _WARY_S = 5, 120.0
 #: Refusals by chance may be so much more frequent before they are taken for a limit again.
 _TIMES, _MORE, _MEMORY = 2.0, 0.02, 200.0
 
@@ -54,10 +60,12 @@ class Pace:
         self.ceiling = ceiling
         self.closed = 0
         self.noise = 0.0
-        self._cut, self._hold = _FIRST_CUT, _HOLD_S
+        self._cut = _FIRST_CUT
+        self._hold = _HOLD_S if ceiling is None else _RESTART_S
         self._grown = 0.0
         self._count, self._seconds = 0.0, 0.0
         self._measured: float | None = None
+        self._fews = 0
         self._patience, self._wary = 0.0, _WARY_S
         self._odd: deque[bool] = deque(maxlen=_EVENTS)
         self._counts: deque[float] = deque(maxlen=_EVENTS)
@@ -123,7 +131,8 @@ class Pace:
             self._hold = min(2 * self._hold, max(_LONG_HOLD_S, _CALLS / measured))
         else:
             self._hold = max(_HOLD_S, _HOLD_CALLS / measured)
-        if sum(self._odd) >= _ODD and not self._patience:
+        self._fews = self._fews + 1 if count < _FEW else 0
+        if (sum(self._odd) >= _ODD or self._fews >= _FEWS) and not self._patience:
             self._doubt()
             return
         if rate is None:
@@ -131,7 +140,7 @@ class Pace:
         else:
             self._cut = _CUT if self._hold < _SURE_S else _SMALL_CUT
             if count < _FEW:
-                measured = max(measured, _LEAST * rate)
+                measured = max(measured, _LEAST * rate, _SLOWEST)
             # What the provider could not save up while less was asked is missing in the measure.
             measured += _MISSED * min(max(0.0, rate - measured), _MOST_MISSED * measured)
         self.ceiling = measured
@@ -166,5 +175,6 @@ class Pace:
 
     def _forget(self) -> None:
         self.ceiling = self._measured = None
+        self._fews = 0
         self._odd.clear()
         self._begin()

@@ -213,7 +213,12 @@ class Till:
 
     def spent(self, run_id: str) -> float | None:
         """What a run has cost; None where that is not counted."""
-        return self.purse.accounts[run_id].spent if run_id in self._models else None
+        model = self._models.get(run_id)
+        if model is None or not (
+            _attached(model) or _pays_by_rows(model) or model.number in self._budgets.hourly
+        ):
+            return None
+        return self.purse.accounts[run_id].spent
 
     async def close(self, run_id: str, threads: Executor, *, failed: bool) -> None:
         """A run has ended.

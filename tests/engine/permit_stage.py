@@ -9,7 +9,7 @@ import random
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
+from functools import partial
 
 from lens_ray.engine.holder import Holder
 from lens_ray.engine.lease import Ask, Lease
@@ -164,7 +164,7 @@ class Client:
         while self.waiting and (permit := holder.take(self.waiting[0], world.now)):
             load = self.waiting.popleft()
             self.granted.append(world.now)
-            world.at(world.now + 0.001, lambda permit=permit, load=load: self.send(permit, load))
+            world.at(world.now + 0.001, partial(self.send, permit, load))
         if holder.dead is not None and self.dead is None:
             self.dead = world.now
         loads = list(self.waiting)
@@ -216,6 +216,3 @@ class Client:
         self.holder.settle(permit, settled, self.world.now)  # type: ignore[arg-type]
         self.answered += 1
         self.work()
-
-
-Shape = Literal["bucket", "windows"]

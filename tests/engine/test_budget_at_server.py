@@ -96,6 +96,7 @@ def test_a_raised_budget_pays_for_no_answer_twice(tmp_path: Path) -> None:
     assert all(row["status"] != "over_budget" for row in rows_of(plan).values())
 
 
+@pytest.mark.slow
 def test_models_of_one_job_share_its_budget(tmp_path: Path) -> None:
     with server_of() as server:
         specs = [closed(server, name) for name in ("a", "b", "c")]
@@ -110,6 +111,7 @@ def test_models_of_one_job_share_its_budget(tmp_path: Path) -> None:
     assert "the budget of the job is reached: $0.59" in str(outcomes[2].reason)
 
 
+@pytest.mark.slow
 def test_faults_that_may_have_been_paid_count(tmp_path: Path) -> None:
     """A lost answer is billed, and nobody is told what it cost."""
     faults = (
@@ -147,7 +149,7 @@ def _killed_and_again(plan: EnginePlan, budget: float, answers: int) -> None:
     asyncio.run(asyncio.wait_for(run(), 60))
 
 
-@pytest.mark.parametrize("answers", [1, 30])
+@pytest.mark.parametrize("answers", [pytest.param(1, marks=pytest.mark.slow), 30])
 def test_the_budget_holds_over_a_killed_driver(tmp_path: Path, answers: int) -> None:
     with server_of() as server:
         plan = make_plan(tmp_path, small_suite(tmp_path, 200), closed(server))
@@ -166,6 +168,7 @@ def test_the_budget_holds_over_a_killed_driver(tmp_path: Path, answers: int) -> 
     assert counts.usd <= (outcome.spent_usd or 0.0) + 1e-9 <= 0.4 + 2e-9
 
 
+@pytest.mark.slow
 def test_the_budget_holds_over_a_restarted_coordinator(tmp_path: Path) -> None:
     with server_of() as server:
         plan = make_plan(tmp_path, small_suite(tmp_path, 200), closed(server))
@@ -182,3 +185,23 @@ def test_the_budget_holds_over_a_restarted_coordinator(tmp_path: Path) -> None:
     assert len(restarted) == 3
     assert 0.39 < counts.usd <= 0.4
     assert outcome.spent_usd == pytest.approx(counts.usd)
+
+
+@pytest.mark.slow
+def test_batches_keep_the_budget_at_the_price_of_batches(tmp_path: Path) -> None:
+    """Half the price; what there is money for is handed in, and what comes back is spent too."""
+    with server_of() as server:
+        price = {**PRICE.model_dump(), "batch_input": 5.0, "batch_output": 100.0}
+        spec = closed(server, mode="batch", price=price)
+        plan = make_plan(tmp_path, small_suite(tmp_path, 120), spec)
+        (outcome,), _ = play(limited(plan, models={0: 0.15}))
+        counts = server.counts
+    rows = rows_of(plan).values()
+    over = sum(row["status"] == "over_budget" for row in rows)
+    asked = [row["cost_usd"] for row in rows if row["status"] != "over_budget"]
+    assert len(rows) == 120
+    assert over
+    assert counts.batches >= 1
+    assert counts.calls == 0
+    assert 0.1 < sum(asked) <= 0.15
+    assert outcome.spent_usd == pytest.approx(sum(asked))

@@ -315,8 +315,8 @@ class Batching:
         for custom_id in one.left:
             known = 0.0 if custom_id in one.failures else paid
             self._settle(one.permits.get(custom_id), Settled("failed", usd=known))
-        kinds = {missing.kind, *(failure.kind for failure in one.failures.values())}
-        if Kind.RATE_LIMIT in kinds:
+        full = [failure.kind for failure in one.failures.values()].count(Kind.RATE_LIMIT)
+        if missing.kind is Kind.RATE_LIMIT or 2 * full > len(batch.asked):
             await self._give_way(len(batch.asked))
         for custom_id, request in one.left.items():
             if self._last_asked.get(request.prompt_hash) == batch.tag:

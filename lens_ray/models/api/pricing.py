@@ -24,6 +24,16 @@ class TokenPrice:
     batch: bool
     basis: str
 
+    @property
+    def input(self) -> float:
+        """Of a million tokens of prompts, in the mode."""
+        return self.prices.cost(1e6, 0, batch=self.batch) or 0.0
+
+    @property
+    def output(self) -> float:
+        """Of a million tokens of answers, in the mode."""
+        return self.prices.cost(0, 1e6, batch=self.batch) or 0.0
+
     def usd(self, tokens_in: int | None, tokens_out: int | None, images: int = 0) -> float | None:
         """What a call costs; None where its tokens are not known."""
         if tokens_in is None or tokens_out is None:

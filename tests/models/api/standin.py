@@ -91,13 +91,14 @@ def paid_model(name: str = "m", path: str = "model", **given: object) -> ModelSp
     Args:
         name: Of the model.
         path: Its id.
-        given: Options; ``generation`` is the model's.
+        given: Options; ``generation`` and ``replicas`` are the model's.
     """
-    generation = given.pop("generation", {})
+    generation, replicas = given.pop("generation", {}), given.pop("replicas", 1)
     options = {"base_url": "http://127.0.0.1:9/v1", "price": {"input": 1, "output": 1}, **given}
     return ModelSpec.model_validate(
         {
             "name": name, "backend": "openai", "path": path, "access": "closed",
+            "replicas": replicas,
             "generation": generation, "options": options,
         }
     )  # fmt: skip

@@ -193,13 +193,13 @@ def test_a_call_that_hangs_is_a_timeout_of_unknown_price(standin: StandIn) -> No
 def test_an_error_that_no_adapter_knows_is_one_of_the_call_without_the_key(
     standin: StandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("OPENAI_API_KEY", "secret-of-this-test")
+    monkeypatch.setenv("TEST_KEY", "secret-of-this-test")
 
     def broken(*_: object) -> Answer:
         raise RuntimeError("header: secret-of-this-test")
 
     standin.say = broken
-    (answer,) = play([request()])
+    (answer,) = play([request()], paid_model(api_key_env="TEST_KEY"))
     assert answer.error == "malformed_response: RuntimeError: header: [key]"
 
 
