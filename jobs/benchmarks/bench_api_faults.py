@@ -44,11 +44,13 @@ class Run:
     Attributes:
         seconds: It took.
         starts: How often it was started.
-        rss_mb: Of the driver, by seconds since its start.
+        kills: Who was killed.
+        rss_mb: Of the driver, ten times a second.
     """
 
     seconds: float = 0.0
     starts: int = 0
+    kills: list[str] = field(default_factory=list)
     rss_mb: list[float] = field(default_factory=list)
 
 
@@ -83,8 +85,9 @@ def run(file: Path, server: ProviderServer, kills: Sequence[tuple[str, int]]) ->
         while driver.poll() is None:
             time.sleep(0.1)
             done.rss_mb.append(rss_mb(driver.pid))
-            if waiting and server.counts.answers >= waiting[0][1]:
-                _kill(driver.pid, waiting.pop(0)[0])
+            due = waiting and server.counts.answers >= waiting[0][1]
+            if due and _kill(driver.pid, waiting[0][0]):
+                done.kills.append(waiting.pop(0)[0])
         if driver.returncode != -signal.SIGKILL:
             done.seconds = time.monotonic() - began
             if driver.returncode:
@@ -133,6 +136,7 @@ def measure(limit: int | None) -> dict[str, object]:
         and not same["unanswered"]
         and bool(same["scores_equal"])
         and counts.paid_again <= most
+        and len(faulty.kills) == len(kills)
     )
     return {
         "benchmark": "api_faults",
@@ -146,6 +150,7 @@ def measure(limit: int | None) -> dict[str, object]:
         "calm_s": round(calm.seconds, 1),
         "faulty_s": round(faulty.seconds, 1),
         "starts": faulty.starts,
+        "killed": faulty.kills,
         "driver_rss_mb": _quarters(calm.rss_mb),
         "holds": holds,
     }
@@ -166,20 +171,21 @@ def _quarters(values: Sequence[float]) -> list[float]:
     return [round(max(values[at : at + step]), 1) for at in range(0, 4 * step, step) if values[at:]]
 
 
-def _kill(driver: int, whom: str) -> None:
+def _kill(driver: int, whom: str) -> bool:
     titles = {"replica": b"ray::ReplicaActor", "limiter": b"ray::Limiter"}
     family = _descendants(driver)
     if whom == "driver":
         for pid in (driver, *family):
             _end(pid)
-        return
+        return True
     for pid in family:
         try:
             if Path(f"/proc/{pid}/cmdline").read_bytes().startswith(titles[whom]):
                 _end(pid)
-                return
+                return True
         except OSError:
             continue
+    return False
 
 
 def _end(pid: int) -> None:

@@ -1,15 +1,49 @@
-"""Questions that wait to be handed in: `Gathered`."""
+"""What batches are made of: `Gathered` questions, and batches that are `Followed`."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
 
-from lens_ray.models.api.adapter import Question
+from lens_ray.models.api.adapter import Answer, ApiFailure, Question
+from lens_ray.models.api.batch_notes import Batch
 from lens_ray.models.api.ports import Load, Permit
-from lens_ray.models.protocol import Request
+from lens_ray.models.protocol import Completion, Request
 
 #: What a question takes in a batch beside its text and its images, roughly.
 _SHELL = 2048
+
+
+class Maker(Protocol):
+    """How one model's questions and rows are made."""
+
+    @property
+    def served(self) -> str | None:
+        """The model id that answers; None is not known yet."""
+        ...
+
+    async def question(self, request: Request) -> Question:
+        """Raises `ApiFailure` where it cannot be asked."""
+        ...
+
+    def load(self, question: Question) -> Load:
+        """What it will take, at the batch price."""
+        ...
+
+    def again(self, request: Request, known: Completion) -> Completion:
+        """A remembered answer as one of this model."""
+        ...
+
+    async def completion(
+        self, request: Request, outcome: Answer | ApiFailure, latency_s: float
+    ) -> Completion:
+        """What came of a question.
+
+        Raises:
+            ProviderUnavailable: Nobody can be asked any more, or another model answers.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +63,25 @@ class Gathered:
     load: Load
     size: int
     permit: Permit | None = None
+
+
+@dataclass(slots=True)
+class Followed:
+    """A batch that is with the provider.
+
+    Attributes:
+        batch: Which.
+        permits: For its money, by custom id; none where an earlier start handed it in.
+        left: Its questions that have no answer yet, by custom id.
+        adopted: Whether an earlier start handed it in, and may have kept some of its answers.
+        failures: What it gave instead of one.
+    """
+
+    batch: Batch
+    permits: Mapping[str, Permit | None]
+    left: dict[str, Request]
+    adopted: bool
+    failures: dict[str, ApiFailure] = field(default_factory=dict)
 
 
 def halves(part: list[Gathered]) -> list[list[Gathered]]:

@@ -13,8 +13,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Literal, Protocol
+from dataclasses import replace
+from typing import Literal
 
 from lens_ray.errors import BudgetReached
 from lens_ray.models.api.adapter import (
@@ -27,66 +27,18 @@ from lens_ray.models.api.adapter import (
 )
 from lens_ray.models.api.batch_calls import BatchCalls, BatchPace
 from lens_ray.models.api.batch_notes import Batch, BatchNotes, bare, new_batch
-from lens_ray.models.api.batch_parts import Gathered, halves, size, weight
+from lens_ray.models.api.batch_parts import Followed, Gathered, Maker, halves, size, weight
 from lens_ray.models.api.craft import hash_of
-from lens_ray.models.api.ports import Load, Permit, Ports, Settled
+from lens_ray.models.api.ports import Permit, Ports, Settled
 from lens_ray.models.protocol import Completion, Request
 
 #: Questions of one `Batching.generate`, and such calls at once: what may be with the provider.
 CALL = 64
 CALLS = 512
+#: Longest that a note that a batch has ended is waited for, at the end.
+_END_S = 10.0
 #: Answers that are made durable together.
 _TOGETHER = 256
-
-
-class Maker(Protocol):
-    """How one model's questions and rows are made."""
-
-    @property
-    def served(self) -> str | None:
-        """The model id that answers; None is not known yet."""
-        ...
-
-    async def question(self, request: Request) -> Question:
-        """Raises `ApiFailure` where it cannot be asked."""
-        ...
-
-    def load(self, question: Question) -> Load:
-        """What it will take, at the batch price."""
-        ...
-
-    def again(self, request: Request, known: Completion) -> Completion:
-        """A remembered answer as one of this model."""
-        ...
-
-    async def completion(
-        self, request: Request, outcome: Answer | ApiFailure, latency_s: float
-    ) -> Completion:
-        """What came of a question.
-
-        Raises:
-            ProviderUnavailable: Nobody can be asked any more, or another model answers.
-        """
-        ...
-
-
-@dataclass(slots=True)
-class _Followed:
-    """A batch that is with the provider.
-
-    Attributes:
-        batch: Which.
-        permits: For its money, by custom id; none where an earlier start handed it in.
-        left: Its questions that have no answer yet, by custom id.
-        adopted: Whether an earlier start handed it in, and may have kept some of its answers.
-        failures: What it gave instead of one.
-    """
-
-    batch: Batch
-    permits: Mapping[str, Permit | None]
-    left: dict[str, Request]
-    adopted: bool
-    failures: dict[str, ApiFailure] = field(default_factory=dict)
 
 
 class Batching:
@@ -116,11 +68,12 @@ class Batching:
         self._handing_in = asyncio.Lock()
         self._ended = asyncio.Event()
         self._resuming: asyncio.Task[None] | None = None
-        self._followed: list[_Followed] = []
+        self._followed: list[Followed] = []
         #: The newest batch of a question, by its hash: only that one's failure is its own.
         self._last_asked: dict[str, str] = {}
         self._most = self._pace.most
         self._tasks: set[asyncio.Task[None]] = set()
+        self._ending: dict[str, asyncio.Task[None]] = {}
         self._error: BaseException | None = None
 
     async def room(self) -> None:
@@ -147,26 +100,32 @@ class Batching:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        if self._ending:
+            await asyncio.wait(self._ending.values(), timeout=_END_S)
         for one in self._followed:
             for custom_id in one.left:  # what they will have cost is not known
                 self._settle(one.permits.get(custom_id), Settled("failed"))
 
     async def _answers(self, taken: list[Request]) -> AsyncIterator[Completion]:
-        await self._resumed()
         waiting: dict[asyncio.Future[Completion], list[str]] = {}
-        while taken:
-            request = taken.pop()
-            try:
-                found = await self._find_or_gather(request)
-            finally:
-                self._making -= 1
-                self._free(weight(request))
-            if isinstance(found, Completion):
-                yield found
-            else:
-                waiting.setdefault(found, []).append(request.request_id)
-            del request
         reached: BudgetReached | None = None
+        try:
+            await self._resumed()
+            while taken:
+                try:
+                    found = await self._find_or_gather(taken[-1])
+                except BudgetReached as error:
+                    reached = error  # the others of this call may be with the provider
+                    continue
+                finally:
+                    name = self._let_go(taken)
+                if isinstance(found, Completion):
+                    yield found
+                else:
+                    waiting.setdefault(found, []).append(name)
+        finally:
+            while taken:
+                self._let_go(taken)
         while waiting:
             # `wait` leaves the futures alone where this call is cancelled: others wait, too.
             done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
@@ -175,12 +134,19 @@ class Batching:
                 try:
                     completion = future.result()
                 except BudgetReached as error:
-                    reached = error  # the others of this call may be with the provider
+                    reached = error
                     continue
                 for name in names:
                     yield _for(completion, name)
         if reached is not None:
             raise reached
+
+    def _let_go(self, taken: list[Request]) -> str:
+        """The last of some requests is found or gathered: its images are not needed any more."""
+        request = taken.pop()
+        self._making -= 1
+        self._free(weight(request))
+        return request.request_id
 
     async def _find_or_gather(self, request: Request) -> Completion | asyncio.Future[Completion]:
         """The answer, if it is known or cannot be had; else where it will come."""
@@ -292,11 +258,11 @@ class Batching:
     def _follow(self, batch: Batch, permits: Mapping[str, Permit | None] | None = None) -> None:
         for request in batch.asked.values():
             self._last_asked[request.prompt_hash] = batch.tag
-        followed = _Followed(batch, permits or {}, dict(batch.asked), permits is None)
+        followed = Followed(batch, permits or {}, dict(batch.asked), permits is None)
         self._followed.append(followed)
         self._spawn(self._see_through(followed))
 
-    async def _see_through(self, one: _Followed) -> None:
+    async def _see_through(self, one: Followed) -> None:
         """Wait for a batch, and keep what it gave."""
         batch, why = one.batch, "answered"
         batch_id = str(batch.batch_id)
@@ -318,12 +284,18 @@ class Batching:
         full = [failure.kind for failure in one.failures.values()].count(Kind.RATE_LIMIT)
         if missing.kind is Kind.RATE_LIMIT or 2 * full > len(batch.asked):
             await self._give_way(len(batch.asked))
+        await self._end(batch, why)
         for custom_id, request in one.left.items():
             if self._last_asked.get(request.prompt_hash) == batch.tag:
                 outcome = one.failures.get(custom_id, missing)
                 await self._deliver(request, outcome, time.time() - batch.made)
-        await self._notes.end(batch, why)
         self._ended.set()
+
+    def _end(self, batch: Batch, why: str) -> asyncio.Future[None]:
+        """Note that a batch has ended; that goes on where who waits for it is cancelled."""
+        if batch.tag not in self._ending:
+            self._ending[batch.tag] = asyncio.create_task(self._notes.end(batch, why))
+        return asyncio.shield(self._ending[batch.tag])
 
     def _settle(self, permit: Permit | None, settled: Settled) -> None:
         if permit is not None:
@@ -338,7 +310,7 @@ class Batching:
         else:
             await asyncio.sleep(min(self._pace.longest_poll_s, self._pace.patience_s))
 
-    async def _take_in(self, one: _Followed) -> None:
+    async def _take_in(self, one: Followed) -> None:
         """Read the results from their beginning, and keep those that are not kept yet."""
         batch_id = str(one.batch.batch_id)
         came: list[tuple[str, Answer | ApiFailure]] = []
@@ -355,7 +327,7 @@ class Batching:
                 came = []
         await asyncio.gather(*(self._keep(one, *pair) for pair in came))
 
-    async def _keep(self, one: _Followed, custom_id: str, outcome: Answer | ApiFailure) -> None:
+    async def _keep(self, one: Followed, custom_id: str, outcome: Answer | ApiFailure) -> None:
         """Make an answer durable, then give it to who waits."""
         memory, request = self._ports.memory, one.left[custom_id]
         completion = None
@@ -370,6 +342,8 @@ class Batching:
                 await memory.keep(request, completion)
         del one.left[custom_id]
         self._settle(one.permits.get(custom_id), Settled("answered", usd=completion.cost_usd))
+        if not one.left:  # begun before the last answer is given, which may end this process
+            self._end(one.batch, "answered")
         self._resolve(request.prompt_hash, completion)
 
     async def _deliver(self, request: Request, failure: ApiFailure, latency_s: float) -> None:

@@ -439,6 +439,36 @@ def test_money_goes_as_far_as_it_goes_and_what_a_batch_gives_back_is_spent_too()
     run(main())
 
 
+def test_no_money_for_some_leaves_the_others_of_the_same_call_alone() -> None:
+    async def main() -> None:
+        provider = Provider(most_usd=2.0)
+        process = Process(provider)
+        got: list[Completion] = []
+
+        async def asked() -> None:
+            async for completion in process.batching.generate(requests(20)):
+                got.append(completion)  # noqa: PERF401 - it ends by an error
+
+        with pytest.raises(BudgetReached):
+            await asked()
+        await process.close()
+        assert len(got) == len(provider.paid) == 5
+        assert provider.spent == 5 * 0.25
+
+    run(main())
+
+
+def test_what_ended_is_noted_though_the_last_answer_ends_the_process() -> None:
+    async def main() -> None:
+        provider = Provider()
+        process = Process(provider)
+        async for _ in process.batching.generate(requests(1)):
+            await process.close()
+        assert sum(name.endswith("-end") for name in provider.kept.notes) == 1
+
+    run(main())
+
+
 def test_a_refused_key_ends_all_that_wait() -> None:
     async def main() -> None:
         provider = Provider(submit_script=[(Kind.KEY, False)])
