@@ -255,6 +255,6 @@ def base_url_of(options: ApiOptions) -> str | None:
     """Where the server is, as the SDK takes it; the scripted one is started in this process."""
     if options.base_url != SCRIPTED:
         return options.base_url
-    # By its name: it knows how answers are marked, which models must not depend on.
-    url = str(import_module("lens_ray.testing.provider").start_scripted(options))
+    # By name: that server knows suites, of which models know nothing.
+    url: str = import_module("lens_ray.testing.provider").start_scripted(options)
     return f"{url}/v1" if isinstance(options, OpenAIOptions) else url

@@ -24,10 +24,17 @@ from lens_ray.testing.provider import (
     ServerLimits,
     mixed_faults,
 )
-from tests.models.api.contract.cases import KEY, SECRET, Case, picture
+from tests.models.api.contract.cases import CASES, KEY, SECRET, Case, picture
 
 T = TypeVar("T")
 PRICE = {"input": 2.0, "output": 8.0}
+
+
+@pytest.fixture(params=[one for one in CASES if one.name != "azure"], ids=lambda case: case.name)
+def case(request: pytest.FixtureRequest) -> Case:
+    """Azure's differs from ``chat`` in its address alone."""
+    found: Case = request.param
+    return found
 
 
 def request(number: int, images: int = 0, most: int = 64) -> Request:
