@@ -138,13 +138,12 @@ def _killed_and_again(plan: EnginePlan, budget: float, answers: int) -> None:
         stage = Stage(limited(plan, "dead", models={0: budget}))
         while stage.answered < answers:
             await stage.step()
-        for task in stage.replicas.values():
-            task.cancel()
-        await asyncio.sleep(0.05)
         assert stage.coordinator is not None
-        for one in list(stage.coordinator._tasks):  # nothing more is written
-            one.cancel()
-        await asyncio.sleep(0.05)
+        # Nothing more is written after its replicas are gone.
+        for tasks in (stage.replicas.values(), list(stage.coordinator._tasks)):
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     asyncio.run(asyncio.wait_for(run(), 60))
 

@@ -114,12 +114,11 @@ def test_the_end_of_a_key_ends_all_who_wait_and_all_who_come() -> None:
 
 def test_a_limit_is_kept_in_real_time() -> None:
     async def work() -> None:
-        permits = LocalPermits(SCOPE, Ceilings(8, requests=1200))
+        permits = LocalPermits(SCOPE, Ceilings(8, requests=3000))
         began = time.monotonic()
         for _ in range(20):
             permits.settle(await permits.acquire(ONE), ANSWERED)
-        took = time.monotonic() - began
-        assert 20 / 20 * 0.8 <= took < 3.0
+        assert time.monotonic() - began >= 20 / 50 * 0.8
         await permits.close()
 
     run(work)
@@ -150,14 +149,21 @@ def test_close_says_goodbye_and_cancels_who_waits() -> None:
     run(work)
 
 
-def test_while_the_limiter_is_away_calls_go_on_and_news_are_kept() -> None:
+def test_while_the_limiter_is_away_calls_go_on_and_news_are_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("lens_ray.engine.holder._ALONE_S", 0.1)
+    monkeypatch.setattr("lens_ray.engine.holder._ALONE_WAIT_S", 0.1)
+
     async def work() -> None:
         limiter = Limiter()
-        away = False
+        away, tried = False, asyncio.Event()
         heard: list[Ask] = []
 
         async def exchange(ask: Ask) -> Lease:
             if away:
+                if ask.throttles:
+                    tried.set()
                 raise LimiterAway
             heard.append(ask)
             return limiter.tell(ask, time.monotonic())
@@ -168,12 +174,13 @@ def test_while_the_limiter_is_away_calls_go_on_and_news_are_kept() -> None:
         held: list[Permit] = [await permits.acquire(ONE) for _ in range(3)]
         for permit in held:
             permits.settle(permit, Settled("throttled", retry_after_s=0.0))
-        await asyncio.sleep(0.2)  # it tries, and nobody is there
+        await tried.wait()
         assert not any(ask.throttles for ask in heard)
         away = False
-        permits.settle(await permits.acquire(ONE), ANSWERED)
+        again = await permits.acquire(ONE)
         while sum(len(ask.throttles) for ask in heard) < 3:
             await asyncio.sleep(0.05)
+        permits.settle(again, ANSWERED)
         await permits.close()
 
     run(work)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
@@ -140,6 +141,21 @@ def test_a_refused_call_is_asked_again_and_costs_no_attempt(standin: StandIn) ->
     assert answer.error is None
     assert [one.how for one in watched.settled] == ["throttled"] * 3 + ["answered"]
     assert watched.settled[0].retry_after_s == 0.01
+
+
+def test_waiting_for_leave_is_no_latency_of_the_answer(standin: StandIn) -> None:
+    class Late(Watched):
+        let = 0.0
+
+        async def acquire(self, load: Load) -> Permit:
+            permit = await super().acquire(load)
+            await asyncio.sleep(0.05)
+            self.let = time.monotonic()
+            return permit
+
+    late = Late()
+    (found,) = play([request()], ports=late.ports)
+    assert found.latency_s <= time.monotonic() - late.let
 
 
 def test_patience_with_a_refusing_provider_ends(standin: StandIn) -> None:

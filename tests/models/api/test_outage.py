@@ -76,7 +76,7 @@ def test_who_is_cancelled_while_trying_leaves_the_try_to_the_next() -> None:
 
         first = asyncio.create_task(call())
         second = asyncio.create_task(call())
-        await asyncio.sleep(0.005)
+        await asyncio.sleep(0)  # the first is trying, and the second waits for it
         first.cancel()
         return await asyncio.wait_for(second, 5)
 

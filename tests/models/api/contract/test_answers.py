@@ -146,37 +146,26 @@ def test_prompts_are_not_estimated_too_small(case: Case) -> None:
         assert counted <= expected <= 4 * counted + 60
 
 
-def test_many_are_asked_at_once(case: Case) -> None:
+def test_many_are_asked_at_once_given_up_and_others_answered(case: Case) -> None:
+    many = [question(f"number {n}", name=f"q-{n}") for n in range(64)]
+
     async def all_at_once(adapter: Adapter) -> list[Answer]:
-        many = [question(f"number {n}", name=f"q-{n}") for n in range(200)]
-        return await asyncio.gather(*(adapter.ask(one) for one in many))
-
-    with ProviderServer(Script(latency=Latency(median_s=0.1))) as server:
-        answers = case.use(server, all_at_once, concurrency=64)
-        counts = server.counts
-    assert [one.text for one in answers] == [f"number {n}" for n in range(200)]
-    assert counts.most_waiting >= 60
-    assert (counts.calls, counts.paid_again) == (200, 0)
-
-
-def test_a_call_that_is_given_up_ends_at_once_and_the_next_goes_well(case: Case) -> None:
-    async def give_up(adapter: Adapter) -> tuple[float, Answer]:
-        loop = asyncio.get_running_loop()
-        tasks = [loop.create_task(adapter.ask(question(f"slow {n}"))) for n in range(8)]
-        await asyncio.sleep(0.2)
-        began = loop.time()
+        tasks = [asyncio.create_task(adapter.ask(one)) for one in many]
+        while server.counts.waiting < len(many):
+            await asyncio.sleep(0.01)
         for task in tasks:
             task.cancel()
         ended = await asyncio.gather(*tasks, return_exceptions=True)
         assert all(isinstance(one, asyncio.CancelledError) for one in ended)
-        seconds = loop.time() - began
         server.script = Script()
-        return seconds, await adapter.ask(question("quick"))
+        return await asyncio.gather(*(adapter.ask(one) for one in many))
 
-    with ProviderServer(Script(latency=Latency(median_s=30.0))) as server:
-        seconds, answer = case.use(server, give_up, concurrency=2)
-    assert seconds < 1.0
-    assert answer.text == "quick"
+    # Nothing is answered while the test runs: who is not freed by being given up ends the test.
+    with ProviderServer(Script(latency=Latency(median_s=3600.0))) as server:
+        answers = case.use(server, all_at_once, concurrency=64)
+        counts = server.counts
+    assert [one.text for one in answers] == [f"number {n}" for n in range(64)]
+    assert (counts.calls, counts.answers) == (128, 64)
 
 
 def test_the_environment_decides_nothing_but_the_key(
@@ -210,4 +199,4 @@ def test_check_tells_who_answers_and_what_is_permitted(case: Case) -> None:
     assert counts.tokens_out <= 20
     if case.tells_limits:
         assert (facts["requests_per_minute"], facts["tokens_per_minute"]) == ("600", "90000")
-    assert abs(float(facts["server_time"]) + 300 - time.time()) < 5
+    assert abs(float(facts["server_time"]) + 300 - time.time()) < 60

