@@ -11,7 +11,7 @@ from lens_ray.cli.options import Json, StoreOverride
 from lens_ray.cli.output import note, one_line, print_json, print_table
 
 if TYPE_CHECKING:
-    from lens_ray.engine.api_forecast import Amount
+    from lens_ray.engine.api_forecast import Likely
     from lens_ray.engine.forecast import Forecast, ModelForecast
     from lens_ray.engine.planner import Room
 
@@ -157,7 +157,7 @@ def _form(usd: float) -> str:
     return ".2f" if usd >= 1 else ".4f"
 
 
-def _span(amount: Amount, form: str) -> str:
+def _span(amount: Likely, form: str) -> str:
     return f"{amount.expected:{form}} ({amount.low:{form}} to {amount.high:{form}})"
 
 

@@ -26,10 +26,11 @@ from dataclasses import dataclass, field, replace
 from lens_ray.engine.plan import generation_of
 from lens_ray.engine.simulate import Behaviour
 from lens_ray.errors import LensError
+from lens_ray.models.api.access import USUAL, api_options
 from lens_ray.models.api.adapter import Adapter, ApiFailure, Question
 from lens_ray.models.api.images import encode_all, limits_for
 from lens_ray.models.api.keys import Key
-from lens_ray.models.api.options import SCRIPTED, ApiOptions
+from lens_ray.models.api.options import SCRIPTED
 from lens_ray.models.api.providers import make_adapter
 from lens_ray.models.spec import ModelSpec
 from lens_ray.prices import Dollars, Prices
@@ -50,11 +51,10 @@ _OTHERS = 2.0
 #: Seconds of a call where none was measured.
 _LATENCY_S = 3.0
 _Z = 1.96
-_PROVIDERS = frozenset({"openai", "anthropic", "gemini"})
 
 
 @dataclass(frozen=True, slots=True)
-class Amount:
+class Likely:
     """An estimate and its interval.
 
     Attributes:
@@ -67,13 +67,13 @@ class Amount:
     expected: float
     high: float
 
-    def times(self, factor: float) -> Amount:
+    def times(self, factor: float) -> Likely:
         """So many times as much."""
-        return Amount(self.low * factor, self.expected * factor, self.high * factor)
+        return Likely(self.low * factor, self.expected * factor, self.high * factor)
 
-    def plus(self, other: Amount) -> Amount:
+    def plus(self, other: Likely) -> Likely:
         """Both together, as if both erred to the same side."""
-        return Amount(self.low + other.low, self.expected + other.expected, self.high + other.high)
+        return Likely(self.low + other.low, self.expected + other.expected, self.high + other.high)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +100,11 @@ class ApiForecast:
 
     requests: int
     counted: int = 0
-    tokens_in: Amount | None = None
-    tokens_out: Amount | None = None
+    tokens_in: Likely | None = None
+    tokens_out: Likely | None = None
     in_basis: str = ""
     out_basis: str = ""
-    usd: Amount | None = None
+    usd: Likely | None = None
     usd_reason: str | None = None
     usd_basis: str | None = None
     usd_most: float | None = None
@@ -146,7 +146,7 @@ def known_of(store: Store, runs: Sequence[RunHeader], suite: Suite) -> list[Know
     """
     found = []
     for header in runs:
-        if header.suite_digest != suite.digest or header.backend not in _PROVIDERS:
+        if header.suite_digest != suite.digest or header.backend not in USUAL:
             continue
         columns = ["sample_id", "tokens_in", "tokens_out", "latency_s"]
         rows = store.rows([header.run_id], columns).to_pydict()
@@ -167,7 +167,7 @@ def forecast_api(
         prices: What tokens cost, where the job does not say.
     """
     if not todo:
-        nothing = Amount(0.0, 0.0, 0.0)
+        nothing = Likely(0.0, 0.0, 0.0)
         return ApiForecast(0, 0, nothing, nothing, usd=nothing, usd_most=0.0, minutes=0.0)
     try:
         counter = _Counter(spec, suite)
@@ -197,7 +197,7 @@ def forecast_api(
 
 def behaviour_of(spec: ModelSpec, told: ApiForecast) -> Behaviour | None:
     """How a replica will behave, for the simulation; None where that is not known."""
-    options = _options(spec)
+    options = api_options(spec)
     if told.minutes is None or not told.requests:
         return None
     each = max(1e-5, 60 * told.minutes / told.requests)
@@ -211,7 +211,7 @@ class _Counter:
     """Makes prompts and counts them, as the backend will."""
 
     def __init__(self, spec: ModelSpec, suite: Suite) -> None:
-        options = _options(spec)
+        options = api_options(spec)
         if options.base_url == SCRIPTED:
             options = options.model_copy(update={"base_url": None})
         self._adapter: Adapter = make_adapter(
@@ -219,7 +219,7 @@ class _Counter:
         )
         self._spec, self._suite, self._options = spec, suite, options
 
-    def prompt(self, sample: Sample) -> Amount:
+    def prompt(self, sample: Sample) -> Likely:
         """Tokens of one prompt by the rules."""
         spec, options = self._spec, self._options
         text = render(sample, spec.template)
@@ -231,16 +231,16 @@ class _Counter:
         size = len(text.encode()) + len((options.system_prompt or "").encode())
         pictures = most - of_text
         low, expected = size / _MOST_BYTES, size / _BYTES + _FRAME
-        return Amount(pictures + min(low, of_text), pictures + min(expected, of_text), most)
+        return Likely(pictures + min(low, of_text), pictures + min(expected, of_text), most)
 
 
 def _prompts(
-    counter: _Counter, prompts: Sequence[Amount], count: int, mine: Known | None, suite: Suite
-) -> tuple[Amount, str]:
+    counter: _Counter, prompts: Sequence[Likely], count: int, mine: Known | None, suite: Suite
+) -> tuple[Likely, str]:
     """Tokens of all prompts, and how they were counted."""
     sampling = _mean([one.expected for one in prompts], count)
     spread = sampling.high - sampling.expected
-    mean = Amount(
+    mean = Likely(
         _mean([one.low for one in prompts]).expected,
         sampling.expected,
         _mean([one.high for one in prompts]).expected,
@@ -249,13 +249,13 @@ def _prompts(
     ratio = _ratio(counter, mine, suite) if mine is not None else None
     if ratio is not None:
         of, rows = ratio
-        mean = Amount(mean.expected * of.low, mean.expected * of.expected, mean.expected * of.high)
+        mean = Likely(mean.expected * of.low, mean.expected * of.expected, mean.expected * of.high)
         basis += f", corrected by {rows} stored rows of the model"
-    widened = Amount(max(0.0, mean.low - spread), mean.expected, mean.high + spread)
+    widened = Likely(max(0.0, mean.low - spread), mean.expected, mean.high + spread)
     return widened.times(count), basis
 
 
-def _ratio(counter: _Counter, mine: Known, suite: Suite) -> tuple[Amount, int] | None:
+def _ratio(counter: _Counter, mine: Known, suite: Suite) -> tuple[Likely, int] | None:
     """What the model itself counted, in times of the estimate, over the same prompts."""
     pairs = [
         (name, tokens)
@@ -269,7 +269,7 @@ def _ratio(counter: _Counter, mine: Known, suite: Suite) -> tuple[Amount, int] |
     return _mean(counted), len(chosen)
 
 
-def _answers(spec: ModelSpec, todo: Sequence[Sample], known: Sequence[Known]) -> tuple[Amount, str]:
+def _answers(spec: ModelSpec, todo: Sequence[Sample], known: Sequence[Known]) -> tuple[Likely, str]:
     """Tokens of all answers, and where they are from."""
     count = len(todo)
     for same, basis in ((True, "the model"), (False, "other models of providers")):
@@ -283,12 +283,12 @@ def _answers(spec: ModelSpec, todo: Sequence[Sample], known: Sequence[Known]) ->
         if len(tokens) >= 2:
             mean = _mean(tokens)
             if not same:
-                mean = Amount(mean.low / _OTHERS, mean.expected, mean.high * _OTHERS)
+                mean = Likely(mean.low / _OTHERS, mean.expected, mean.high * _OTHERS)
             limit = sum(_limit(spec, sample) for sample in todo)
             total = mean.times(count)
-            capped = Amount(*(min(limit, n) for n in (total.low, total.expected, total.high)))
+            capped = Likely(*(min(limit, n) for n in (total.low, total.expected, total.high)))
             return capped, f"{len(tokens)} stored rows of {basis} on the suite"
-    thinking = _options(spec).reasoning_tokens
+    thinking = api_options(spec).reasoning_tokens
     low = expected = high = 0.0
     for sample in todo:
         limit = _limit(spec, sample) - thinking
@@ -297,7 +297,7 @@ def _answers(spec: ModelSpec, todo: Sequence[Sample], known: Sequence[Known]) ->
         expected += min(limit, 2 + right / _BYTES) + thinking / 2
         high += limit + thinking
     basis = "the length of the right answers; at most the limit of each"
-    return Amount(low, expected, high), basis
+    return Likely(low, expected, high), basis
 
 
 def _priced(
@@ -315,11 +315,11 @@ def _priced(
     def cost(n_in: float, n_out: float, *, batch: bool) -> Dollars:
         return token_dollars(spec, prices, n_in, n_out, images=images, batch=batch)
 
-    batch = _options(spec).mode == "batch"
+    batch = api_options(spec).mode == "batch"
     here = cost(tokens_in.expected, tokens_out.expected, batch=batch)
     if here.usd is None:
         return replace(found, usd_reason=here.reason)
-    usd = Amount(
+    usd = Likely(
         cost(tokens_in.low, tokens_out.low, batch=batch).usd or 0.0,
         here.usd,
         cost(tokens_in.high, tokens_out.high, batch=batch).usd or 0.0,
@@ -353,7 +353,7 @@ def token_dollars(
         images: Sent, for models that bill them by the piece.
         batch: Whether by the batch interface.
     """
-    given = _options(spec).price
+    given = api_options(spec).price
     if given is None:
         return prices.of_tokens(spec.path, tokens_in, tokens_out, images=images, batch=batch)
     usd = given.cost(tokens_in, tokens_out, images=images, batch=batch)
@@ -366,7 +366,7 @@ def _minutes(
     spec: ModelSpec, requests: int, tokens: float, images: int, known: Sequence[Known]
 ) -> tuple[float | None, str]:
     """How long it takes, and what that depends on."""
-    options = _options(spec)
+    options = api_options(spec)
     if options.mode == "batch":
         return None, "a batch is answered within a day, as the provider finds time"
     waits = [
@@ -400,19 +400,19 @@ def _per(amount: float, limit: int | None) -> float:
 
 
 def _limit(spec: ModelSpec, sample: Sample) -> int:
-    return _options(spec).most_output(generation_of(spec, sample).max_new_tokens)
+    return api_options(spec).most_output(generation_of(spec, sample).max_new_tokens)
 
 
-def _mean(values: Sequence[float], population: int | None = None) -> Amount:
+def _mean(values: Sequence[float], population: int | None = None) -> Likely:
     """With its 95 % interval; a population that was looked at whole has none."""
     n = len(values)
     mean = math.fsum(values) / n
     if n < 2:
-        return Amount(mean, mean, mean)
+        return Likely(mean, mean, mean)
     variance = math.fsum((value - mean) ** 2 for value in values) / (n - 1)
     part = 1.0 if population is None else max(0.0, 1 - n / population)
     half = _Z * math.sqrt(variance / n * part)
-    return Amount(max(0.0, mean - half), mean, mean + half)
+    return Likely(max(0.0, mean - half), mean, mean + half)
 
 
 def _draw(samples: Sequence[Sample], most: int) -> list[Sample]:
@@ -422,9 +422,3 @@ def _draw(samples: Sequence[Sample], most: int) -> list[Sample]:
 
 def _same(known: Known, spec: ModelSpec) -> bool:
     return (known.backend, known.path) == (spec.backend, spec.path)
-
-
-def _options(spec: ModelSpec) -> ApiOptions:
-    options = spec.parsed_options()
-    assert isinstance(options, ApiOptions)
-    return options

@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from lens_ray.engine.api_forecast import token_dollars
 from lens_ray.engine.entries import Entry
 from lens_ray.engine.plan import Budgets, run_id_of
 from lens_ray.engine.planner import Room
@@ -155,16 +156,10 @@ def _check_tokens(spec: ModelSpec, prices: Prices) -> None:
     if not isinstance(options, ApiOptions):
         return  # its rows say what they cost
     batch = options.mode == "batch"
-    if options.price is not None:
-        given = options.price
-        known = not batch or None not in (given.batch_input, given.batch_output)
-        reason = "its options.price has no batch_input or batch_output"
-    else:
-        found = prices.of_tokens(spec.path, 0, 0, batch=batch)
-        known, reason = found.usd is not None, found.reason or ""
-    if not known:
+    found = token_dollars(spec, prices, 0, 0, batch=batch)
+    if found.usd is None:
         raise UserError(
-            f"model {spec.name} has no price for its budget: {reason}; write options: "
+            f"model {spec.name} has no price for its budget: {found.reason}; write options: "
             "{price: {input: ..., output: ...}} in US dollars a million tokens"
             + (", batch_input and batch_output too" if batch else "")
         )

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from lens_ray.engine.lease import VALID_S, Amount, Ask, Known, Lease, Throttle
+from lens_ray.engine.lease import LONGEST_PAUSE_S, VALID_S, Amount, Ask, Known, Lease, Throttle
 from lens_ray.models.api.adapter import Kind
 from lens_ray.models.api.ports import Ceilings, Limits, Load, Permit, Scope, Settled
 
@@ -131,6 +131,7 @@ class Holder:
         """
         call = self._calls.pop(permit.number)
         news = self._news
+        asked = min(LONGEST_PAUSE_S, settled.retry_after_s or 0.0)
         if settled.limits != Limits():
             news.limits = settled.limits
         if settled.how == "answered":
@@ -142,10 +143,10 @@ class Holder:
             news.back += Amount(0.0, call.load.tokens, call.load.images)
             news.throttles.append(Throttle(call.epoch, settled.retry_after_s, call.level))
             self._stock = self._stock.emptied()
-            self._pause = max(self._pause, now + (settled.retry_after_s or 0.0))
+            self._pause = max(self._pause, now + asked)
             self._stalled = self._urgent = True
         elif settled.how == "failed":
-            self._pause = max(self._pause, now + (settled.retry_after_s or 0.0))
+            self._pause = max(self._pause, now + asked)
         elif settled.how == "dead":
             self.dead = news.dead = settled.line or "the provider answers nobody with this key"
             self._urgent = True

@@ -9,6 +9,8 @@ from lens_ray.models.api.ports import Ceilings, Limits
 
 #: A client of which nothing is heard for so long has none of its permits any more.
 VALID_S = 10.0
+#: Longest that is waited because a provider asks for it, before it is asked again.
+LONGEST_PAUSE_S = 3600.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -201,7 +201,7 @@ class ClusterPermits(LeasedPermits):
         except ActorDiedError as error:  # it ended for good; the next one is another
             self._actor = None
             raise LimiterAway(str(error)) from error
-        except (RayError, TimeoutError) as error:
+        except (RayError, TimeoutError, ValueError) as error:  # Ray finds no actor of the name
             raise LimiterAway(str(error)) from error
         return lease
 

@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import dataclass, replace
 
-from lens_ray.engine.lease import VALID_S, Amount, Ask, Known, Lease, Throttle
+from lens_ray.engine.lease import LONGEST_PAUSE_S, VALID_S, Amount, Ask, Known, Lease, Throttle
 from lens_ray.engine.pace import Pace
 from lens_ray.models.api.ports import Ceilings, Limits
 
@@ -41,7 +41,6 @@ _BLUR = 16
 _PROVEN_S = 30.0
 #: Waits where a provider refuses and does not say for how long: doubled while nothing is accepted.
 _BACKOFF_S, _LONG_BACKOFF_S = 0.25, 30.0
-_LONGEST_PAUSE_S = 3600.0
 #: After them, one call shows whether the door is open, before all others go through it.
 _CAREFUL_S, _CAREFUL_RATE = 0.5, 1e-3
 #: What is left over where clients cannot all have one goes to others after so many seconds.
@@ -269,7 +268,7 @@ class Lane:
             self.width.forget(self._ceilings.concurrency)
         wait = 0.0
         if asked:
-            wait = min(_LONGEST_PAUSE_S, max(asked))
+            wait = min(LONGEST_PAUSE_S, max(asked))
             wait += self._random.uniform(0.0, min(1.0, 0.1 * wait))
         elif newer and (self.pace.closed or not self.pace.noise):
             wait = min(_LONG_BACKOFF_S, _BACKOFF_S * 2.0 ** min(self.pace.closed, 16))
@@ -351,13 +350,13 @@ class Breaker:
         """The provider answers again."""
         self.line = self._probe = None
 
-    def lets(self, client: _Client, alive: Iterable[str]) -> bool | None:
+    def lets(self, client: _Client, alive: Set[str]) -> bool | None:
         """Whether a client may ask; None is: with one call, to see whether this has passed."""
         if self.line is None:
             return True
         if client.since <= self._at:
             return False
-        if self._probe is None or self._probe not in set(alive):
+        if self._probe is None or self._probe not in alive:
             self._probe = client.ask.client
         return None if self._probe == client.ask.client else False
 
@@ -399,17 +398,17 @@ class Limiter:
         lane = self._lanes[ask.model]
         lane.hear(ask, now)
         client = lane.clients[ask.client]
-        ends = (self._key, self._models[ask.model])
+        ends, alive = (self._key, self._models[ask.model]), self._alive(now)
         if ask.dead is not None:
             ends[0 if ask.key_dead else 1].trip(ask.dead, now)
         elif ask.answered or ask.throttles:
             for end in ends:
-                if end.lets(client, self._alive()) is None:
+                if end.lets(client, alive) is None:
                     end.mend()
         if ask.leaving:
             del lane.clients[ask.client]
             return Lease(0)
-        lets = [end.lets(client, self._alive()) for end in ends]
+        lets = [end.lets(client, alive) for end in ends]
         for end, may in zip(ends, lets, strict=True):
             if may is False:
                 client.slots = 0
@@ -421,8 +420,14 @@ class Limiter:
             return replace(lease, slots=client.slots, renew_s=_SOON_S)
         return lease
 
-    def _alive(self) -> set[str]:
-        return {name for lane in self._lanes.values() for name in lane.clients}
+    def _alive(self, now: float) -> set[str]:
+        """Of lanes that nobody asks in any more, too: those do not forget who is gone."""
+        return {
+            name
+            for lane in self._lanes.values()
+            for name, client in lane.clients.items()
+            if now - client.seen <= VALID_S
+        }
 
 
 def _least(values: Iterable[int | None]) -> int | None:

@@ -145,9 +145,11 @@ class Replica:
             await self._close(backend)
 
     async def _close(self, backend: Backend) -> None:
-        await backend.close()
-        if self._paid is not None:
-            await self._paid.close()
+        try:
+            await backend.close()
+        finally:
+            if self._paid is not None:
+                await self._paid.close()
 
     def _limited(self, ports: Ports) -> Ports:
         """Ports that ask for dollars first, where the job has a budget for the model."""

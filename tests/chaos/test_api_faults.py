@@ -39,6 +39,8 @@ from tests.chaos.harness import (
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
 
 SUITE = "mini:quick"
+#: Of its samples.
+LIMIT = 120
 CONCURRENCY = 8
 #: Calls and answers not yet durable of one live model: see `lens_ray.models.api.backend`.
 IN_FLIGHT = CONCURRENCY + CONCURRENCY // 4 + 4
@@ -78,12 +80,10 @@ def _model(name: str, backend: str, options: Mapping[str, object]) -> dict[str, 
     }  # fmt: skip
 
 
-def job(
-    store: Path, models: Sequence[Mapping[str, Any]], limit: int | None = None
-) -> dict[str, Any]:
+def job(store: Path, models: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {
         "name": "api", "suite": SUITE, "store": str(store), "models": list(models),
-        "limit": limit, "settings": SETTINGS,
+        "limit": LIMIT, "settings": SETTINGS,
     }  # fmt: skip
 
 
@@ -111,7 +111,7 @@ def test_a_fifth_fails_and_each_is_killed(
         truth=truth,
         faults=FAULTS,
         latency=Latency(median_s=0.08, sigma=0.5),
-        batches=BatchScript(takes_s=2.0, cut_results=1),
+        batches=BatchScript(takes_s=1.0, cut_results=1),
     )
     with ProviderServer(script, port=port) as server:
         given = job(store, models)
@@ -134,28 +134,28 @@ def test_a_fifth_fails_and_each_is_killed(
 def test_batches_outlive_who_handed_them_in(tmp_path: Path, truth: SuiteTruth) -> None:
     """Killed as soon as they are handed in, while they are waited for, and between two answers."""
     store, file = tmp_path / "store", tmp_path / "job.json"
-    script = Script(truth=truth, batches=BatchScript(takes_s=12.0, lose_submits=1))
+    script = Script(truth=truth, batches=BatchScript(takes_s=8.0, lose_submits=1))
     with ProviderServer(script) as server:
         models = batches(server)
-        file.write_text(json.dumps(job(store, models, limit=150)))
+        file.write_text(json.dumps(job(store, models)))
         _kill_driver_when(file, lambda: server.counts.batches == len(models))
         handed_in = server.counts
         assert handed_in.batches == len(models)
         with driver_of(file) as process:
             _wait_for(lambda: len(_replicas(process.pid)) == len(models), process.pid)
-            time.sleep(3.0)  # they have taken up the batches
+            time.sleep(1.0)  # they take up the batches; whenever they die, nothing is paid twice
             for pid in _replicas(process.pid):
                 kill(pid)
             _wait_for(lambda: any(store.glob("runs/*/paid/0*.json")), process.pid)
             _kill_with_all(process.pid)
-        done = start(job(store, models, limit=150), tmp_path)
+        done = start(job(store, models), tmp_path)
         assert done.code == 0, done.last
         counts = server.counts
     assert counts.batches == len(models)
-    assert counts.answers == counts.prompts == 150 * len(models)
+    assert counts.answers == counts.prompts == LIMIT * len(models)
     assert counts.paid_again == 0
     rows = Store(str(store)).rows(columns=["status", "cost_usd", "sample_id"])
-    assert rows.num_rows == 150 * len(models)
+    assert rows.num_rows == LIMIT * len(models)
     assert set(rows["status"].to_pylist()) <= {"ok", "unparsed"}
 
 

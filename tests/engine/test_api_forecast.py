@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lens_ray.engine.api_forecast import Amount, ApiForecast, Known, forecast_api, known_of
+from lens_ray.engine.api_forecast import ApiForecast, Known, Likely, forecast_api, known_of
 from lens_ray.models.api.options import Price
 from lens_ray.models.spec import ModelSpec
 from lens_ray.prices import Prices, load_prices
@@ -76,7 +76,7 @@ def model(provider: str, server: ProviderServer | None = None, **options: Any) -
     )
 
 
-def within(count: float, amount: Amount | None) -> bool:
+def within(count: float, amount: Likely | None) -> bool:
     return amount is not None and amount.low <= count <= amount.high
 
 
@@ -126,13 +126,13 @@ def told_of(suite: Suite, *known: Known, **options: Any) -> ApiForecast:
 def test_answers_of_others_may_be_off_by_a_factor_of_two(suite: Suite) -> None:
     other = Known("gemini", "g", ["t/1", "t/2"], [None, None], [4, 4], [None, None])
     told = told_of(suite, other)
-    assert told.tokens_out == Amount(40 * 2.0, 40 * 4.0, 40 * 8.0)
+    assert told.tokens_out == Likely(40 * 2.0, 40 * 4.0, 40 * 8.0)
     assert "other models" in told.out_basis
 
 
 def test_without_rows_an_answer_is_between_a_token_and_its_limit(suite: Suite) -> None:
     told = told_of(suite, reasoning_tokens=100)
-    assert told.tokens_out == Amount(40.0, 40 * (2 + 1 / 4 + 50), 40 * 116.0)
+    assert told.tokens_out == Likely(40.0, 40 * (2 + 1 / 4 + 50), 40 * 116.0)
     assert told.usd is not None
     assert told.usd.high <= (told.usd_most or 0.0) + 1e-12
 
@@ -175,4 +175,4 @@ def test_what_has_no_price_has_tokens_and_a_reason(suite: Suite) -> None:
 
 def test_nothing_to_ask_costs_nothing(suite: Suite) -> None:
     told = forecast_api(model("openai"), suite, [], [], load_prices())
-    assert told.usd == Amount(0.0, 0.0, 0.0)
+    assert told.usd == Likely(0.0, 0.0, 0.0)

@@ -69,7 +69,7 @@ def test_a_job_without_a_budget_needs_no_price() -> None:
         (closed(budget=1.0, mode="batch"), r"no batch price of talker.*batch_input and batch_out"),
         (
             closed("x", budget=1.0, mode="batch", price={"input": 1, "output": 2}),
-            "its options.price has no batch_input or batch_output",
+            "options.price of .* has no batch_input or batch_output",
         ),
         (hosted(budget=1.0), "model open has no price for its budget: .*no price of the.*CPU"),
     ],

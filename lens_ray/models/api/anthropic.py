@@ -100,7 +100,6 @@ class AnthropicAdapter:
         self.version = anthropic.__version__
         self._model = model
         self._options = options
-        self._key = key
         absent = known_absent(model, options) if options.absent is None else set(options.absent)
         self._absent = frozenset(absent)
         self._client = anthropic.AsyncAnthropic(
@@ -236,9 +235,7 @@ class AnthropicAdapter:
                 return failure
         if result.type == "errored":
             error = result.error.error
-            return ApiFailure(
-                kind_of(0, error.type, None, error.message), self._line(error.message)
-            )
+            return ApiFailure(kind_of(0, error.type, None, error.message), one_line(error.message))
         if result.type in ("expired", "canceled"):
             return ApiFailure(Kind.EXPIRED, f"the batch was {result.type} before this was asked")
         return ApiFailure(Kind.MALFORMED, f"a result of the type {result.type!r}")
@@ -257,12 +254,12 @@ class AnthropicAdapter:
         except anthropic.APIStatusError as error:
             raise self._failure(error, missing) from None
         except (anthropic.APIConnectionError, httpx2.HTTPError) as error:
-            line = self._line(f"{error} {error.__cause__ or ''}")
+            line = one_line(f"{error} {error.__cause__ or ''}")
             raise ApiFailure(Kind.CONNECTION, line) from None
         except anthropic.APIResponseValidationError:
             raise ApiFailure(Kind.MALFORMED, "the response is no JSON of its type") from None
         except anthropic.AnthropicError as error:  # a batch without results
-            raise ApiFailure(Kind.EXPIRED, self._line(str(error))) from None
+            raise ApiFailure(Kind.EXPIRED, one_line(str(error))) from None
         except (ValueError, TypeError, AttributeError):  # JSON that is broken, or not what it says
             raise ApiFailure(Kind.MALFORMED, "the response is no JSON of its type") from None
 
@@ -271,11 +268,8 @@ class AnthropicAdapter:
         error_type = error.type if isinstance(error.type, str) else None
         kind = kind_of(error.status_code, error_type, error.error_code, said, missing)
         headers = error.response.headers
-        line = self._line(f"{error.status_code} {error_type or ''}: {said}")
+        line = one_line(f"{error.status_code} {error_type or ''}: {said}")
         return ApiFailure(kind, line, retry_after(headers), limits(headers, ANTHROPIC))
-
-    def _line(self, text: str) -> str:
-        return one_line(text, self._key)
 
 
 def _answer(message: Message, said: Limits) -> Answer:

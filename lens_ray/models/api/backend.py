@@ -18,6 +18,7 @@ from lens_ray.models.api.access import Access, api_options, read_access
 from lens_ray.models.api.adapter import Adapter, Answer, ApiFailure, Kind, Question
 from lens_ray.models.api.batch_calls import BatchPace
 from lens_ray.models.api.batching import CALL, CALLS, Batching
+from lens_ray.models.api.calls import one_line
 from lens_ray.models.api.craft import Craft, hash_of
 from lens_ray.models.api.images import limits_for, policy
 from lens_ray.models.api.options import SCRIPTED, ApiOptions, OpenAIOptions
@@ -34,7 +35,6 @@ _KEPT_PART = 4
 _KEPT = 4
 #: Threads that encode images.
 _ENCODERS = 2
-_LINE = 300
 
 
 class ApiBackend:
@@ -155,13 +155,15 @@ class ApiBackend:
 
     async def close(self) -> None:
         """Close connections, and give back permits; batches go on at the provider."""
-        if self._batching is not None:
-            await self._batching.close()
-        if self._adapter is not None:
-            await self._adapter.close()
-        if self._ports is not None:
-            await self._ports.permits.close()
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        try:
+            if self._batching is not None:
+                await self._batching.close()
+            if self._adapter is not None:
+                await self._adapter.close()
+        finally:
+            if self._ports is not None:
+                await self._ports.permits.close()
+            self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _make_adapter(self, access: Access) -> Adapter:
         options = self._options.model_copy(update={"base_url": base_url_of(self._options)})
@@ -218,7 +220,8 @@ class ApiBackend:
             if not (isinstance(outcome, ApiFailure) and outcome.kind is Kind.RATE_LIMIT):
                 return outcome, now - began
             refused = began if refused is None else refused
-            if now - refused >= self._options.patience_s:
+            # Not for hours with a question that is given up then.
+            if now - refused + (outcome.retry_after_s or 0.0) >= self._options.patience_s:
                 return outcome, now - began
 
     async def _permitted(self, question: Question, permit: Permit) -> Answer | ApiFailure:
@@ -242,8 +245,7 @@ class ApiBackend:
         except TimeoutError:
             return ApiFailure(Kind.TIMEOUT, f"no answer within {limit:g} s")
         except Exception as error:  # an SDK may fail in ways that its adapter does not know
-            line = self.access().key.redact(f"{type(error).__name__}: {error}")
-            return ApiFailure(Kind.MALFORMED, " ".join(line.split())[:_LINE])
+            return ApiFailure(Kind.MALFORMED, one_line(f"{type(error).__name__}: {error}"))
 
 
 def alone(options: ApiOptions) -> Alone:

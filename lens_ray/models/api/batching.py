@@ -313,7 +313,7 @@ class Batching:
     async def _take_in(self, one: Followed) -> None:
         """Read the results from their beginning, and keep those that are not kept yet."""
         batch_id = str(one.batch.batch_id)
-        came: list[tuple[str, Answer | ApiFailure]] = []
+        came: dict[str, Answer | ApiFailure] = {}
         async for custom_id, outcome in self._adapter.results(batch_id):
             if custom_id not in one.left:
                 continue
@@ -321,11 +321,11 @@ class Batching:
             if isinstance(outcome, ApiFailure) and outcome.kind is not Kind.MODERATION:
                 one.failures[custom_id] = outcome
                 continue
-            came.append((custom_id, outcome))
+            came[custom_id] = outcome
             if len(came) == _TOGETHER:
-                await asyncio.gather(*(self._keep(one, *pair) for pair in came))
-                came = []
-        await asyncio.gather(*(self._keep(one, *pair) for pair in came))
+                await asyncio.gather(*(self._keep(one, *pair) for pair in came.items()))
+                came = {}
+        await asyncio.gather(*(self._keep(one, *pair) for pair in came.items()))
 
     async def _keep(self, one: Followed, custom_id: str, outcome: Answer | ApiFailure) -> None:
         """Make an answer durable, then give it to who waits."""

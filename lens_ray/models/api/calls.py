@@ -8,8 +8,8 @@ from math import ceil
 from typing import TYPE_CHECKING
 
 from lens_ray.models.api.adapter import Answer
-from lens_ray.models.api.keys import Key
 from lens_ray.models.api.options import ApiOptions
+from lens_ray.models.api.redaction import redacted
 
 if TYPE_CHECKING:
     import httpx2
@@ -62,9 +62,9 @@ def text_tokens(*texts: str) -> int:
     return ceil(sum(len(text.encode("utf-8", "replace")) for text in texts) / 3)
 
 
-def one_line(text: str, key: Key) -> str:
-    """What a provider said, in one line of at most 300 characters, without the key."""
-    line = " ".join(sendable(key.redact(text)).split())
+def one_line(text: str) -> str:
+    """What a provider said, in one line of at most 300 characters, without keys."""
+    line = " ".join(sendable(redacted(text)).split())
     return line if len(line) <= _LONGEST else line[: _LONGEST - 3] + "..."
 
 

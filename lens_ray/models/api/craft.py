@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import asdict, replace
 
@@ -207,9 +206,5 @@ class Craft:
 def hash_of(request: Request) -> str:
     """As `Request.prompt_hash`, for requests that nobody hashed."""
     images = [hashlib.sha256(image).hexdigest() for image in request.images]
-    facts: Sequence[object] = [request.text, images, _sorted(asdict(request.generation))]
+    facts = [request.text, images, sorted(asdict(request.generation).items())]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
-
-
-def _sorted(mapping: Mapping[str, object]) -> list[tuple[str, object]]:
-    return sorted(mapping.items())

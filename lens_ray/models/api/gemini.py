@@ -148,7 +148,6 @@ class GeminiAdapter:
         self.version = genai.__version__
         self._model = model
         self._options = options
-        self._key = key
         absent = known_absent(model, options) if options.absent is None else set(options.absent)
         self._absent = frozenset(absent)
         self._http = http_client(options, transport)
@@ -246,7 +245,7 @@ class GeminiAdapter:
         if not response.candidates:
             if blocked:
                 said = response.prompt_feedback and response.prompt_feedback.block_reason_message
-                line = self._line(f"the prompt was blocked: {blocked.value} {said or ''}")
+                line = one_line(f"the prompt was blocked: {blocked.value} {said or ''}")
                 raise ApiFailure(Kind.MODERATION, line)
             raise ApiFailure(Kind.MALFORMED, "the response has no candidate")
         candidate = response.candidates[0]
@@ -254,7 +253,7 @@ class GeminiAdapter:
         if reason == "PUP_LIMITED_DISABLED":
             raise ApiFailure(Kind.KEY, "the account is limited for violations of Google's policy")
         if reason not in _FINISH:
-            line = self._line(f"the answer ended by {reason} {candidate.finish_message or ''}")
+            line = one_line(f"the answer ended by {reason} {candidate.finish_message or ''}")
             raise ApiFailure(Kind.MALFORMED, line)
         usage = response.usage_metadata
         out = None if usage is None else count_of(usage.candidates_token_count)
@@ -282,7 +281,7 @@ class GeminiAdapter:
         except errors.APIError as error:
             raise self._failure(error) from None
         except (httpx2.HTTPError, OSError) as error:
-            line = self._line(f"{type(error).__name__} {error}")
+            line = one_line(f"{type(error).__name__} {error}")
             raise ApiFailure(Kind.CONNECTION, line) from None
         except (ValueError, TypeError, AttributeError):  # JSON that is broken, or not what it says
             raise ApiFailure(Kind.MALFORMED, "the response is no JSON of its type") from None
@@ -293,11 +292,8 @@ class GeminiAdapter:
         kind = kind_of(error.code, str(error.status or ""), said, details)
         headers = getattr(error.response, "headers", {})
         wait = next((duration(str(d["retryDelay"])) for d in details if "retryDelay" in d), None)
-        line = self._line(f"{error.code} {error.status or ''}: {said}")
+        line = one_line(f"{error.code} {error.status or ''}: {said}")
         return ApiFailure(kind, line, retry_after(headers) if wait is None else wait)
-
-    def _line(self, text: str) -> str:
-        return one_line(text, self._key)
 
 
 def _details(body: object) -> list[Mapping[str, object]]:

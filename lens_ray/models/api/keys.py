@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from lens_ray.errors import ProviderUnavailable
-from lens_ray.models.api.redaction import hide, redacted
+from lens_ray.models.api.redaction import hide
 
 #: Beside a variable that holds a key, one that names a file that does.
 FILE = "_FILE"
@@ -37,10 +37,6 @@ class Key:
     def reveal(self) -> str:
         """The key itself, for the SDK's client alone."""
         return self._value
-
-    def redact(self, text: str) -> str:
-        """A text without the key."""
-        return redacted(text)
 
     def __repr__(self) -> str:
         return f"Key({self.variable})"

@@ -206,7 +206,7 @@ class OpenAIAdapter:
         first = errors[0].model_dump() if errors else {}
         code = str(first.get("code") or "")
         if code == "token_limit_exceeded":  # of the tokens that may be queued: fewer, or later
-            return ApiFailure(Kind.RATE_LIMIT, one_line(str(first.get("message")), self._key))
+            return ApiFailure(Kind.RATE_LIMIT, one_line(str(first.get("message"))))
         return failure(400, {"error": first}, {}, self._key, "the batch failed")
 
     async def batches(self) -> Sequence[BatchState]:
@@ -268,10 +268,10 @@ class OpenAIAdapter:
                 problem = ApiFailure(missing, problem.line)
         except (openai.APIConnectionError, httpx2.HTTPError) as error:
             cause = error.__cause__ or error
-            line = one_line(f"{type(cause).__name__}: {cause}", self._key)
+            line = one_line(f"{type(cause).__name__}: {cause}")
             problem = ApiFailure(Kind.CONNECTION, line)
         except (openai.OpenAIError, ValueError) as error:
-            line = one_line(f"{type(error).__name__}: {error}", self._key)
+            line = one_line(f"{type(error).__name__}: {error}")
             problem = ApiFailure(Kind.MALFORMED, line)
         raise problem
 

@@ -12,13 +12,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import get_args
 
+from lens_ray.models.api import calls
 from lens_ray.models.api.adapter import ApiFailure, Kind
 from lens_ray.models.api.headers import OPENAI, duration, limits, retry_after
 from lens_ray.models.api.keys import Key
 from lens_ray.models.api.options import Absent
-
-#: Longer messages are cut.
-_LINE = 300
 
 _CREDIT = frozenset(
     {
@@ -189,7 +187,7 @@ def failure(
         status: As in `kind_of`.
         body: Decoded JSON, or text.
         headers: Of the response; empty in a batch.
-        key: Kept out of the line.
+        key: Named where the server refuses it.
         fallback: What to say where the body says nothing.
     """
     problem = read_problem(body)
@@ -204,19 +202,16 @@ def failure(
     )
 
 
-def one_line(text: str, key: Key | None = None) -> str:
-    """A text in one line, cut, and without what may be a key."""
-    if key is not None:
-        text = key.redact(text)
-    flat = _SECRET.sub("[key]", " ".join(text.split()))
-    return flat if len(flat) <= _LINE else flat[: _LINE - 3] + "..."
+def one_line(text: str) -> str:
+    """As `lens_ray.models.api.calls.one_line`, and without what may be a key to these servers."""
+    return _SECRET.sub("[key]", calls.one_line(text))
 
 
 def _line(kind: Kind, status: int | None, problem: Problem, key: Key | None, fallback: str) -> str:
     # What a server says of a key that it refuses may show some of its letters.
     said = "" if kind is Kind.KEY else problem.message
-    mark = one_line(f"{status or ''} {problem.code[:64]}", key)
-    line = one_line(said or fallback or "no message", key)
+    mark = one_line(f"{status or ''} {problem.code[:64]}")
+    line = one_line(said or fallback or "no message")
     line = f"{line} ({mark})" if mark else line
     if kind is Kind.KEY:
         variable = key.variable if key is not None else "the key"

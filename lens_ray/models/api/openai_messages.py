@@ -17,7 +17,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from lens_ray.models.api.adapter import Answer, ApiFailure, Kind, Question
-from lens_ray.models.api.calls import sendable
+from lens_ray.models.api.calls import count_of, sendable
 from lens_ray.models.api.openai_errors import failure, one_line
 from lens_ray.models.api.openai_models import bills_cache_writes, gives_logprobs, thinks
 from lens_ray.models.api.options import Absent, OpenAIOptions
@@ -255,9 +255,8 @@ def _usage(usage: object) -> tuple[int | None, int | None]:
 
 def _count(usage: Mapping[str, object], *names: str) -> int | None:
     for name in names:
-        value = usage.get(name)
-        if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-            return value
+        if (count := count_of(usage.get(name))) is not None:
+            return count
     return None
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from lens_ray.errors import ProviderUnavailable
 from lens_ray.models.api.keys import Key, read_key
+from lens_ray.models.api.redaction import redacted
 
 SECRET = "canary-0123456789abcdef"
 
@@ -68,7 +69,7 @@ def test_no_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_key_is_never_shown() -> None:
     key = Key(SECRET, "SOME_KEY")
     assert SECRET not in f"{key} {key!r} {[key]}"
-    assert key.redact(f"Bearer {SECRET}") == "Bearer [key]"
+    assert redacted(f"Bearer {SECRET}") == "Bearer [key]"
     for copied in (pickle.dumps, copy.copy, copy.deepcopy, json.dumps):
         with pytest.raises(TypeError):
             copied(key)

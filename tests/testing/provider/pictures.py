@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 
 from PIL import Image
@@ -20,7 +19,3 @@ def png(width: int, height: int, shade: int = 10) -> bytes:
 
 def jpeg(width: int, height: int, shade: int = 10) -> bytes:
     return _encoded(width, height, shade, "JPEG")
-
-
-def base64_of(data: bytes) -> str:
-    return base64.b64encode(data).decode()
