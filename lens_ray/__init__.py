@@ -5,13 +5,14 @@ The map, in the order in which a sample travels:
 * `lens_ray.evaluate`   the main job, top-down; read it first
 * `lens_ray.job`        the YAML a user writes
 * `lens_ray.suites`     what is asked: `Sample`, `Suite`, the built-in suite ``mini``
-* `lens_ray.models`     who answers: `ModelSpec`, the `Backend` protocol, transformers
+* `lens_ray.models`     who answers: `ModelSpec`, the `Backend` protocol, transformers, providers
 * `lens_ray.engine`     how work is spread over Ray: ledger, planner, coordinator, replica
 * `lens_ray.scoring`    how one answer is marked
 * `lens_ray.store`      where rows live: a folder or S3, one commit protocol
 * `lens_ray.stats`      what many marks say: accuracy, stability, intervals
 * `lens_ray.imports`    other tools' results become runs
 * `lens_ray.report`     what people look at
+* `lens_ray.prices`     what accelerators and tokens cost
 * `lens_ray.cli`        one file a verb
 * `lens_ray.node_cache` what a machine keeps of suites and checkpoints that lie elsewhere
 * `lens_ray.testing`    fakes that users may use too

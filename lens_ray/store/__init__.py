@@ -2,10 +2,11 @@
 
 ``store`` is the whole of it and ``run_log`` one run of it; read those two first. Below,
 ``fold`` says what a sequence of manifests means (pure), ``records`` what a manifest, a commit and
-a run's header hold, ``dense_log`` how they are numbered, ``lease`` who may drive a run; ``tables``
-turns rows into Parquet and back, ``reader`` reads many runs, ``query`` puts SQL to them; ``check``
-and ``upkeep`` prove a store whole and keep it small. ``objects`` names the few things that a place
-must do, ``folder`` and ``bucket`` do them.
+a run's header hold, ``dense_log`` how they are numbered, ``lease`` who may drive a run, ``paid``
+which answers it paid for, ``book`` what it has cost; ``tables`` turns rows into Parquet and back,
+``reader`` reads many runs, ``query`` puts SQL to them; ``check`` and ``upkeep`` prove a store whole
+and keep it small. ``objects`` names the few things that a place must do, ``folder`` and ``bucket``
+do them.
 
 Every object is written once and never changed, but where it says compare-and-swap::
 
@@ -17,6 +18,7 @@ Every object is written once and never changed, but where it says compare-and-sw
     runs/<run_id>/commits/00000000.json      dense log: counts, scores file, facts
     runs/<run_id>/scores/<sha12>.parquet
     runs/<run_id>/lease.json                 compare-and-swap
+    runs/<run_id>/purse.json                 compare-and-swap: what it has cost, and what is granted
     runs/<run_id>/paid/00000000.json         dense log from start.json on: paid answers (`paid`)
     runs/<run_id>/paid/start.json            compare-and-swap: what lies before is in rows
     runs/<run_id>/notes/00000000.json        dense log: batches at a provider, who answers

@@ -1,4 +1,4 @@
-"""Fakes that users may use too: fake backend, tiny checkpoints, fault proxy.
+"""Fakes that users may use too: fake backend, tiny checkpoints, fault proxy, scripted provider.
 
 Nothing is imported here: take what is needed from its module.
 """

@@ -1,10 +1,10 @@
+"""Anthropic's Messages, over the SDK and a connection that stands in."""
+
 from __future__ import annotations
 
 import asyncio
 import base64
-import json
-from collections.abc import Awaitable, Callable, Mapping
-from typing import TypeVar
+from collections.abc import Awaitable, Callable
 
 import httpx2
 import pytest
@@ -12,85 +12,26 @@ import pytest
 from lens_ray.errors import UserError
 from lens_ray.models.api.adapter import Answer, ApiFailure, EncodedImage, Kind, Question
 from lens_ray.models.api.anthropic import SAMPLING_VERSION, AnthropicAdapter
-from lens_ray.models.api.anthropic_errors import kind_of
 from lens_ray.models.api.anthropic_models import image_tokens, known_absent
 from lens_ray.models.api.options import AnthropicOptions
 from lens_ray.models.api.ports import Limits
 from lens_ray.models.protocol import Generation
-from tests.models.api.wire import KEY, SECRET, Wire
-
-T = TypeVar("T")
-NEW = "claude-opus-5-5"
-OLD = "claude-haiku-4-5-20251001"
-IMAGE = EncodedImage(b"\x89PNG one", "image/png", 100, 50)
-QUESTION = Question(
-    "q-1", "Which? (A) or (B)", (IMAGE,), Generation(max_new_tokens=5, stop=("\n",))
+from tests.models.api.anthropic_bodies import (
+    IMAGE,
+    NEW,
+    OLD,
+    QUESTION,
+    ask,
+    error,
+    message,
+    said,
+    with_adapter,
 )
-HEADERS = {
-    "date": "Fri, 27 Nov 2026 07:00:00 GMT",
-    "anthropic-ratelimit-requests-limit": "4000",
-    "anthropic-ratelimit-requests-remaining": "3999",
-    "anthropic-ratelimit-requests-reset": "2026-11-27T07:00:30Z",
-    "anthropic-ratelimit-tokens-limit": "800000",
-    "anthropic-ratelimit-tokens-remaining": "799000",
-    "anthropic-ratelimit-tokens-reset": "2026-11-27T07:00:12Z",
-}
-
-
-def message(**given: object) -> dict[str, object]:
-    return {
-        "id": "msg_1",
-        "type": "message",
-        "role": "assistant",
-        "model": "claude-opus-5-5-20261001",
-        "content": [{"type": "text", "text": "B", "citations": None}],
-        "stop_reason": "end_turn",
-        "stop_sequence": None,
-        "usage": {
-            "input_tokens": 30,
-            "cache_creation_input_tokens": 2,
-            "cache_read_input_tokens": 1,
-            "output_tokens": 4,
-        },
-        **given,
-    }
-
-
-def said(body: object, status: int = 200, headers: Mapping[str, str] = HEADERS) -> httpx2.Response:
-    return httpx2.Response(status, json=body, headers=dict(headers))
-
-
-def error(status: int, kind: str, text: str, **details: object) -> httpx2.Response:
-    body = {"type": kind, "message": text, **({"details": details} if details else {})}
-    return said({"type": "error", "error": body, "request_id": "req_1"}, status)
-
-
-def with_adapter(
-    wire: Wire, do: Callable[[AnthropicAdapter], Awaitable[T]], model: str = NEW, **options: object
-) -> T:
-    async def run() -> T:
-        given = AnthropicOptions.model_validate(options)
-        adapter = AnthropicAdapter(model, given, KEY, wire.transport)
-        try:
-            return await do(adapter)
-        finally:
-            await adapter.close()
-
-    return asyncio.run(run())
-
-
-def ask(wire: Wire, model: str = NEW, **options: object) -> Answer:
-    return with_adapter(wire, lambda adapter: adapter.ask(QUESTION), model, **options)
+from tests.models.api.wire import SECRET, Wire, failure_of
 
 
 def fails(wire: Wire, timeout_s: float = 120.0) -> ApiFailure:
-    with pytest.raises(ApiFailure) as failure:
-        ask(wire, timeout_s=timeout_s)
-    assert SECRET not in str(failure.value)
-    assert "\n" not in failure.value.line
-    assert failure.value.__cause__ is None
-    assert len(wire.asked) == 1
-    return failure.value
+    return failure_of(wire, lambda: ask(wire, timeout_s=timeout_s))
 
 
 def test_an_answer_with_its_tokens_served_id_and_limits() -> None:
@@ -459,106 +400,3 @@ def test_check_tells_what_the_headers_say() -> None:
 def test_nobody_is_warned_of_a_model_that_will_be_retired() -> None:
     """Warnings are errors here."""
     assert ask(Wire([said(message())]), "claude-opus-4-5-20251101").text == "B"
-
-
-def batch(number: int, status: str = "in_progress") -> dict[str, object]:
-    host = "https://api.anthropic.com/v1/messages/batches"
-    over = status == "ended"
-    return {
-        "id": f"msgbatch_{number}",
-        "type": "message_batch",
-        "processing_status": status,
-        "created_at": "2026-11-27T07:00:00Z",
-        "expires_at": "2026-11-28T07:00:00Z",
-        "ended_at": "2026-11-27T07:10:00Z" if over else None,
-        "request_counts": dict.fromkeys(
-            ("processing", "succeeded", "errored", "canceled", "expired"), 0
-        ),
-        "results_url": f"{host}/msgbatch_{number}/results" if over else None,
-    }
-
-
-@pytest.mark.parametrize("model", [NEW, OLD])
-def test_a_batch_is_handed_in_as_the_same_questions_are_asked(model: str) -> None:
-    live = Wire([said(message())])
-    ask(live, model)
-    wire = Wire([said(batch(1))])
-    state = with_adapter(wire, lambda adapter: adapter.submit([QUESTION], "tag"), model)
-    assert (state.batch_id, state.over, state.tag, state.created) == (
-        "msgbatch_1",
-        False,
-        None,
-        1795762800.0,
-    )
-    assert wire.bodies == [{"requests": [{"custom_id": "q-1", "params": live.bodies[0]}]}]
-    versions = [wire.asked[0].headers["anthropic-version"] for wire in (live, wire)]
-    assert versions[0] == versions[1]
-
-
-def test_batches_are_looked_at_and_listed() -> None:
-    wire = Wire([said(batch(1, "ended"))])
-    assert with_adapter(wire, lambda adapter: adapter.batch("msgbatch_1")).over
-    page = {"data": [batch(2), batch(1, "ended")], "has_more": False, "first_id": "", "last_id": ""}
-    wire = Wire([said(page)])
-    states = with_adapter(wire, lambda adapter: adapter.batches())
-    assert [(state.batch_id, state.over) for state in states] == [
-        ("msgbatch_2", False),
-        ("msgbatch_1", True),
-    ]
-
-
-def line(custom_id: str, **result: object) -> str:
-    return json.dumps({"custom_id": custom_id, "result": result}) + "\n"
-
-
-async def collect(adapter: AnthropicAdapter) -> dict[str, Answer | ApiFailure]:
-    return {custom_id: result async for custom_id, result in adapter.results("msgbatch_1")}
-
-
-def test_results_of_every_kind() -> None:
-    server_error = {"type": "error", "error": {"type": "api_error", "message": "x"}}
-    too_long = {"type": "invalid_request_error", "message": "prompt is too long: 3 > 2"}
-    lines = (
-        line("a", type="succeeded", message=message())
-        + line("b", type="errored", error=server_error)
-        + line("c", type="errored", error={"type": "error", "error": too_long})
-        + line("d", type="expired")
-        + line("e", type="canceled")
-        + line("f", type="succeeded", message=message(stop_reason="refusal"))
-        + line("g", type="succeeded", message={"type": "message"})
-        + line("h", type="something_new")
-    )
-    wire = Wire([said(batch(1, "ended")), httpx2.Response(200, text=lines)])
-    found = with_adapter(wire, collect)
-    kinds = {k: r.kind for k, r in found.items() if isinstance(r, ApiFailure)}
-    assert kinds == {
-        "b": Kind.SERVER,
-        "c": Kind.CONTEXT,
-        "d": Kind.EXPIRED,
-        "e": Kind.EXPIRED,
-        "g": Kind.MALFORMED,
-        "h": Kind.MALFORMED,
-    }
-    answers = {k: r.finish_reason for k, r in found.items() if isinstance(r, Answer)}
-    assert answers == {"a": "stop", "f": "refusal"}
-
-
-@pytest.mark.parametrize(
-    ("says", "kind"),
-    [
-        ([said(batch(1))], Kind.EXPIRED),  # no results: not over, or gone after 29 days
-        ([error(404, "not_found_error", "no such batch")], Kind.EXPIRED),
-        ([said(batch(1, "ended")), error(500, "api_error", "x")], Kind.SERVER),
-        ([said(batch(1, "ended")), httpx2.Response(200, text='{"custom')], Kind.MALFORMED),
-        ([httpx2.ConnectError("refused")], Kind.CONNECTION),
-    ],
-)
-def test_results_that_cannot_be_had(says: list[httpx2.Response | Exception], kind: Kind) -> None:
-    with pytest.raises(ApiFailure) as failure:
-        with_adapter(Wire(list(says)), collect)
-    assert failure.value.kind is kind
-
-
-def test_a_rate_limit_in_a_batch_is_one_too() -> None:
-    assert kind_of(0, "rate_limit_error", None, "Slow down.") is Kind.RATE_LIMIT
-    assert kind_of(0, "a_new_error", None, "?") is Kind.SERVER

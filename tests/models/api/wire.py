@@ -7,7 +7,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 import httpx2
+import pytest
 
+from lens_ray.models.api.adapter import ApiFailure
 from lens_ray.models.api.keys import Key
 
 SECRET = "sk-test-canary-0123456789"
@@ -40,3 +42,14 @@ class Wire:
     @property
     def bodies(self) -> list[dict[str, object]]:
         return [json.loads(request.content) for request in self.asked]
+
+
+def failure_of(wire: Wire, ask: Callable[[], object]) -> ApiFailure:
+    """What one call fails with: in one line, without the key, and without the SDK's exception."""
+    with pytest.raises(ApiFailure) as failure:
+        ask()
+    assert SECRET not in str(failure.value)
+    assert "\n" not in failure.value.line
+    assert failure.value.__cause__ is None
+    assert len(wire.asked) == 1
+    return failure.value
