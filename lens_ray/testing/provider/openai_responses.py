@@ -114,13 +114,7 @@ class Responses:
             "tools": [],
             "top_p": 1.0,
             "truncation": "disabled",
-            "usage": {
-                "input_tokens": reply.tokens_in,
-                "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
-                "output_tokens": reply.tokens_out,
-                "output_tokens_details": {"reasoning_tokens": reply.thinking},
-                "total_tokens": reply.tokens_in + reply.tokens_out,
-            },
+            "usage": _usage(reply),
             "user": None,
             "metadata": {},
         }
@@ -138,6 +132,16 @@ def _read_content(content: object, texts: list[str], images: list[Picture]) -> N
             images.append(data_url(url, str(part.get("detail", "auto"))))
         else:
             raise invalid(f"Invalid value: {part.get('type')!r} in 'input.content.type'")
+
+
+def _usage(reply: Reply) -> Json:
+    return {
+        "input_tokens": reply.tokens_in,
+        "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
+        "output_tokens": reply.tokens_out,
+        "output_tokens_details": {"reasoning_tokens": reply.thinking},
+        "total_tokens": reply.tokens_in + reply.tokens_out,
+    }
 
 
 def _content(asked: Asked, reply: Reply) -> Json:
