@@ -34,7 +34,10 @@ def need_of(spec: ModelSpec, *, gpu: bool, rooms: Sequence[Room] = ()) -> Need:
             parts, where its backend can do that.
     """
     options = spec.parsed_options()
-    if not backend_entry(spec.backend).needs_checkpoint:
+    entry = backend_entry(spec.backend)
+    if entry.attached:
+        return Need(0.0)  # it waits for its provider, so it need not wait for a core before that
+    if not entry.needs_checkpoint:
         return Need(_IDLE_CPUS)
     insists = getattr(options, "device", "auto") == "cuda"
     if may_use_gpu(spec) and (gpu or insists or spec.tensor_parallel > 1):
