@@ -20,6 +20,7 @@ from lens_ray.models.api.adapter import (
     Kind,
     Question,
 )
+from lens_ray.models.api.advice import advice
 from lens_ray.models.api.images import encode_all, limits_for
 from lens_ray.models.api.options import ApiOptions
 from lens_ray.models.api.ports import Load, Memory, Notes, Settled
@@ -51,6 +52,7 @@ class Craft:
         price: TokenPrice | None,
         weight_version: str,
         threads: Executor,
+        variable: str,
     ) -> None:
         """Nothing is known yet of who answers; see `meet`.
 
@@ -63,6 +65,7 @@ class Craft:
             price: Of a token; None is not known.
             weight_version: What the rows are to say of the weights.
             threads: Encode images.
+            variable: Where the key was read.
         """
         self.served: str | None = None
         self._model = model
@@ -73,6 +76,7 @@ class Craft:
         self._price = price
         self._weight_version = weight_version
         self._threads = threads
+        self._variable = variable
         self._notes: Notes | None = None
         self._meeting = asyncio.Lock()
 
@@ -172,7 +176,8 @@ class Craft:
         return self._price.usd(answer.tokens_in, answer.tokens_out, images)
 
     def _end(self, failure: ApiFailure) -> str:
-        return f"{self._provider} {self._model}: {failure}"[:_LINE]
+        what = f"; next: {advice(failure.kind, self._variable)}"
+        return f"{self._provider} {self._model}: {failure}"[: _LINE - len(what)] + what
 
     async def _check(self, served: str) -> None:
         """The first answer of a run says who answers; every other one must agree.
