@@ -70,6 +70,8 @@ async def check_model(spec: ModelSpec) -> tuple[Checked, ...]:
 def _key(access: Access, options: ApiOptions) -> Checked:
     if options.base_url == SCRIPTED:
         return Checked("key", True, "none is needed: the server is scripted")
+    if options.base_url is not None and options.api_key_env is None:
+        return Checked("key", True, "none is sent: the job names no api_key_env for this server")
     key = access.key
     return Checked("key", True, f"{key.variable}, fingerprint {key.fingerprint}")
 

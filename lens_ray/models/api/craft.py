@@ -190,9 +190,10 @@ class Craft:
                 if self.served is None:
                     self.served = await self._first(served)
         if served != self.served:
+            pinned = self.served if self.served != self._model else served
             raise ProviderUnavailable(
                 f"{self._provider} {self._model}: {served} answers now, and {self.served} gave the "
-                f"answers that this run has; write path: {self.served} (or another snapshot's id), "
+                f"answers that this run has; write path: {pinned} (or another snapshot's id), "
                 "which is a run of its own"
             )
 

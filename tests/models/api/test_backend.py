@@ -237,6 +237,14 @@ def test_another_model_that_answers_ends_the_run(standin: StandIn) -> None:
         with_backend(ask)
 
 
+def test_a_snapshot_whose_id_changes_is_not_advised_again(standin: StandIn) -> None:
+    alone = Alone()
+    asyncio.run(alone.write("served", {"model": "model"}))
+    standin.say = lambda *_: replace(THREE, served="newer")
+    with pytest.raises(ProviderUnavailable, match=r"newer answers now, and model .*path: newer"):
+        play([request()], ports=alone.ports)
+
+
 def test_the_first_of_several_replicas_says_who_answers(standin: StandIn) -> None:
     alone = Alone()
     asyncio.run(alone.write("served", {"model": "other"}))
