@@ -52,6 +52,8 @@ def run(
         print_json({**_fields(report), "exit_code": report.exit_code})
     elif any(model.scores for model in report.models):
         _print(report)
+    elif len(report.models) > 1:
+        _print_reasons(report)
     if report.exit_code:
         note(f"lens-ray: {_complaint(report)}")
     raise typer.Exit(report.exit_code)
@@ -66,6 +68,12 @@ def _complaint(report: RunReport) -> str:
     lacking = [model for model in report.models if model.status != "complete"]
     more = f" (and {len(lacking) - 1} more models)" if len(lacking) > 1 else ""
     return f"model {lacking[0].model} {lacking[0].status}: {lacking[0].reason}{more}"
+
+
+def _print_reasons(report: RunReport) -> None:
+    for model in report.models:
+        if model.reason:
+            print(f"{model.model}: {model.status}: {one_line(model.reason)}")
 
 
 def _print(report: RunReport) -> None:
@@ -83,9 +91,7 @@ def _print(report: RunReport) -> None:
         )
     )
     print()
-    for model in report.models:
-        if model.reason:
-            print(f"{model.model}: {model.status}: {one_line(model.reason)}")
+    _print_reasons(report)
     answered = sum(model.answered for model in report.models)
     resumed = sum(model.resumed for model in report.models)
     print(f"{answered} answers in {report.seconds:.1f} s, {resumed} were there already")

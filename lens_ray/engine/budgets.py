@@ -76,7 +76,7 @@ def check_budgets(
         if entry.error is not None or (job.budget is None and spec.budget is None):
             continue
         if not backend_entry(spec.backend).needs_checkpoint:
-            _check_tokens(spec, prices)
+            check_price(spec, prices)
             counted = True
             continue
         found = _hour(entry, accelerator, prices)
@@ -151,7 +151,16 @@ def _spent_elsewhere(job: JobSpec, store: Store, suite: Suite) -> float:
     return total
 
 
-def _check_tokens(spec: ModelSpec, prices: Prices) -> None:
+def check_price(spec: ModelSpec, prices: Prices) -> None:
+    """Refuse a budget for answers whose price is not known.
+
+    Args:
+        spec: A model without a checkpoint.
+        prices: What things cost.
+
+    Raises:
+        UserError: There is no price.
+    """
     options = spec.parsed_options()
     if not isinstance(options, ApiOptions):
         return  # its rows say what they cost

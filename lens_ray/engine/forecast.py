@@ -13,6 +13,7 @@ from lens_ray.engine.api_forecast import (
     known_of,
 )
 from lens_ray.engine.bill import bill, over_budget, paid_answers
+from lens_ray.engine.budgets import check_price
 from lens_ray.engine.cluster import Cluster
 from lens_ray.engine.placement import check_fits, may_use_gpu, need_of
 from lens_ray.engine.plan import EnginePlan, Expected, ModelPlan, family_of, run_id_of
@@ -25,6 +26,7 @@ from lens_ray.engine.till import spent_on
 from lens_ray.errors import CheckpointError, LensError, StoreError, StoreUnavailable, UserError
 from lens_ray.job import JobSpec
 from lens_ray.models import backend_entry
+from lens_ray.models.api.providers import check_parameters
 from lens_ray.models.identity import Identity, identify
 from lens_ray.models.spec import ModelSpec
 from lens_ray.prices import Dollars, Prices
@@ -183,6 +185,7 @@ def forecast(
         _require_gpus(job, rooms)
     states, notes = _stored(job.store)
     lines = [_line(spec, suite, samples, rooms, states) for spec in job.models]
+    _check_providers(job, lines, prices)
     _ask_nobody(lines, job.store, suite, states, prices)
     _spent(job, lines, suite, states)
     simulation = _play(lines, suite, rooms)
@@ -248,6 +251,19 @@ def _line(
     line.resumed = len(samples) - len(line.todo)
     line.rate = rate_of(spec, line.identity, line.need, samples, accelerator, states)
     return line
+
+
+def _check_providers(job: JobSpec, lines: Sequence[_Line], prices: Prices) -> None:
+    """Find what `evaluate` would refuse; the key is not looked at, it may be on other machines."""
+    for line in lines:
+        if line.error is not None or not backend_entry(line.spec.backend).attached:
+            continue
+        try:
+            check_parameters(line.spec)
+            if job.budget is not None or line.spec.budget is not None:
+                check_price(line.spec, prices)
+        except UserError as error:
+            line.error = error
 
 
 def _ask_nobody(

@@ -357,9 +357,29 @@ class ModelSpec(ClosedModel):
                 "model {name} has no path; write path: FOLDER (or builtin:NAME/STEP, URL, hub id)",
                 {"name": repr(self.name)},
             )
+        self._refuse_what_providers_lack()
         holds_key = self.options.get("api_key_env")
         if self.runtime_env is not None and holds_key in self.runtime_env.env_vars:
             raise secret_variable(str(holds_key))
+
+    def _refuse_what_providers_lack(self) -> None:
+        from lens_ray.models import backend_entry
+
+        if not backend_entry(self.backend).attached:
+            return
+        if not self.path.strip():
+            raise PydanticCustomError(
+                "path",
+                "model {name} has no path; write path: ID, the model's id at its provider",
+                {"name": repr(self.name)},
+            )
+        for given, normal in (("revision", None), ("tensor_parallel", 1)):
+            if getattr(self, given) != normal:
+                raise PydanticCustomError(
+                    "of_checkpoints",
+                    "model {name} has a {given}, which a provider's model has not; take it out",
+                    {"name": repr(self.name), "given": given},
+                )
 
     def parsed_options(self) -> BaseModel:
         """The backend's options with its defaults filled in."""

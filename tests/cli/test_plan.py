@@ -216,3 +216,40 @@ def test_a_model_without_a_price_says_so(cli: Cli, tiny_suite: Suite, tmp_path: 
     assert plan["usd"] is None
     assert "did you mean claude-haiku-4-5?" in plan["usd_reason"]
     assert plan["models"][0]["api"]["tokens_in"]["expected"] > 0
+
+
+BARE = "name: closed, backend: openai, path: gpt-x, access: closed"
+PRICED = "options: {price: {input: 1, output: 1}}"
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        (f"{{{BARE}, budget: {{usd: 1}}}}", "no price for its budget"),
+        (
+            f"{{{BARE}, budget: {{usd: 1}}, "
+            "options: {mode: batch, price: {input: 1, output: 1}}}",
+            "batch_input and batch_output too",
+        ),
+        (
+            "{name: closed, backend: openai, path: o3-2025-04-16, access: closed, "
+            f"generation: {{temperature: 0.5}}, {PRICED}}}",
+            "takes no temperature",
+        ),
+    ],
+)
+def test_what_a_run_refuses_of_a_provider_a_plan_refuses_too(
+    cli: Cli, tiny_suite: Suite, tmp_path: Path, model: str, said: str
+) -> None:
+    told = cli("plan", job(tmp_path, tiny_suite, model))
+    assert told.code == 2
+    assert said in told.err
+    assert told.err.count("\n") == 1
+
+
+def test_a_plan_needs_no_key(
+    cli: Cli, tiny_suite: Suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    model = f"{{{BARE}, budget: {{usd: 1}}, {PRICED}}}"
+    assert cli("plan", job(tmp_path, tiny_suite, model)).code == 0

@@ -42,6 +42,14 @@ def api_options(spec: ModelSpec) -> ApiOptions:
     return options
 
 
+def host_of(spec: ModelSpec) -> str:
+    """Which host is asked, with its port where the job names one."""
+    url = api_options(spec).base_url
+    if url is None:
+        return USUAL[spec.backend][1]
+    return "scripted" if url == SCRIPTED else urlsplit(url).netloc.rpartition("@")[2]
+
+
 def read_access(spec: ModelSpec) -> Access:
     """The key from this process' environment, and what it is for.
 
@@ -49,17 +57,10 @@ def read_access(spec: ModelSpec) -> Access:
         ProviderUnavailable: There is no key.
     """
     options = api_options(spec)
-    usual, host = USUAL[spec.backend]
-    if options.base_url is not None:
-        host = (
-            "scripted"
-            if options.base_url == SCRIPTED
-            else urlsplit(options.base_url).netloc.rpartition("@")[2]
-        )
-    key = _key(options, usual)
+    key = _key(options, USUAL[spec.backend][0])
     return Access(
         key,
-        Scope(spec.backend, host, key.fingerprint, spec.path),
+        Scope(spec.backend, host_of(spec), key.fingerprint, spec.path),
         Ceilings(
             options.concurrency,
             options.requests_per_minute,

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 from lens_ray.models.api.adapter import Kind
+
+#: A message of the API begins with what it is about; options are wrong for every question alike.
+_OPTION = re.compile(
+    r"[`'\"]?(temperature|top_p|top_k|stop_sequences|max_tokens|thinking|output_config|effort|system)"
+    r"\b(?! exceed)"
+)
 
 _SPENT = frozenset(
     {
@@ -55,6 +63,8 @@ def _of_words(status: int, error_type: str | None, code: str | None, text: str) 
         return Kind.CONTEXT
     if any(words in text for words in ("content filtering", "content policy", "usage policy")):
         return Kind.MODERATION
+    if status in (400, 422) and _OPTION.match(text):
+        return Kind.MODEL
     if status in (400, 422) or 300 <= status < 400 or error_type == "invalid_request_error":
         return Kind.REQUEST
     return Kind.SERVER

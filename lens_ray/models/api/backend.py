@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 
 from lens_ray.errors import CheckpointError, UserError
-from lens_ray.models.api.access import Access, api_options, read_access
+from lens_ray.models.api.access import Access, api_options, host_of, read_access
 from lens_ray.models.api.adapter import Adapter, Answer, ApiFailure, Kind, Question
 from lens_ray.models.api.batch_calls import BatchPace
 from lens_ray.models.api.batching import CALL, CALLS, Batching
@@ -55,7 +55,9 @@ class ApiBackend:
         self._craft: Craft | None = None
         self._batching: Batching | None = None
         self._threads = ThreadPoolExecutor(_ENCODERS, thread_name_prefix="encode")
-        self._outage = Outage(f"{spec.backend} {spec.path}", self._options.patience_s)
+        self._outage = Outage(
+            f"{spec.backend} {spec.path} at {host_of(spec)}", self._options.patience_s
+        )
         self._flying: dict[str, asyncio.Event] = {}
 
     def access(self) -> Access:
@@ -88,6 +90,7 @@ class ApiBackend:
         self._craft = Craft(
             spec.path, spec.backend, options, adapter, absent=absent, price=price,
             weight_version=identify(spec).weights_digest, threads=self._threads,
+            variable=access.key.variable,
         )  # fmt: skip
         await self._craft.meet(ports.memory, ports.notes)
         calls = options.concurrency

@@ -10,7 +10,8 @@ from urllib.request import getproxies, proxy_bypass
 
 from lens_ray.errors import LensError, ProviderUnavailable, UserError
 from lens_ray.models.api.access import Access, api_options, read_access
-from lens_ray.models.api.adapter import ApiFailure, Kind
+from lens_ray.models.api.adapter import ApiFailure
+from lens_ray.models.api.advice import advice
 from lens_ray.models.api.backend import base_url_of
 from lens_ray.models.api.options import SCRIPTED, ApiOptions
 from lens_ray.models.api.pricing import price_of
@@ -21,16 +22,6 @@ from lens_ray.models.spec import ModelSpec
 
 #: The ``Date`` header counts whole seconds, and an answer takes some.
 CLOCK_S = 30.0
-
-_ADVICE = {
-    Kind.KEY: "export {variable}=KEY, one that may use this model",
-    Kind.CREDIT: "add credit at the provider, or export {variable}=OTHER",
-    Kind.MODEL: "path: ID, one that this key may use",
-    Kind.CONNECTION: "base_url: of a server that runs, or HTTPS_PROXY and NO_PROXY as they must be",
-    Kind.TIMEOUT: "a larger options: {{timeout_s: ...}}, or check the network",
-    Kind.RATE_LIMIT: "the same again in a minute: key and model are known, and busy",
-    Kind.SERVER: "the same again later: the provider has trouble of its own",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +70,8 @@ async def check_model(spec: ModelSpec) -> tuple[Checked, ...]:
 def _key(access: Access, options: ApiOptions) -> Checked:
     if options.base_url == SCRIPTED:
         return Checked("key", True, "none is needed: the server is scripted")
+    if options.base_url is not None and options.api_key_env is None:
+        return Checked("key", True, "none is sent: the job names no api_key_env for this server")
     key = access.key
     return Checked("key", True, f"{key.variable}, fingerprint {key.fingerprint}")
 
@@ -112,8 +105,8 @@ async def _call(spec: ModelSpec, options: ApiOptions, access: Access) -> tuple[C
         finally:
             await adapter.close()
     except ApiFailure as failure:
-        advice = _ADVICE.get(failure.kind, "").format(variable=access.key.variable)
-        return (Checked("model", False, redacted(f"{failure.kind}: {failure.line}"), advice),)
+        what = advice(failure.kind, access.key.variable)
+        return (Checked("model", False, redacted(f"{failure.kind}: {failure.line}"), what),)
     except LensError as error:
         return (Checked("model", False, redacted(str(error))),)
     return (

@@ -19,6 +19,7 @@ from lens_ray.models.api.adapter import (
     Kind,
     Question,
 )
+from lens_ray.models.api.advice import advice
 from lens_ray.models.api.images import encode_all, limits_for
 from lens_ray.models.api.options import ApiOptions
 from lens_ray.models.api.ports import Load, Memory, Notes, Settled
@@ -50,6 +51,7 @@ class Craft:
         price: TokenPrice | None,
         weight_version: str,
         threads: Executor,
+        variable: str,
     ) -> None:
         """Nothing is known yet of who answers; see `meet`.
 
@@ -62,6 +64,7 @@ class Craft:
             price: Of a token; None is not known.
             weight_version: What the rows are to say of the weights.
             threads: Encode images.
+            variable: Where the key was read.
         """
         self.served: str | None = None
         self._model = model
@@ -72,6 +75,7 @@ class Craft:
         self._price = price
         self._weight_version = weight_version
         self._threads = threads
+        self._variable = variable
         self._notes: Notes | None = None
         self._meeting = asyncio.Lock()
 
@@ -171,7 +175,8 @@ class Craft:
         return self._price.usd(answer.tokens_in, answer.tokens_out, images)
 
     def _end(self, failure: ApiFailure) -> str:
-        return f"{self._provider} {self._model}: {failure}"[:_LINE]
+        what = f"; next: {advice(failure.kind, self._variable)}"
+        return f"{self._provider} {self._model}: {failure}"[: _LINE - len(what)] + what
 
     async def _check(self, served: str) -> None:
         """The first answer of a run says who answers; every other one must agree.
@@ -184,9 +189,10 @@ class Craft:
                 if self.served is None:
                     self.served = await self._first(served)
         if served != self.served:
+            pinned = self.served if self.served != self._model else served
             raise ProviderUnavailable(
                 f"{self._provider} {self._model}: {served} answers now, and {self.served} gave the "
-                f"answers that this run has; write path: {self.served} (or another snapshot's id), "
+                f"answers that this run has; write path: {pinned} (or another snapshot's id), "
                 "which is a run of its own"
             )
 

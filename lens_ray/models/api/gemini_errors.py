@@ -8,6 +8,10 @@ from collections.abc import Mapping, Sequence
 from lens_ray.models.api.adapter import Kind
 
 _CREDIT = re.compile(r"\bcredits?\b")
+#: What is wrong with the options of a model is wrong for every question.
+_OPTION = re.compile(
+    r"generation_?config|\bthinking\b|media_?resolution|system_?instruction|developer instruction"
+)
 
 
 def kind_of(
@@ -41,6 +45,8 @@ def kind_of(
         return Kind.MODEL
     if ("token count" in text and "exceeds" in text) or "context window" in text:
         return Kind.CONTEXT
+    if code == 400 and _OPTION.search(text):
+        return Kind.MODEL
     if code == 413 or "payload size" in text or "image" in text:
         return Kind.IMAGE
     return Kind.REQUEST if 300 <= code < 500 else Kind.SERVER

@@ -57,6 +57,8 @@ def read_key(variable: str) -> Key:
     if not value and named:
         where = f"the file that {variable}{FILE} names"
         value = _of_file(Path(named), where)
+        if not value:
+            raise ProviderUnavailable(f"{where} is empty; write the key into it")
     if not value:
         raise ProviderUnavailable(
             f"no key: set {variable}, or {variable}{FILE} to the path of a mounted file, in the "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
@@ -23,6 +23,7 @@ LEAST_OUTPUT = 16
 
 _MILLION = 1_000_000
 
+_Share = Annotated[float, Field(ge=0, le=1)]
 Absent = Literal["temperature", "top_p", "seed", "stop"]
 
 
@@ -78,7 +79,7 @@ class Scripted(ClosedModel):
     """
 
     suite: str = "mini:quick"
-    skill: float | dict[str, float] = 0.8
+    skill: _Share | dict[str, _Share] = 0.8
     seed: int = 0
     latency_s: float = Field(default=0.05, ge=0, le=600)
 

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 
 from lens_ray.errors import ProviderUnavailable
 from lens_ray.models.api.adapter import Answer, ApiFailure, Kind
+from lens_ray.models.api.advice import advice
 
 #: So many calls in a row without an answer; were every second one to fail, once in 65,000.
 IN_A_ROW = 16
@@ -48,7 +49,7 @@ class Outage:
         self._clock = clock
         self._first_s = self._pause_s = first_s
         self._failures = 0
-        self._line = ""
+        self._line = self._advice = ""
         self._trying = False
         self._news = asyncio.Event()
 
@@ -66,6 +67,7 @@ class Outage:
                     raise ProviderUnavailable(
                         f"{self._who}: {self._failures} calls in a row without an answer, and none "
                         f"for {self._clock() - self.since:.0f} s; the last: {self._line}"
+                        f"; next: {self._advice}, and run the job again"
                     )
                 if self._trying:
                     await self._news.wait()
@@ -88,6 +90,7 @@ class Outage:
             return False
         self._failures += 1
         self._line = str(outcome)
+        self._advice = advice(outcome.kind, "")
         if self.since is None and self._failures >= IN_A_ROW:
             self.since = self._clock()
         return self.since is not None

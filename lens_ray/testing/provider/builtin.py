@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
+from lens_ray.errors import UserError
 from lens_ray.models.api.options import ApiOptions, Price, Scripted
 from lens_ray.testing.provider.script import Latency, Script
 from lens_ray.testing.provider.server import ProviderServer
@@ -27,6 +28,7 @@ def start_scripted(options: ApiOptions) -> str:
 
     Raises:
         SuiteError: There is no such suite.
+        UserError: A skill is for an ability that the suite has not.
     """
     scripted = options.scripted or Scripted()
     price = options.price
@@ -38,7 +40,12 @@ def _start(scripted_json: str, price_json: str | None) -> str:
     from lens_ray.suites.suite import load_suite
 
     scripted = Scripted.model_validate_json(scripted_json)
-    truth = SuiteTruth(load_suite(scripted.suite), scripted.skill, scripted.seed)
+    suite = load_suite(scripted.suite)
+    skills = scripted.skill if isinstance(scripted.skill, dict) else {}
+    if odd := sorted(skills.keys() - {sample.ability for sample in suite.samples}):
+        has = ", ".join(sorted({sample.ability for sample in suite.samples}))
+        raise UserError(f"scripted: skill: {odd[0]!r} is no ability of {suite.name}; it has {has}")
+    truth = SuiteTruth(suite, scripted.skill, scripted.seed)
     prices = {} if price_json is None else {"*": Price.model_validate_json(price_json)}
     script = Script(
         truth=truth,

@@ -273,7 +273,9 @@ ERRORS = [
         {},
         Kind.MODERATION,
     ),
-    (400, "invalid_request_error", "temperature: Extra inputs", {}, Kind.REQUEST),
+    (400, "invalid_request_error", "temperature: Extra inputs", {}, Kind.MODEL),
+    (400, "invalid_request_error", "`temperature` may only be set to 1", {}, Kind.MODEL),
+    (400, "invalid_request_error", "messages.0: no temperature", {}, Kind.REQUEST),
     (422, "invalid_request_error", "no", {}, Kind.REQUEST),
 ]
 

@@ -224,7 +224,7 @@ def test_an_error_that_no_adapter_knows_is_one_of_the_call_without_the_key(
 def test_after_these_nobody_is_asked_any_more(standin: StandIn, kind: Kind) -> None:
     standin.say = says(ApiFailure(kind, "gone"))
     watched = Watched()
-    with pytest.raises(ProviderUnavailable, match=f"openai model: {kind}: gone"):
+    with pytest.raises(ProviderUnavailable, match=f"openai model: {kind}: gone; next: .+"):
         play([request()], ports=watched.ports)
     assert watched.settled[0].how == "dead"
     with pytest.raises(ProviderUnavailable, match="gone"):
@@ -251,6 +251,14 @@ def test_another_model_that_answers_ends_the_run(standin: StandIn) -> None:
     expected = "openai model: b answers now, and a gave the answers .* write path: a"
     with pytest.raises(ProviderUnavailable, match=expected):
         with_backend(ask)
+
+
+def test_a_snapshot_whose_id_changes_is_not_advised_again(standin: StandIn) -> None:
+    alone = Alone()
+    asyncio.run(alone.write("served", {"model": "model"}))
+    standin.say = lambda *_: replace(THREE, served="newer")
+    with pytest.raises(ProviderUnavailable, match=r"newer answers now, and model .*path: newer"):
+        play([request()], ports=alone.ports)
 
 
 def test_the_first_of_several_replicas_says_who_answers(standin: StandIn) -> None:

@@ -97,6 +97,7 @@ class Life:
         self.craft = Craft(
             model, provider, options, self._adapter, absent=frozenset(),
             price=TokenPrice(PRICE, True, "a test"), weight_version="w", threads=threads,
+            variable="A_KEY",
         )  # fmt: skip
         permits = Alone(1000)
         ports = Ports(permits, Remembered(kept, step), Noted(kept, step))

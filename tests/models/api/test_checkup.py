@@ -118,3 +118,11 @@ def test_a_scripted_model_needs_nothing() -> None:
                                options={"base_url": "builtin:scripted"}))  # fmt: skip
     assert found["model"].ok
     assert "proxy" not in found
+
+
+def test_a_server_that_no_key_is_named_for() -> None:
+    with ProviderServer(Script(keys=frozenset({"x"}))) as server:
+        options = {"base_url": server.openai_url}
+        found = findings(ModelSpec(name="m", backend="openai", path="gpt-4.1", options=options))
+    assert found["key"].found.startswith("none is sent: the job names no api_key_env")
+    assert found["model"].advice == "options: {api_key_env: VARIABLE}, and export VARIABLE=KEY"

@@ -287,6 +287,14 @@ ERRORS = [
     (400, "INVALID_ARGUMENT", "Request payload size exceeds the limit", [], "image_too_large"),
     (413, "", "too large", [], "image_too_large"),
     (400, "INVALID_ARGUMENT", "Invalid value at 'seed'", [], "invalid_request"),
+    (
+        400,
+        "INVALID_ARGUMENT",
+        "Thinking level is not supported for this model.",
+        [],
+        "unknown_model",
+    ),
+    (400, "INVALID_ARGUMENT", "The thinking budget (52428) is invalid.", [], "unknown_model"),
 ]
 
 

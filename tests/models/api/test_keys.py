@@ -62,7 +62,9 @@ def test_no_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         read_key("SOME_KEY")
     (tmp_path / "empty").write_text(" \n")
     monkeypatch.setenv("SOME_KEY_FILE", str(tmp_path / "empty"))
-    with pytest.raises(ProviderUnavailable, match="no key: set SOME_KEY"):
+    with pytest.raises(
+        ProviderUnavailable, match="SOME_KEY_FILE names is empty; write the key into it"
+    ):
         read_key("SOME_KEY")
 
 

@@ -74,3 +74,27 @@ def test_other_variables_do() -> None:
     )
     assert spec.runtime_env is not None
     assert spec.runtime_env.env_vars == variables
+
+
+@pytest.mark.parametrize("backend", ["openai", "anthropic", "gemini"])
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"path": " "}, "has no path; write path: ID"),
+        ({"revision": "main"}, "has a revision"),
+        ({"tensor_parallel": 2}, "has a tensor_parallel"),
+    ],
+)
+def test_what_only_checkpoints_have_is_refused(
+    backend: str, given: dict[str, object], said: str
+) -> None:
+    with pytest.raises(ValidationError, match=said):
+        ModelSpec.model_validate({"name": "a", "backend": backend, "path": "m", **given})
+    ModelSpec(name="a", backend=backend, path="m", revision=None, tensor_parallel=1)
+
+
+@pytest.mark.parametrize("skill", [1.5, -0.1, {"ocr": 2}])
+def test_a_skill_is_a_probability(skill: object) -> None:
+    options = {"base_url": "builtin:scripted", "scripted": {"skill": skill}}
+    with pytest.raises(ValidationError, match="skill"):
+        ModelSpec(name="a", backend="openai", path="m", options=options)

@@ -81,3 +81,13 @@ def test_who_is_cancelled_while_trying_leaves_the_try_to_the_next() -> None:
         return await asyncio.wait_for(second, 5)
 
     assert asyncio.run(play()) == "went"
+
+
+def test_the_end_says_what_to_type() -> None:
+    async def play() -> None:
+        outage = away(patience_s=0.0)
+        async with outage.turn():
+            raise AssertionError
+
+    with pytest.raises(ProviderUnavailable, match=r"; next: base_url: .*, and run the job again$"):
+        asyncio.run(play())

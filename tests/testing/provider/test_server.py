@@ -15,6 +15,7 @@ import openai
 import pytest
 from google.genai import errors as gemini_errors
 
+from lens_ray.errors import UserError
 from lens_ray.models.api.keys import Key
 from lens_ray.models.api.options import ApiOptions, OpenAIOptions, Price, Scripted
 from lens_ray.testing.provider import (
@@ -383,6 +384,12 @@ def test_the_builtin_server_is_one_for_the_same_options() -> None:
     url = start_scripted(options)
     assert url == start_scripted(ApiOptions(scripted=scripted))
     assert url != start_scripted(ApiOptions(scripted=Scripted(skill=0.5)))
+
+
+def test_a_skill_for_an_ability_that_the_suite_has_not_is_refused() -> None:
+    scripted = Scripted(skill={"countng": 0.5})
+    with pytest.raises(UserError, match="'countng' is no ability of mini:quick; it has attribute"):
+        start_scripted(ApiOptions(scripted=scripted))
 
 
 def test_the_command_line_serves_until_a_signal_and_prints_what_it_saw() -> None:
