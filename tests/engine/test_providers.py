@@ -285,4 +285,4 @@ def test_a_provider_that_stays_away_fails_its_model(
 
 
 def _quick_outage(who: str, patience_s: float) -> Outage:
-    return Outage(who, patience_s, first_s=0.01)
+    return Outage(who, patience_s, first_s=0.01, longest_s=0.04)

@@ -34,6 +34,7 @@ class Outage:
         patience_s: float,
         clock: Callable[[], float] = time.monotonic,
         first_s: float = _FIRST_S,
+        longest_s: float = _LONGEST_S,
     ) -> None:
         """It answers, as far as is known.
 
@@ -42,12 +43,14 @@ class Outage:
             patience_s: How long it is waited for.
             clock: Seconds.
             first_s: Until it is tried for the first time; doubled each time.
+            longest_s: Between two tries.
         """
         self.since: float | None = None
         self._who = who
         self._patience_s = patience_s
         self._clock = clock
         self._first_s = self._pause_s = first_s
+        self._longest_s = longest_s
         self._failures = 0
         self._line = self._advice = ""
         self._trying = False
@@ -73,7 +76,7 @@ class Outage:
                     await self._news.wait()
                     continue
                 self._trying = trying = True
-                pause_s, self._pause_s = self._pause_s, min(2 * self._pause_s, _LONGEST_S)
+                pause_s, self._pause_s = self._pause_s, min(2 * self._pause_s, self._longest_s)
                 await asyncio.sleep(pause_s)
                 break
             yield
