@@ -19,7 +19,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -121,25 +121,12 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
             wait_for(port, process)
         yield Cluster(f"127.0.0.1:{ports[0]}", f"http://127.0.0.1:{ports[1]}", folder, environment)
     finally:
-        family = [process.pid, *descendants(process.pid)]
-        process.terminate()
-        try:
-            process.wait(15)
-        except subprocess.TimeoutExpired:
-            process.kill()
-        for pid in family:
-            with suppressed():
+        for pid in (process.pid, *descendants(process.pid)):
+            with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+        process.wait()
         log.close()
         shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextmanager
-def suppressed() -> Iterator[None]:
-    try:
-        yield
-    except ProcessLookupError:
-        return
 
 
 def free_ports(count: int) -> list[int]:
