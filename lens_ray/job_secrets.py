@@ -24,7 +24,8 @@ _RAW = re.compile(
     r"|\bgh[pousr]_[A-Za-z0-9]{30}|\bAIza[0-9A-Za-z_-]{30}|\bAQ\.[0-9A-Za-z_-]{30}"
     r"|-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----"
 )
-_PROVIDERS = {
+#: Where each provider's key is by custom.
+KEY_VARIABLES = {
     "openai": "OPENAI_API_KEY",
     "anthropic": "ANTHROPIC_API_KEY",
     "gemini": "GEMINI_API_KEY",
@@ -45,8 +46,8 @@ def variable_for(key: str, backend: object) -> str:
     """
     if re.search(r"access|aws|secret_?key", key, re.IGNORECASE):
         return "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-    if isinstance(backend, str) and backend in _PROVIDERS:
-        return _PROVIDERS[backend]
+    if isinstance(backend, str) and backend in KEY_VARIABLES:
+        return KEY_VARIABLES[backend]
     if re.search(r"(?:^|hf_|hub_)token$", key, re.IGNORECASE):
         return "HF_TOKEN"
     return "the provider's variable (OPENAI_API_KEY, ANTHROPIC_API_KEY, GEMINI_API_KEY, HF_TOKEN)"

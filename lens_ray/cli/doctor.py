@@ -194,7 +194,7 @@ def _providers() -> Iterator[Finding]:
     from importlib.metadata import PackageNotFoundError, version
 
     from lens_ray.errors import LensError
-    from lens_ray.models.api.access import USUAL
+    from lens_ray.job_secrets import KEY_VARIABLES
     from lens_ray.models.api.keys import read_key
 
     for name, package in (
@@ -209,7 +209,7 @@ def _providers() -> Iterator[Finding]:
             yield Finding(name, False, said, "pip install 'lens-ray[api]'", essential=False)
             continue
         try:
-            key = read_key(USUAL[name][0])
+            key = read_key(KEY_VARIABLES[name])
         except LensError as error:
             yield Finding(name, False, f"{sdk}; {error}", essential=False)
         else:

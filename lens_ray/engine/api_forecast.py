@@ -26,7 +26,7 @@ from dataclasses import dataclass, field, replace
 from lens_ray.engine.plan import generation_of
 from lens_ray.engine.simulate import Behaviour
 from lens_ray.errors import LensError
-from lens_ray.models.api.access import USUAL, api_options
+from lens_ray.models.api.access import HOSTS, api_options
 from lens_ray.models.api.adapter import Adapter, ApiFailure, Question
 from lens_ray.models.api.images import encode_all, limits_for
 from lens_ray.models.api.keys import Key
@@ -146,7 +146,7 @@ def known_of(store: Store, runs: Sequence[RunHeader], suite: Suite) -> list[Know
     """
     found = []
     for header in runs:
-        if header.suite_digest != suite.digest or header.backend not in USUAL:
+        if header.suite_digest != suite.digest or header.backend not in HOSTS:
             continue
         columns = ["sample_id", "tokens_in", "tokens_out", "latency_s"]
         rows = store.rows([header.run_id], columns).to_pydict()

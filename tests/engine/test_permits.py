@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -291,12 +292,13 @@ def test_a_later_job_tries_a_dead_key_with_one_call() -> None:
     assert waits.take(Load(1, 0), 62.0) is not None
 
 
-def test_the_try_of_a_client_that_dies_passes_to_the_next() -> None:
+@pytest.mark.parametrize("model", [SCOPE.model, "model-2"])
+def test_the_try_of_a_client_that_dies_passes_to_the_next(model: str) -> None:
     limiter = Limiter()
     first = Holder("a", SCOPE, Ceilings(8))
     first.settle(lent(limiter, first, 0.0), Settled("dead", line="key_refused: 401"), 1.0)
     limiter.tell(first.ask([], 1.0), 1.0)
-    lent(limiter, Holder("b", SCOPE, Ceilings(8)), 60.0)  # never heard of again
+    lent(limiter, Holder("b", replace(SCOPE, model=model), Ceilings(8)), 60.0)  # and never again
     lent(limiter, Holder("c", SCOPE, Ceilings(8)), 71.0)
 
 

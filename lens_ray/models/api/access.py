@@ -5,16 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from lens_ray.job_secrets import KEY_VARIABLES
 from lens_ray.models.api.keys import Key, read_key
 from lens_ray.models.api.options import SCRIPTED, ApiOptions
 from lens_ray.models.api.ports import Ceilings, Scope
 from lens_ray.models.spec import ModelSpec
 
-#: Where each provider's key is by custom, and its host.
-USUAL = {
-    "openai": ("OPENAI_API_KEY", "api.openai.com"),
-    "anthropic": ("ANTHROPIC_API_KEY", "api.anthropic.com"),
-    "gemini": ("GEMINI_API_KEY", "generativelanguage.googleapis.com"),
+#: Of each provider.
+HOSTS = {
+    "openai": "api.openai.com",
+    "anthropic": "api.anthropic.com",
+    "gemini": "generativelanguage.googleapis.com",
 }
 #: What is sent to a server of one's own that asks for no key.
 _NO_KEY = "none"
@@ -57,7 +58,7 @@ def read_access(spec: ModelSpec) -> Access:
         ProviderUnavailable: There is no key.
     """
     options = api_options(spec)
-    key = _key(options, USUAL[spec.backend][0])
+    key = _key(options, KEY_VARIABLES[spec.backend])
     return Access(
         key,
         Scope(spec.backend, host_of(spec), key.fingerprint, spec.path),

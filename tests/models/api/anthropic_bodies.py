@@ -76,3 +76,20 @@ def with_adapter(
 
 def ask(wire: Wire, model: str = NEW, **options: object) -> Answer:
     return with_adapter(wire, lambda adapter: adapter.ask(QUESTION), model, **options)
+
+
+def batch(number: int, status: str = "in_progress") -> dict[str, object]:
+    host = "https://api.anthropic.com/v1/messages/batches"
+    over = status == "ended"
+    return {
+        "id": f"msgbatch_{number}",
+        "type": "message_batch",
+        "processing_status": status,
+        "created_at": "2026-11-27T07:00:00Z",
+        "expires_at": "2026-11-28T07:00:00Z",
+        "ended_at": "2026-11-27T07:10:00Z" if over else None,
+        "request_counts": dict.fromkeys(
+            ("processing", "succeeded", "errored", "canceled", "expired"), 0
+        ),
+        "results_url": f"{host}/msgbatch_{number}/results" if over else None,
+    }

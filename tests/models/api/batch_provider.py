@@ -50,6 +50,7 @@ class Provider:
     submit_script: list[tuple[Kind, bool]] = field(default_factory=list)
     results_script: list[Kind] = field(default_factory=list)
     forgotten: bool = False
+    twice: bool = False
     refuses: str | None = None
     most_usd: float = float("inf")
     reserved: float = 0.0
@@ -128,7 +129,10 @@ class Process:
             if planned:
                 yield custom_id, ApiFailure(planned.pop(0), "scripted")
             else:
-                yield custom_id, Answer(f"re {question.text}", "stop", "model-1", 10, 1)
+                answer = Answer(f"re {question.text}", "stop", "model-1", 10, 1)
+                yield custom_id, answer
+                if self._at.twice:
+                    yield custom_id, answer
 
     async def batches(self) -> Sequence[BatchState]:
         return [self._at.now(there) for there in self._at.batches]

@@ -17,7 +17,7 @@ from lens_ray.models.api.gemini import GeminiAdapter
 from lens_ray.models.api.openai import OpenAIAdapter
 from lens_ray.models.api.options import AnthropicOptions, GeminiOptions, OpenAIOptions
 from lens_ray.models.protocol import Generation
-from tests.models.api.test_anthropic import batch, message
+from tests.models.api.anthropic_bodies import batch, message
 from tests.models.api.test_gemini import candidate, reply
 from tests.models.api.wire import KEY, SECRET, Wire
 

@@ -158,6 +158,13 @@ def test_waiting_for_leave_is_no_latency_of_the_answer(standin: StandIn) -> None
     assert found.latency_s <= time.monotonic() - late.let
 
 
+def test_a_wait_that_patience_does_not_bear_is_not_waited_for(standin: StandIn) -> None:
+    standin.say = says(ApiFailure(Kind.RATE_LIMIT, "come tomorrow", retry_after_s=86_400.0))
+    (answer,) = play([request()], paid_model(patience_s=900))
+    assert (answer.error, answer.lasting) == ("rate_limit: come tomorrow", False)
+    assert standin.asked.total() == 1
+
+
 def test_patience_with_a_refusing_provider_ends(standin: StandIn) -> None:
     standin.say = says(ApiFailure(Kind.RATE_LIMIT, "slow down", retry_after_s=0.02))
     (answer,) = play([request()], paid_model(patience_s=0.1))

@@ -198,6 +198,19 @@ def test_one_question_that_spoils_a_batch_is_found() -> None:
     run(main())
 
 
+def test_a_result_that_comes_twice_is_kept_and_settled_once() -> None:
+    async def main() -> None:
+        provider = Provider(twice=True)
+        process = Process(provider)
+        got = await answered(process, requests(6))
+        await process.close()
+        assert {c.error for c in got} == {None}
+        assert set(provider.kept.times.values()) == {1}
+        assert (provider.spent, provider.reserved) == (6 * 0.25, 0)
+
+    run(main())
+
+
 def test_a_stream_of_results_that_breaks_is_read_again_and_keeps_nothing_twice() -> None:
     async def main() -> None:
         provider = Provider(results_script=[Kind.CONNECTION, Kind.MALFORMED])
