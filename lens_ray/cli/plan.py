@@ -112,7 +112,8 @@ def _print(told: Forecast) -> None:
     print()
     for model in told.models:
         words = f"cannot run: {model.problem}" if model.problem else model.basis
-        print(one_line(f"- {model.model}: {model.source}: {words}"))
+        known = "" if model.api is not None and model.todo == 0 else f"{model.source}: "
+        print(one_line(f"- {model.model}: {known}{words}"))
         for line in _of_provider(model):
             print(one_line(line))
     print()
@@ -139,6 +140,8 @@ def _of_provider(model: ModelForecast) -> list[str]:
     api = model.api
     if api is None or api.tokens_in is None or api.tokens_out is None:
         return []
+    if not api.requests:
+        return [] if model.budget is None else [_budget(model)]
     lines = [
         f"  {api.requests:,} requests; tokens in {_span(api.tokens_in, ',.0f')}: {api.in_basis}; "
         f"tokens out {_span(api.tokens_out, ',.0f')}: {api.out_basis}"
@@ -149,8 +152,12 @@ def _of_provider(model: ModelForecast) -> list[str]:
     if api.usd_live is not None and api.usd_batch is not None:
         text += f"; one by one ${api.usd_live:.4g}, by batch ${api.usd_batch:.4g}"
     if model.budget is not None:
-        text += f"; budget ${model.budget:g}, ${model.spent_usd or 0:.4g} of it spent"
+        text += f"; {_budget(model).strip()}"
     return [*lines, text]
+
+
+def _budget(model: ModelForecast) -> str:
+    return f"  budget ${model.budget:g}, ${model.spent_usd or 0:.4g} of it spent"
 
 
 def _form(usd: float) -> str:

@@ -39,6 +39,7 @@ from lens_ray.suites.sample import Sample
 from lens_ray.suites.suite import Suite
 from lens_ray.suites.templates import render
 
+_ANSWERED = "all is answered"
 #: Questions whose prompts are made.
 _SAMPLED = 128
 #: Rows of the model whose prompts are made to correct the rule.
@@ -168,7 +169,10 @@ def forecast_api(
     """
     if not todo:
         nothing = Likely(0.0, 0.0, 0.0)
-        return ApiForecast(0, 0, nothing, nothing, usd=nothing, usd_most=0.0, minutes=0.0)
+        return ApiForecast(
+            0, 0, nothing, nothing, usd=nothing, usd_basis=_ANSWERED, usd_most=0.0, minutes=0.0,
+            minutes_basis=_ANSWERED,
+        )  # fmt: skip
     try:
         counter = _Counter(spec, suite)
         drawn = _draw(todo, _SAMPLED)

@@ -176,3 +176,4 @@ def test_what_has_no_price_has_tokens_and_a_reason(suite: Suite) -> None:
 def test_nothing_to_ask_costs_nothing(suite: Suite) -> None:
     told = forecast_api(model("openai"), suite, [], [], load_prices())
     assert told.usd == Likely(0.0, 0.0, 0.0)
+    assert (told.minutes_basis, told.usd_basis) == ("all is answered", "all is answered")

@@ -47,7 +47,7 @@ def host_of(spec: ModelSpec) -> str:
     """Which host is asked, with its port where the job names one."""
     url = api_options(spec).base_url
     if url is None:
-        return USUAL[spec.backend][1]
+        return HOSTS[spec.backend]
     return "scripted" if url == SCRIPTED else urlsplit(url).netloc.rpartition("@")[2]
 
 

@@ -200,6 +200,14 @@ class OpenAIOptions(ApiOptions):
     image_detail: Literal["auto", "low", "high"] = "auto"
     api_version: str | None = Field(default=None, max_length=64)
 
+    def model_post_init(self, context: object, /) -> None:
+        """Refuse Azure without the resource's address: the SDK would find none at each call."""
+        if self.api_version is not None and self.base_url is None:
+            raise PydanticCustomError(
+                "azure",
+                "api_version is of Azure, which needs base_url: https://NAME.openai.azure.com too",
+            )
+
     def most_output(self, max_new_tokens: int) -> int:
         """See `ApiOptions.most_output`."""
         least = LEAST_OUTPUT if self.api == "responses" else 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 
 from aiohttp import web
 
@@ -75,10 +76,11 @@ async def _slowly(
     response.content_length = len(body)
     await response.prepare(request)
     size = max(1, len(body) // _PIECES)
-    for start in range(0, len(body), size):
-        await asyncio.sleep(sent.fault.seconds / _PIECES)
-        await response.write(body[start : start + size])
-    await response.write_eof()
+    with suppress(ConnectionResetError):  # the caller waits no longer
+        for start in range(0, len(body), size):
+            await asyncio.sleep(sent.fault.seconds / _PIECES)
+            await response.write(body[start : start + size])
+        await response.write_eof()
     return response
 
 

@@ -98,3 +98,8 @@ def test_a_skill_is_a_probability(skill: object) -> None:
     options = {"base_url": "builtin:scripted", "scripted": {"skill": skill}}
     with pytest.raises(ValidationError, match="skill"):
         ModelSpec(name="a", backend="openai", path="m", options=options)
+
+
+def test_azure_needs_its_address() -> None:
+    with pytest.raises(ValidationError, match="api_version is of Azure, which needs base_url"):
+        ModelSpec(name="a", backend="openai", path="m", options={"api_version": "2025-01-01"})

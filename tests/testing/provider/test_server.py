@@ -153,6 +153,19 @@ def test_silence_and_drip_end_in_a_timeout(way: str) -> None:
     assert time.monotonic() - began < 20  # the server does not wait for its own pauses
 
 
+def test_a_caller_that_waits_no_longer_is_no_error_of_the_server(
+    way: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def body(server: ProviderServer, some: Clients) -> None:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await some.by_name(way)("hello")
+        await asyncio.sleep(0.5)
+
+    asking(Script(faults=(Fault(kind="drip", seconds=0.6),)), body)
+    assert "Error handling request" not in caplog.text
+
+
 def test_a_slow_answer_arrives_whole(way: str) -> None:
     async def body(server: ProviderServer, some: Clients) -> None:
         assert await some.by_name(way)("hello") == "hello"
