@@ -43,7 +43,7 @@ class ModelReport:
         reason: Why it is not complete, in one line.
         expected: Samples that the job asked for.
         resumed: Of those, rows that were there.
-        answered: Rows made now.
+        answered: Final rows made now; those that another start may supersede do not count.
         scores: One an ability, then ``overall``.
         flip_rate: Share of the self-check's answers whose text differed at batch 1.
         flip_n: Answers of the self-check.
@@ -239,7 +239,7 @@ def _report(
     left_out, expected = expected - len(samples), len(samples)
     selected = {sample.sample_id for sample in samples}
     resumed = len(selected & entry.before)
-    answered_now = len(selected & (state.done | state.open.keys())) - resumed
+    answered_now = len(selected & state.done) - resumed  # errors and over_budget are no answers
     outcome = outcomes.get(entry.run_id)
     if outcome is not None and outcome.status == "failed":
         return ModelReport(

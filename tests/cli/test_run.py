@@ -128,6 +128,7 @@ def test_a_budget_ends_a_job_with_what_to_type(
         assert first.code == 6
         assert "5 of 8 samples have no answer: the budget of the job is reached" in first.err
         assert "raise budget: {usd: ...} and run the job again" in first.err
+        assert "3 answers in " in first.out
         assert server.counts.usd == pytest.approx(0.006)
         file.write_text(text.replace("USD", "1"))
         second = cli("run", file, "--json")

@@ -114,7 +114,10 @@ def test_a_key_that_dies_fails_its_model_alone_and_keeps_what_was_answered(
     plan = make_plan(tmp_path, small_suite(tmp_path), paid_model(concurrency=4))
     (outcome,), stage = play(plan)
     assert (outcome.status, outcome.exit_code) == ("failed", 5)
-    assert outcome.reason == "openai model: credit_exhausted: no money"
+    assert (
+        outcome.reason
+        == "openai model: credit_exhausted: no money; next: add credit at the provider"
+    )
     rows = rows_of(plan)
     assert len(rows) == standin.answered.total() == 20
     assert standin.asked.total() <= 20 + 4 * len(stage.started)

@@ -5,7 +5,10 @@ from __future__ import annotations
 from lens_ray.models.api.adapter import Kind
 
 #: Where the job has a server of its own, and names no variable of its key.
-_UNNAMED = "options: {api_key_env: VARIABLE}, and export VARIABLE=KEY"
+_UNNAMED = {
+    Kind.KEY: "options: {api_key_env: VARIABLE}, and export VARIABLE=KEY",
+    Kind.CREDIT: "add credit at the provider",
+}
 _ADVICE = {
     Kind.KEY: "export {variable}=KEY, one that may use this model",
     Kind.CREDIT: "add credit at the provider, or export {variable}=OTHER",
@@ -25,6 +28,6 @@ def advice(kind: Kind, variable: str) -> str:
         kind: Of the failure.
         variable: Where the key was read; no name of a variable where none was sent.
     """
-    if kind in (Kind.KEY, Kind.CREDIT) and not variable.isidentifier():
-        return _UNNAMED
+    if kind in _UNNAMED and not variable.isidentifier():
+        return _UNNAMED[kind]
     return _ADVICE.get(kind, "").format(variable=variable)
