@@ -422,12 +422,8 @@ class Limiter:
 
     def _alive(self, now: float) -> set[str]:
         """Of lanes that nobody asks in any more, too: those do not forget who is gone."""
-        return {
-            name
-            for lane in self._lanes.values()
-            for name, client in lane.clients.items()
-            if now - client.seen <= VALID_S
-        }
+        known = [one for lane in self._lanes.values() for one in lane.clients.items()]
+        return {name for name, client in known if now - client.seen <= VALID_S}
 
 
 def _least(values: Iterable[int | None]) -> int | None:
