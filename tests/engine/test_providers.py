@@ -188,8 +188,12 @@ def test_a_coordinator_that_forgets_rows_costs_no_answer(standin: StandIn, tmp_p
     spec = paid_model(concurrency=4)
     plan = make_plan(tmp_path, small_suite(tmp_path, 80), spec, flush_s=60.0)
 
+    def hold(stage: Stage) -> None:
+        if stage.answered >= 20:  # whatever the machine does meanwhile, some are not answered
+            standin.latency_s = 1000.0
+
     async def first() -> None:
-        stage = Stage(plan)
+        stage = Stage(plan, hold)
         try:
             while stage.answered < 20:
                 await stage.step()
@@ -200,6 +204,7 @@ def test_a_coordinator_that_forgets_rows_costs_no_answer(standin: StandIn, tmp_p
     asyncio.run(first())
     assert not rows_of(plan)
     assert standin.answered.total() < 80
+    standin.latency_s = 0.01
     (outcome,), _ = play(plan)
     assert outcome.status == "complete"
     assert set(standin.answered.values()) == {1}
