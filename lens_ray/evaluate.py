@@ -155,8 +155,7 @@ def evaluate(
                 cluster.start()
                 rooms = cluster.rooms()
                 models = planned(list(todo.values()), samples, rooms)
-                plan = _plan(spec, suite, limit, place, models, rooms, settings)
-                plan = replace(plan, recall=cache)
+                plan = _plan(spec, suite, limit, place, models, rooms, settings, recall=cache)
                 if rates is not None:
                     others = [entry for entry in entries if entry.run_id not in todo]
                     budgets = budgets_of(spec, rates, list(todo.values()), others, place, suite)
@@ -189,6 +188,8 @@ def _plan(
     models: tuple[ModelPlan, ...],
     rooms: tuple[Room, ...],
     settings: EngineSettings,
+    *,
+    recall: bool,
 ) -> EnginePlan:
     location = suite.location
     return EnginePlan(
@@ -204,6 +205,7 @@ def _plan(
         job=job.name,
         splits=job.splits,
         until=job.until,
+        recall=recall,
     )
 
 

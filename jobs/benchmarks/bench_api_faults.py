@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lens_ray import Store, load_suite
+from lens_ray.testing.processes import descendants
 from lens_ray.testing.provider import (
     Counts,
     Latency,
@@ -173,7 +174,7 @@ def _quarters(values: Sequence[float]) -> list[float]:
 
 def _kill(driver: int, whom: str) -> bool:
     titles = {"replica": b"ray::ReplicaActor", "limiter": b"ray::Limiter"}
-    family = _descendants(driver)
+    family = descendants(driver)
     if whom == "driver":
         for pid in (driver, *family):
             _end(pid)
@@ -193,22 +194,6 @@ def _end(pid: int) -> None:
         os.kill(pid, signal.SIGKILL)
     except ProcessLookupError:
         return
-
-
-def _descendants(pid: int) -> list[int]:
-    children: dict[int, list[int]] = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            after_name = stat.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        children.setdefault(int(after_name[1]), []).append(int(stat.parent.name))
-    found: list[int] = []
-    level = [pid]
-    while level:
-        level = [child for one in level for child in children.get(one, [])]
-        found += level
-    return found
 
 
 def main() -> int:

@@ -99,8 +99,6 @@ class Desk:
         self.late_at = 0.0
         self._asking = Asking(model, suite)
         self._patience_s = settings.lease_timeout_s + longest_wait_s(model.spec)
-        asks_provider = backend_entry(model.spec.backend).attached
-        attempts = settings.attempt_cap
         done = frozenset() if log is None else log.state.done
         todo = [sample for sample in samples if sample.sample_id not in done]
         self.resumed = len(samples) - len(todo)
@@ -112,14 +110,7 @@ class Desk:
             state = log.state
             stored = state.done | state.open.keys()
             self._stopping = Stopping(samples, suite, until, stored)
-        self.ledger = Ledger(
-            self._costs,
-            timeout_s=self._patience_s,
-            attempt_cap=max(attempts, _PROVIDER_ATTEMPTS) if asks_provider else attempts,
-            held_back=self._stopping.held_back if self._stopping else None,
-        )
-        if asks_provider:
-            self.ledger.retry_last, self.ledger.tolerated = True, _TOLERATED
+        self.ledger = self._make_ledger(settings.attempt_cap)
         longest = max((text_bytes(name) for name in self._costs), default=1)
         self.most = max(1, IDS_BYTES // (longest + _ID))
         self.large = 0
@@ -140,6 +131,19 @@ class Desk:
             self._stopping.resume(self.log)
             self._move(self._stopping.abilities)
             self._look()
+
+    def _make_ledger(self, attempts: int) -> Ledger:
+        """A provider's failures pass, and say little of the sample or of the replica."""
+        asks_provider = backend_entry(self.plan.spec.backend).attached
+        ledger = Ledger(
+            self._costs,
+            timeout_s=self._patience_s,
+            attempt_cap=max(attempts, _PROVIDER_ATTEMPTS) if asks_provider else attempts,
+            held_back=self._stopping.held_back if self._stopping else None,
+        )
+        if asks_provider:
+            ledger.retry_last, ledger.tolerated = True, _TOLERATED
+        return ledger
 
     def _remember_texts(self) -> None:
         """What the self-check compares with, from rows of an earlier start."""

@@ -139,7 +139,7 @@ class StoreMemory:
             try:
                 answers = [one.answer for one in entry]
                 number = await loop.run_in_executor(self._writer, self._paid.append, answers)
-            except Exception as error:
+            except Exception as error:  # told to each who waits for its answer to be kept
                 for one in entry:
                     _tell(one.kept, error)
             else:

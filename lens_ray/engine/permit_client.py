@@ -139,6 +139,11 @@ class LeasedPermits:
             lease = await self._exchange(self._holder.ask(loads, time.monotonic()))
         except LimiterAway:
             self._holder.unheard(time.monotonic())
+        except Exception as error:  # a bug: who waits hears of it, and does not wait for ever
+            waiting, self._queue = self._queue, deque()
+            for _, future in waiting:
+                if not future.done():
+                    future.set_exception(error)
         else:
             self._holder.hear(lease, time.monotonic())
         self._talk = None

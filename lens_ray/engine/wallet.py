@@ -208,7 +208,7 @@ class BudgetedPermits:
         await self._wallet.take(load.usd)
         try:
             return await self._permits.acquire(load)
-        except BaseException:
+        except BaseException:  # cancelled, too: nothing was asked
             self._wallet.settle(load.usd, 0.0)
             raise
 

@@ -20,6 +20,7 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from lens_ray.store import Store
+from lens_ray.testing.processes import descendants
 
 #: Questions to each model, and answers that `fake_job` gives.
 LIMIT = 80
@@ -272,23 +273,6 @@ def title(pid: int) -> str:
         return Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
     except OSError:
         return ""
-
-
-def descendants(pid: int) -> list[int]:
-    """Every process below one, the nearest first."""
-    children: dict[int, list[int]] = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            after_name = stat.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        children.setdefault(int(after_name[1]), []).append(int(stat.parent.name))
-    found: list[int] = []
-    level = [pid]
-    while level:
-        level = [child for one in level for child in children.get(one, [])]
-        found += level
-    return found
 
 
 def fake_model(number: int, **options: Any) -> dict[str, Any]:

@@ -20,7 +20,8 @@ from typing import Any
 from cluster import processes
 from cluster.local import HEAD, ClusterProblem, LocalCluster
 from lens_ray.testing.fault_proxy import Fault, FaultProxy
-from tests.chaos.harness import TITLES, descendants, kill, title
+from lens_ray.testing.processes import descendants
+from tests.chaos.harness import TITLES, kill, title
 
 #: What can happen to a job on several machines.
 MACHINE_KINDS = ("replica", "coordinator", "driver", "node", "cut", "sever", "slow", "drain")

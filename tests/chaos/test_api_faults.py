@@ -17,6 +17,7 @@ import pytest
 
 from lens_ray import load_suite
 from lens_ray.store import Store
+from lens_ray.testing.processes import descendants
 from lens_ray.testing.provider import (
     BatchScript,
     Latency,
@@ -26,7 +27,6 @@ from lens_ray.testing.provider import (
     mixed_faults,
 )
 from tests.chaos.harness import (
-    descendants,
     driver_of,
     kill,
     random_blows,

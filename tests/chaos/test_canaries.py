@@ -28,9 +28,10 @@ import pytest
 
 from lens_ray.models.api.keys import Key
 from lens_ray.store import Store
+from lens_ray.testing.processes import descendants
 from lens_ray.testing.provider import BatchScript, Fault, Latency, ProviderServer, Script
 from lens_ray.testing.provider.script import FaultKind
-from tests.chaos.harness import descendants, title
+from tests.chaos.harness import title
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(240)]
 

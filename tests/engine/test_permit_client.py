@@ -191,3 +191,15 @@ def test_the_name_of_a_limiter_tells_no_key_and_is_the_same_for_all_models() -> 
     assert SCOPE.key not in name
     assert name == limiter_name(Scope("openai", SCOPE.host, SCOPE.key, "model-2"))
     assert name != limiter_name(Scope("openai", SCOPE.host, "ba9876543210", "model-1"))
+
+
+def test_a_bug_of_the_limiter_is_heard_by_who_waits() -> None:
+    async def broken(ask: Ask) -> Lease:
+        raise RuntimeError("a bug")
+
+    async def work() -> None:
+        permits = LeasedPermits(SCOPE, Ceilings(1), broken)
+        with pytest.raises(RuntimeError, match="a bug"):
+            await permits.acquire(ONE)
+
+    run(work)

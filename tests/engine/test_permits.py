@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lens_ray.engine.holder import Holder
-from lens_ray.engine.lease import Amount, Ask, Lease
+from lens_ray.engine.lease import Amount, Ask, Lease, Throttle
 from lens_ray.engine.permits import Bucket, Limiter
 from lens_ray.models.api.ports import Ceilings, Limits, Load, Permit, Settled
 from tests.engine.permit_stage import SCOPE, Client, Provider, World
@@ -394,3 +394,21 @@ def test_a_lease_is_plain_data() -> None:
     assert Amount(math.inf, 3, 1).emptied() == Amount(math.inf, 0, 0)
     assert Amount(2, 2).lent(Amount(math.inf, 1)) == Amount(math.inf, 3, 0)
     assert Amount(1, 1) - Amount(5, 0.5) == Amount(0, 0.5)
+
+
+def test_refusals_of_calls_made_before_a_cut_do_not_cut_again() -> None:
+    limiter = Limiter(0)
+    ask = Ask("a", "m", CEILINGS, in_flight=20, want=Amount(10.0), level=10)
+    limiter.tell(ask, 0.0)
+    first = limiter.tell(
+        replace(ask, spent=Amount(100.0), answered=90, throttles=(Throttle(0, None, 5),)), 10.0
+    )
+    assert first.epoch == 1
+    assert first.known.ceiling is not None
+    late = (Throttle(0, None, 5),) * 5
+    again = limiter.tell(replace(ask, spent=Amount(20.0), answered=15, throttles=late), 10.5)
+    assert (again.epoch, again.known.ceiling) == (1, first.known.ceiling)
+    new = (Throttle(1, None, 5),)
+    third = limiter.tell(replace(ask, spent=Amount(20.0), answered=19, throttles=new), 11.5)
+    assert third.epoch == 2
+    assert third.known.ceiling != first.known.ceiling

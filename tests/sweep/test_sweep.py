@@ -15,7 +15,7 @@ from cluster import network
 from cluster.local import HEAD, LocalCluster
 from lens_ray.job import load_job
 from lens_ray.store import Store
-from tests.chaos.harness import descendants
+from lens_ray.testing.processes import descendants
 
 pytestmark = [pytest.mark.vllm, pytest.mark.timeout(600)]
 JOB = Path(__file__).parents[2] / "jobs" / "sweep_minivlm.yaml"

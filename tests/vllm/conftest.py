@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.harness import ROOT, descendants, kill
+from lens_ray.testing.processes import descendants
+from tests.chaos.harness import ROOT, kill
 from tests.selection import is_wanted
 
 #: What an engine's process has imported before it reads its first weight.

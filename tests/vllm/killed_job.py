@@ -16,7 +16,7 @@ from lens_ray import JobSpec, ModelSpec
 from lens_ray.engine.progress import Progress
 from lens_ray.engine.settings import EngineSettings
 from lens_ray.evaluate import evaluate
-from tests.chaos.harness import descendants
+from lens_ray.testing.processes import descendants
 from tests.vllm.hosts import OPTIONS
 
 LIMIT = 360

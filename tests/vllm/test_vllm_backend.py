@@ -20,7 +20,7 @@ from lens_ray.models import Generation
 from lens_ray.models.checkpoint import inspect_checkpoint
 from lens_ray.models.resolve import resolve
 from lens_ray.suites.suite import Suite, load_suite
-from tests.chaos.harness import descendants
+from lens_ray.testing.processes import descendants
 from tests.models.helpers import png
 from tests.vllm.hosts import Host, requests_of, texts
 

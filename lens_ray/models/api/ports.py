@@ -250,7 +250,7 @@ class Alone:
                 await asyncio.sleep(wait_s)
             if self._dead is not None:
                 raise ProviderUnavailable(self._dead)
-        except BaseException:
+        except BaseException:  # cancelled, too
             self._slots.release()
             raise
         self._number += 1

@@ -197,7 +197,7 @@ def sealing() -> Iterator[None]:
         raise type(error)(redacted(str(error))) from None
     except asyncio.CancelledError:
         raise
-    except Exception as error:
+    except Exception as error:  # an SDK's own: those hold the request with its headers
         told = "".join(traceback.format_exception(error))
         if type(error).__module__ == "builtins" and not shows_secret(told):
             raise

@@ -140,7 +140,7 @@ class ProviderServer:
             site = web.TCPSite(runner, self._host, self._port, backlog=4096)
             await site.start()
             self._port = runner.addresses[0][1]
-        except BaseException as error:
+        except BaseException as error:  # raised again by who started this thread
             self._trouble = error
             return
         finally:
