@@ -10,6 +10,7 @@ The map, in the order in which a sample travels:
 * `lens_ray.scoring`    how one answer is marked
 * `lens_ray.store`      where rows live: a folder or S3, one commit protocol
 * `lens_ray.stats`      what many marks say: accuracy, stability, intervals
+* `lens_ray.online`     checkpoints as they appear: convergence, conflict, advice
 * `lens_ray.imports`    other tools' results become runs
 * `lens_ray.report`     what people look at
 * `lens_ray.prices`     what accelerators and tokens cost

@@ -1,0 +1,12 @@
+"""Checkpoints as they appear: a training run is watched, and what it shows is told.
+
+* `lens_ray.online.spec`         what a user writes: `WatchSpec`; read it first
+* `lens_ray.online.watcher`      the loop: look, take, ask, tell
+* `lens_ray.online.evaluator`    what the loop asks: `Evaluator`; the engine implements it
+* `lens_ray.online.checkpoint`   what is asked about: `Checkpoint`
+* `lens_ray.online.series`       marks of one run's checkpoints: `Series`
+* `lens_ray.online.findings`     what is found, as values that print as JSON: `Findings`
+* `lens_ray.online.detect`       `detect(series, rules)`: all findings of a run, look by look
+
+Nothing here touches Ray.
+"""
