@@ -94,7 +94,7 @@ def test_the_store_of_the_command_line_wins(tmp_path: Path) -> None:
          "7:19: model.options.batch_sise: unknown key; did you mean 'batch_size'?"),
         (GOOD + "model: {options: {batch_size: 0}}\n",
          "7:31: model.options.batch_size: 0 was found; it should be greater than or equal to 1 or "
-         "write 'auto'"),
+         "'auto'"),
         (GOOD + "model: {generation: {temprature: 0}}\n",
          "7:22: model.generation.temprature: unknown key; did you mean 'temperature'?"),
         (GOOD + "model: {backend: trasformers}\n",
