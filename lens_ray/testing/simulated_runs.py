@@ -229,7 +229,8 @@ def _ramp(rng: np.random.Generator, design: Design) -> Floats:
 def _asked(design: Design) -> Marks:
     """The items, which all runs of a design share: marks of no model."""
     width, count = len(design.chance), design.items
-    sizes: Ints = np.diff(np.linspace(0, count, width + 1).astype(np.int64))
+    edges = np.linspace(0, count, width + 1).astype(np.int64)
+    sizes = edges[1:] - edges[:-1]
     subtask = np.tile(np.repeat(np.arange(width), sizes), len(design.abilities))
     order = np.argsort(np.array(design.abilities), kind="stable")
     ability = np.repeat(np.argsort(order), count)
