@@ -17,9 +17,9 @@ from lens_ray.online.best import Best, best_checkpoints
 from lens_ray.online.findings import AdviceLine, Conflict, Convergence, Decline, Findings
 from lens_ray.online.first_fit import Fit, first_fit
 from lens_ray.online.series import Series
-from lens_ray.online.spec import Rules, RunSpec
+from lens_ray.online.spec import Rules, RunSpec, WatchSpec
 from lens_ray.online.spent import Spent
-from lens_ray.prices import Prices
+from lens_ray.prices import Prices, load_prices
 from lens_ray.stats.abilities import OVERALL, in_overall
 from lens_ray.stats.advice.needs import Needs
 from lens_ray.stats.contrast import contrast
@@ -27,7 +27,7 @@ from lens_ray.stats.figures import ability_figures
 
 #: In `AdviceLine.about`: the whole run.
 RUN = "run"
-#: Conflicts of one pair of abilities, and declines of one ability, are one thing to act on.
+#: Verdicts of abilities that may still gain.
 _STILL_LEARNING = ("keep_training", "not_learned", "too_few")
 
 
@@ -62,30 +62,28 @@ class _Ground:
 def advise_run(
     series: Series,
     findings: Findings,
+    spec: WatchSpec,
     run: RunSpec,
-    needs: Needs | None = None,
     prices: Prices | None = None,
-    *,
-    rules: Rules | None = None,
 ) -> tuple[AdviceLine, ...]:
     """What to do, one line a thing.
 
     Args:
         series: The run as far as it was asked.
         findings: Of the same series.
-        run: What the watch file says of the run.
-        needs: A use; None lets the abilities of ``overall`` count alike.
-        prices: For dollars; None tells none.
-        rules: Of the watch; None takes the usual ones.
+        spec: The watch: its rules, and its needs, without which all abilities count alike.
+        run: What the watch says of the run.
+        prices: For dollars; None takes the usual table.
 
     Raises:
-        UserError: Needs of an ability that was not asked.
+        UserError: Needs of an ability that was not asked, or an unusable price table.
     """
-    rules = rules or Rules()
     if not len(series.steps):
         line = "no checkpoint was asked so far, so nobody can say anything"
         return (AdviceLine(RUN, "continue", f"{RUN}: {line}"),)
-    wanted = needs or Needs()
+    rules, wanted = spec.rules, spec.needs or Needs()
+    if prices is None and run.accelerator is not None:
+        prices = load_prices()
     weights = wanted.weights_of(series.abilities, sorted(in_overall(series.abilities)))
     best = best_checkpoints(
         series, margin=rules.margin, confidence=rules.confidence, weights=weights
@@ -224,9 +222,9 @@ def _of_conflict(ground: _Ground, found: Conflict) -> AdviceLine:
         verdict="in_conflict",
         line=(
             f"{found.falls}: in conflict with {found.rises}: from {_window(found.early)} to "
-            f"{_window(found.late)} {found.falls} fell by "
-            f"{_shift(found.effect, found.interval)} while {found.rises} rose by "
-            f"{_shift(found.rise, found.rise_interval)} ({_percent(found.confidence)} intervals, "
+            f"{_window(found.late)} {found.falls} fell "
+            f"({_shift(found.effect, found.interval)}) while {found.rises} rose "
+            f"({_shift(found.rise, found.rise_interval)}; {_percent(found.confidence)} intervals, "
             f"adjusted p {_p(found.p_adjusted)}){keep}{seen if beside else ''}"
         ),
         steps=tuple(dict.fromkeys((found.early[0], found.late[1]))),

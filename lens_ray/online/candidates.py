@@ -13,12 +13,10 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from lens_ray.errors import EnvironmentFailure, UserError
-from lens_ray.job_secrets import secret_in
-from lens_ray.job_yaml import MAX_BYTES, Place, YamlProblem, read_yaml
 from lens_ray.job_yaml import Path as KeyPath
 from lens_ray.models.spec import NAME_PATTERN, ClosedModel
 from lens_ray.online.best import best_checkpoints
@@ -27,15 +25,8 @@ from lens_ray.online.series import Series
 from lens_ray.stats.abilities import OVERALL
 from lens_ray.stats.cells import means_of
 from lens_ray.stats.figures import ability_figures
-from lens_ray.yaml_problems import Problem, described, first_line, nearest
-
-_START = "start with version: 1, base: and checkpoints:"
-
-
-def _no_secret(text: str) -> str:
-    if advice := secret_in(text):
-        raise PydanticCustomError("secret", "{advice}", {"advice": advice})
-    return text
+from lens_ray.yaml_file import FileKind, load_file
+from lens_ray.yaml_problems import nearest
 
 
 def _finite(scores: dict[str, float]) -> dict[str, float]:
@@ -61,7 +52,7 @@ class Candidate(ClosedModel):
     """
 
     name: str = Field(pattern=NAME_PATTERN)
-    path: Annotated[str, AfterValidator(_no_secret)] = Field(min_length=1, max_length=4096)
+    path: str = Field(min_length=1, max_length=4096)
     step: int | None = Field(default=None, ge=0)
     digest: str | None = Field(default=None, min_length=1, max_length=128)
     scores: Annotated[dict[str, float], AfterValidator(_finite)] = Field(default_factory=dict)
@@ -106,10 +97,21 @@ class Candidates(ClosedModel):
     suite: str | None = Field(default=None, min_length=1, max_length=4096)
     suite_digest: str | None = Field(default=None, min_length=1, max_length=128)
     base: str = Field(pattern=NAME_PATTERN)
-    ancestor: Annotated[str, AfterValidator(_no_secret)] | None = Field(
-        default=None, min_length=1, max_length=4096
-    )
+    ancestor: str | None = Field(default=None, min_length=1, max_length=4096)
     checkpoints: Annotated[tuple[Candidate, ...], AfterValidator(_sound)] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _base_is_named(self) -> Candidates:
+        names = [each.name for each in self.checkpoints]
+        if self.base not in names:
+            error = PydanticCustomError(
+                "unknown_base",
+                "no checkpoint is called {found}; {hint}",
+                {"found": repr(self.base), "hint": nearest(self.base, names)},
+            )
+            detail: InitErrorDetails = {"type": error, "loc": ("base",), "input": self.base}
+            raise ValidationError.from_exception_data("Candidates", [detail])
+        return self
 
     @property
     def base_checkpoint(self) -> Candidate:
@@ -216,7 +218,7 @@ def dump_candidates(candidates: Candidates) -> str:
         "# Checkpoints worth merging. `lens-ray merge search` reads this file; edit it freely.\n"
         f"# base is merged with the others; {OVERALL} is the mean of the abilities that count.\n"
     )
-    values = candidates.model_dump(mode="json", exclude_none=True)
+    values = candidates.model_dump(mode="json", exclude_defaults=True)
     text: str = yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=100)
     return head + text
 
@@ -246,42 +248,19 @@ def load_candidates(path: str | Path) -> Candidates:
     """Read and check a candidates file.
 
     Raises:
-        UserError: ``path:line:column: key: what was found; what to type``.
+        JobError: ``path:line:column: key: what was found; what to type``.
     """
-    name = str(path)
-    try:
-        with open(path, "rb") as file:
-            document = read_yaml(file.read(MAX_BYTES + 1))
-        if not isinstance(document.value, dict):
-            raise YamlProblem(f"a candidates file is a mapping; {_START}", Place(1, 1))
-    except YamlProblem as problem:
-        what = problem.what
-        if what.startswith("the file is empty"):
-            what = f"the file is empty; {_START}"
-        where = f"{name}:{problem.place.line}:{problem.place.column}"
-        raise UserError(f"{where}: {what}") from problem
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        reason = getattr(error, "strerror", None) or str(error)
-        raise UserError(f"{name!r}: cannot be read ({reason}); give a candidates file") from error
-    problems: list[Problem]
-    try:
-        found = Candidates.model_validate(document.value)
-        problems = _unnamed(found)
-    except ValidationError as error:
-        problems = described(error, document.value, _known_keys)
-    if problems:
-        raise UserError(first_line(name, problems, document))
-    return found
-
-
-def _unnamed(found: Candidates) -> list[Problem]:
-    """The base must be one of the checkpoints."""
-    names = [each.name for each in found.checkpoints]
-    if found.base in names:
-        return []
-    return [(("base",), False, f"no checkpoint is called {found.base!r}; "
-             f"{nearest(found.base, names)}")]  # fmt: skip
+    return load_file(path, Candidates, _FILE)
 
 
 def _known_keys(path: KeyPath, values: Mapping[str, object]) -> list[str]:
     return list((Candidate if path else Candidates).model_fields)
+
+
+_FILE = FileKind(
+    name="candidates file",
+    start="start with version: 1, base: and checkpoints:",
+    expanded=frozenset({("checkpoints", "path"), ("ancestor",)}),
+    where="a checkpoint's path and ancestor",
+    known_keys=_known_keys,
+)
