@@ -170,7 +170,7 @@ def _falling(ground: _Ground, found: Decline) -> AdviceLine:
         effect=found.effect,
         interval=found.interval,
         confidence=1 - found.p_adjusted,
-        evidence=(f"decline:{name}:{found.late[1]}",),
+        evidence=(f"decline:{name}:{found.declared_at}",),
     )
     return ground.cost(line, found.best)
 
@@ -192,7 +192,7 @@ def _converged(ground: _Ground, found: Convergence, step: int) -> AdviceLine:
         effect=found.effect,
         interval=found.interval,
         confidence=found.confidence,
-        evidence=(f"convergence:{name}:{step}",),
+        evidence=(f"convergence:{name}:{found.declared_at}",),
     )
     return ground.cost(line, step)
 
@@ -231,7 +231,7 @@ def _of_conflict(ground: _Ground, found: Conflict) -> AdviceLine:
         effect=found.effect,
         interval=found.interval,
         confidence=1 - found.p_adjusted,
-        evidence=(f"conflict:{found.rises}:{found.falls}:{found.late[1]}",),
+        evidence=(f"conflict:{found.rises}:{found.falls}:{found.declared_at}",),
     )
 
 

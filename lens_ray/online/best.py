@@ -8,12 +8,12 @@ highest itself is the best.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from lens_ray.online.findings import Interval
+from lens_ray.online.findings import Findings, Interval
 from lens_ray.online.series import Series
 from lens_ray.stats.abilities import OVERALL
 from lens_ray.stats.advice.best import weighted
@@ -98,6 +98,23 @@ def best_checkpoints(
             one = weighted(figures, _known(weights, figures), OVERALL)
         found[name] = _best(marks, one, steps, margin, confidence)
     return found
+
+
+def before_falls(findings: Findings, steps: Sequence[int]) -> list[tuple[int, str]]:
+    """The last checkpoint of the window before each decline and conflict, and what fell then.
+
+    Args:
+        findings: Of the run.
+        steps: Of the checkpoints to choose from, ascending.
+    """
+    falls = {(each.early[1], each.ability) for each in findings.declines}
+    falls |= {(each.early[1], each.falls) for each in findings.conflicts}
+    found = []
+    for end, ability in sorted(falls):
+        before = [step for step in steps if step <= end]
+        if before:
+            found.append((before[-1], ability))
+    return list(dict.fromkeys(found))
 
 
 def _known(weights: Mapping[str, float], figures: Figures) -> Mapping[str, float]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -19,7 +19,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from lens_ray.errors import EnvironmentFailure, UserError
 from lens_ray.job_yaml import Path as KeyPath
 from lens_ray.models.spec import NAME_PATTERN, ClosedModel
-from lens_ray.online.best import best_checkpoints
+from lens_ray.online.best import before_falls, best_checkpoints
 from lens_ray.online.findings import Findings
 from lens_ray.online.series import Series
 from lens_ray.stats.abilities import OVERALL
@@ -157,8 +157,8 @@ def candidates_of(
         if each.step is not None:
             best_of.setdefault(each.step, []).append(name)
             why.setdefault(each.step, []).append(f"best of {name}")
-    for step, word in _before_falls(findings, steps):
-        why.setdefault(step, []).append(word)
+    for step, ability in before_falls(findings, steps):
+        why.setdefault(step, []).append(f"before {ability} fell")
     why.setdefault(steps[-1], []).append("end")
     scores = _scores(series)
     found = tuple(
@@ -174,20 +174,6 @@ def candidates_of(
         suite_digest=series.marks.suite_digest or None, base=f"{series.run}@{steps[-1]}",
         checkpoints=found,
     )  # fmt: skip
-
-
-def _before_falls(findings: Findings, steps: Sequence[int]) -> list[tuple[int, str]]:
-    """The last checkpoint of the window before each decline and conflict."""
-    found = []
-    falls = [
-        *((each.early[1], each.ability) for each in findings.declines),
-        *((each.early[1], each.falls) for each in findings.conflicts),
-    ]
-    for end, ability in falls:
-        before = [step for step in steps if step <= end]
-        if before:
-            found.append((before[-1], f"before {ability} fell"))
-    return found
 
 
 def _scores(series: Series) -> dict[int, dict[str, float]]:

@@ -30,7 +30,7 @@ class Spent:
         if len(hours) == len(steps) and step in steps:
             return hours[-1] - hours[steps.index(step)]
         per_step = self.per_step
-        return None if per_step is None else (steps[-1] - step) * per_step
+        return None if per_step is None else float(steps[-1] - step) * per_step
 
     def ahead(self) -> float | None:
         """GPU-hours from the last checkpoint to the planned end; None where either is unknown."""
