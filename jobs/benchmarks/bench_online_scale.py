@@ -103,7 +103,10 @@ def write(folder: Path, checkpoints: int, samples: int) -> None:
                              strict=True):  # fmt: skip
         mine = counts.setdefault(name, {})
         mine[subtask] = mine.get(subtask, 0) + 1
-    weights = {a: {s: n / sum(each.values()) for s, n in each.items()} for a, each in counts.items()}
+    weights = {
+        name: {subtask: n / sum(mine.values()) for subtask, n in mine.items()}
+        for name, mine in counts.items()
+    }
     store.put_suite(SuiteInfo("scale", DIGEST, "CC0-1.0", "1", counts, weights, samples))
     scores = pa.Table.from_pylist([dict.fromkeys(SCORES.names) | {"n": samples}], schema=SCORES)
     seen = []
