@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from lens_ray.errors import ClusterError, RunBusy, StoreUnavailable, UserError
 from lens_ray.online.assess import assess
+from lens_ray.online.shelf import Shelf
 from lens_ray.online.evaluator import Answered, Evaluator, Question
 from lens_ray.online.findings import Findings
 from lens_ray.online.looking import Looker, stamp, taken
@@ -156,9 +157,10 @@ class _Watcher:
         self._prune = prune
         self._settings = settings
         self._served: dict[str, int] = {}
-        self._round = 0
+        self._turn = 0
         self._not_before: dict[tuple[str, int], float] = {}
         self._trouble: str | None = None
+        self._shelf = Shelf(store, spec.name)
         log = store.watch(spec.name)
         self.runs = [_Watched(run, spec, log) for run in spec.runs]
 
@@ -187,7 +189,6 @@ class _Watcher:
 
     def _once(self) -> bool:
         """One round: look, ask, tell; whether anybody was asked."""
-        self._round += 1
         for run in self.runs:
             self._look(run)
         self._tell()  # before the next question, which may take long
@@ -234,7 +235,8 @@ class _Watcher:
 
     def _ask(self, questions: Sequence[Question]) -> tuple[Answered, ...]:
         for question in questions:
-            self._served[question.checkpoint.run] = self._round
+            self._turn += 1
+            self._served[question.checkpoint.run] = self._turn
         try:
             answers = self._evaluator.evaluate(questions)
         except (ClusterError, RunBusy) as error:
@@ -266,7 +268,9 @@ class _Watcher:
             if run.told == ground or not any(ground):
                 continue
             try:
-                run.findings = assess(self._spec, self._store, run.spec, state=run.state)
+                run.findings = assess(
+                    self._spec, self._store, run.spec, state=run.state, shelf=self._shelf
+                )
             except UserError as error:
                 self._complain(f"{run.spec.name}: {error}")
                 continue
