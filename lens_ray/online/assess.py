@@ -36,7 +36,7 @@ def assess(
     series = load_series(spec, store, run, state)
     found = detect(series, spec.rules)
     alarms = (*(alarm_of(one) for one in state.incidents), *found.alarms)
-    found = replace(found, alarms=alarms)
+    found = replace(found, alarms=alarms, changes=series.changes)
     return replace(found, advice=advise_run(series, found, spec, run))
 
 
