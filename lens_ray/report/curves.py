@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lens_ray.online.findings import Curve, Findings, Interval, Point, Window
+from lens_ray.report.found import estimate, signed, verdicts
 from lens_ray.report.safe import visible_line
 
 Json = dict[str, Any]
@@ -316,35 +317,17 @@ def _title(place: int, curve: Curve, findings: Findings) -> list[Json]:
     last = next((p for p in reversed(curve.points) if p.value is not None), None)
     value = f"  {estimate(last.value, last.interval)}" if last else ""
     reason = f"  ({_text(curve.reason)})" if curve.reason and last is None else ""
-    found = " · ".join(verdicts(curve.ability, findings))
+    found = _text(" · ".join(verdicts(curve.ability, findings)))
     anchor = {
         "xref": f"{_axis_name('x', place)} domain", "yref": f"{_axis_name('y', place)} domain",
         "x": 0, "y": 1, "xanchor": "left", "yanchor": "bottom", "showarrow": False,
         "align": "left",
     }  # fmt: skip
-    head = f"<b>{_text(curve.ability).replace('_', ' ')}</b>{value}{reason}"
+    head = f"{_text(curve.ability).replace('_', ' ')}{value}{reason}"
     return [
-        {**anchor, "text": head, "yshift": 20, "font": {"size": 14}},
+        {**anchor, "text": head, "yshift": 20, "font": {"size": 14, "weight": 600}},
         {**anchor, "text": found, "yshift": 3, "font": {"size": 12}},
     ]
-
-
-def verdicts(ability: str, findings: Findings) -> list[str]:
-    """What was found of an ability, in a few words each."""
-    said: list[str] = []
-    for found in findings.convergence:
-        if found.ability == ability:
-            since = f" since {found.step:,}" if found.step is not None else ""
-            said.append(f"{found.phase.replace('_', ' ')}{since}")
-    for fall in findings.declines:
-        if fall.ability == ability:
-            said.append(f"falls {signed(fall.effect, fall.interval)} by {fall.declared_at:,}")
-    for clash in findings.conflicts:
-        if clash.rises == ability:
-            said.append(f"rises {clash.rise:+.3f} while {_text(clash.falls)} falls")
-        elif clash.falls == ability:
-            said.append(f"falls {clash.effect:+.3f} while {_text(clash.rises)} rises")
-    return said
 
 
 # The frame.
@@ -424,16 +407,6 @@ def _axis_name(letter: str, place: int) -> str:
 
 def _long_name(letter: str, place: int) -> str:
     return f"{letter}axis{'' if place == 0 else place + 1}"
-
-
-def estimate(value: float | None, interval: Interval | None) -> str:
-    if value is None:
-        return "–"
-    return f"{value:.3f}" + (f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else "")
-
-
-def signed(value: float, interval: Interval | None) -> str:
-    return f"{value:+.3f}" + (f" [{interval[0]:+.3f}, {interval[1]:+.3f}]" if interval else "")
 
 
 def _text(text: str) -> str:

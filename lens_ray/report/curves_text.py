@@ -11,7 +11,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 
 from lens_ray.online.findings import Curve, Findings, Point
-from lens_ray.report.curves import estimate, signed, verdicts
+from lens_ray.report.found import estimate, signed, verdicts
 from lens_ray.report.safe import visible_line
 
 _BARS = "▁▂▃▄▅▆▇█"
@@ -57,7 +57,7 @@ def _line(curve: Curve, steps: Sequence[int], findings: Findings) -> str:
     bars = "".join(_bar(by_step.get(step)) for step in steps)
     last = curve.points[-1]
     change = "" if last.change is None else f"  {signed(last.change, last.change_interval)}"
-    found = "; ".join(verdicts(curve.ability, findings))
+    found = visible_line("; ".join(verdicts(curve.ability, findings)))
     return f"{bars}  {estimate(last.value, last.interval)}{change}  {found}".rstrip()
 
 
