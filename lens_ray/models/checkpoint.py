@@ -79,12 +79,16 @@ class CheckpointFacts:
         return sum(tensor.elements for tensor in self.tensors.values())
 
 
-def inspect_checkpoint(folder: str, *, trust_remote_code: bool = False) -> CheckpointFacts:
+def inspect_checkpoint(
+    folder: str, *, trust_remote_code: bool = False, digest: bool = True
+) -> CheckpointFacts:
     """Read what a checkpoint is, and refuse what is none.
 
     Args:
         folder: A local folder, as `resolve` gives it.
         trust_remote_code: Accept a checkpoint that brings its own Python code.
+        digest: Whether the weights are read for their digest, which is empty otherwise; headers
+            and sizes are read always.
 
     Raises:
         CheckpointError: Anything is missing, truncated, malformed or unsafe.
@@ -100,7 +104,7 @@ def inspect_checkpoint(folder: str, *, trust_remote_code: bool = False) -> Check
     shell = {name: _shell_digest(root / name) for name in _shell_files(root, remote_code)}
     return CheckpointFacts(
         folder=str(root),
-        weights_digest=_weights_digest(root, shards),
+        weights_digest=_weights_digest(root, shards) if digest else "",
         shell_digest=_digest(json.dumps(sorted(shell.items())).encode()),
         architecture=_architecture(config),
         dtype=_main_dtype(tensors.values()),
