@@ -14,6 +14,7 @@ far), ``seconds_per_step`` (of training), ``loss`` and ``lr``.
 from __future__ import annotations
 
 import atexit
+import concurrent.futures.thread  # noqa: F401  # registers its end, which must come after `flush`
 import logging
 import math
 import os
@@ -68,8 +69,8 @@ def flush(timeout_s: float = PATIENCE_S) -> bool:
     return not _under_way
 
 
-# Before concurrent.futures ends its threads, without which no host name is looked up (atexit is
-# after that).
+# Not only atexit, which runs after the threads of concurrent.futures have ended: without them no
+# host name is looked up.
 getattr(threading, "_register_atexit", atexit.register)(flush)
 
 
