@@ -64,9 +64,9 @@ class Design:
     checkpoints: int = 30
     first_step: int = 100
     every: int = 100
-    kept: float = 0.80
-    slow: float = 0.13
-    persistence: float = 0.85
+    kept: float = 0.88
+    slow: float = 0.05
+    persistence: float = 0.8
     together: float = 0.3
     wobble: float = 0.0
     wander: float = 0.0
