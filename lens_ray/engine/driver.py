@@ -251,9 +251,7 @@ class Driver:
             end(one.actor, one.group)
             return
         model = self._plan.models[one.model]
-        self._pool.keep(
-            one.actor, model.family, model.need, one.places, one.group, at_once=at_once
-        )
+        self._pool.keep(one.actor, model.family, model.need, one.places, one.group, at_once=at_once)
 
     def _take_over(self, wanted: Wanted, pool: Pool) -> _Running | None:
         """A replica of an earlier job, or None; then nobody is in the way of a start."""

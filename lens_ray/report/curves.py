@@ -368,7 +368,7 @@ def _axis_titles(panels: Sequence[Curve], axis: Axis) -> Json:
 def _views(traces: Sequence[_Trace], panels: Sequence[Curve]) -> dict[str, list[Json]]:
     """What each view shows; one that would show nothing of its own is left out."""
     places = range(len(panels))
-    kept = {f"{_long_name('y', at)}.range": list(_y_range(panels[at])) for at in places}
+    kept: Json = {f"{_long_name('y', at)}.range": list(_y_range(panels[at])) for at in places}
     kept |= {f"{_long_name('y', at)}.autorange": False for at in places}
     free: Json = {f"{_long_name('y', at)}.autorange": True for at in places}
     kinds = {trace.kind for trace in traces}

@@ -122,3 +122,28 @@ def beside_text(changes: Mapping[int, str]) -> str:
 def p_text(p: float) -> str:
     """A p value."""
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def headlines(findings: Findings) -> Iterator[tuple[str, str]]:
+    """What is worth a line of the log, each with a key that is the same while it is the same."""
+    for curve in findings.curves:
+        if curve.ability == "overall" and curve.subtask is None and curve.points:
+            last = curve.points[-1]
+            score = estimate(last.value, last.interval)
+            yield (
+                f"asked:{last.step}:{last.depth}",
+                (f"step {last.step:,} asked ({last.depth}, {last.n:,} samples): overall {score}"),
+            )
+    for one in findings.convergence:
+        if one.phase == "converged":
+            yield f"converged:{one.ability}:{one.step}", convergence_line(one)
+    for fall in findings.declines:
+        yield f"decline:{fall.ability}:{fall.declared_at}", decline_line(fall)
+    for clash in findings.conflicts:
+        key = f"conflict:{clash.rises}:{clash.falls}:{clash.declared_at}"
+        yield key, f"conflict: {conflict_line(clash)}"
+    for alarm in findings.alarms:
+        yield f"alarm:{alarm.key}", f"alarm: {alarm_line(alarm)}"
+    for line in findings.advice:
+        if line.about == "run":
+            yield f"advice:{line.verdict}:{line.steps}", f"advice: {line.line}"
