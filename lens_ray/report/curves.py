@@ -33,6 +33,10 @@ _THIN = ("#e69f00", "#56b4e9", "#009e73", "#cc79a7", "#d55e00", "#0072b2", "#999
 _AXES = {"steps": "training step", "tokens": "tokens", "gpu_hours": "GPU-hours"}
 #: The least that a panel shows from its lowest to its highest value.
 _LEAST_SPAN = 0.2
+#: Lower corrected scores are not shown (0 is chance).
+_FLOOR = -0.05
+#: Characters of a title's two lines that fit above a panel.
+_NAME, _WORDS = 32, 88
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,14 +320,15 @@ def _title(place: int, curve: Curve, findings: Findings) -> list[Json]:
     """The ability with its last value, and what was found in words below."""
     last = next((p for p in reversed(curve.points) if p.value is not None), None)
     value = f"  {estimate(last.value, last.interval)}" if last else ""
-    reason = f"  ({_text(curve.reason)})" if curve.reason and last is None else ""
-    found = _text(" · ".join(verdicts(curve.ability, findings)))
+    reason = f"  ({_text(_cut(curve.reason, _WORDS))})" if curve.reason and last is None else ""
+    found = _text(_cut(" · ".join(verdicts(curve.ability, findings)), _WORDS))
     anchor = {
         "xref": f"{_axis_name('x', place)} domain", "yref": f"{_axis_name('y', place)} domain",
         "x": 0, "y": 1, "xanchor": "left", "yanchor": "bottom", "showarrow": False,
         "align": "left",
     }  # fmt: skip
-    head = f"{_text(curve.ability).replace('_', ' ')}{value}{reason}"
+    name = _text(_cut(curve.ability.replace("_", " "), _NAME))
+    head = f"{name}{value}{reason}"
     return [
         {**anchor, "text": head, "yshift": 20, "font": {"size": 14, "weight": 600}},
         {**anchor, "text": found, "yshift": 3, "font": {"size": 12}},
@@ -384,7 +389,11 @@ def _views(traces: Sequence[_Trace], panels: Sequence[Curve]) -> dict[str, list[
 
 
 def _y_range(curve: Curve) -> Interval:
-    """From a little below the lowest to a little above the highest value with its interval."""
+    """From a little below the lowest to a little above the highest value with its interval.
+
+    What is far below chance says nothing about an ability and would press the rest together, so it
+    is cut off, unless nothing else is there.
+    """
     values = [
         value
         for point in curve.points
@@ -392,6 +401,8 @@ def _y_range(curve: Curve) -> Interval:
         if value is not None
     ]
     low, high = min(values, default=0.0), max(values, default=1.0)
+    if high > 0:
+        low = max(low, _FLOOR)
     lack = max(_LEAST_SPAN - (high - low), 0.0) / 2
     pad = 0.04 * max(high - low, _LEAST_SPAN)
     return low - lack - pad, high + lack + pad
@@ -407,6 +418,10 @@ def _axis_name(letter: str, place: int) -> str:
 
 def _long_name(letter: str, place: int) -> str:
     return f"{letter}axis{'' if place == 0 else place + 1}"
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def _text(text: str) -> str:

@@ -45,14 +45,15 @@ def _verdicts(ability: str, findings: Findings) -> Iterator[str]:
         if found.ability == ability:
             since = f" since {found.step:,}" if found.step is not None else ""
             yield f"{found.phase.replace('_', ' ')}{since}"
-    for fall in findings.declines:
-        if fall.ability == ability:
-            yield f"falls {signed(fall.effect, fall.interval)} by {fall.declared_at:,}"
-    for clash in findings.conflicts:
+    falls = [fall for fall in findings.declines if fall.ability == ability]
+    if falls:
+        yield f"fell {falls[-1].effect:+.3f} by {falls[-1].declared_at:,}"
+    # The newest of each pair.
+    for clash in {(one.rises, one.falls): one for one in findings.conflicts}.values():
         if clash.rises == ability:
-            yield f"rises {clash.rise:+.3f} while {clash.falls} falls"
+            yield f"rose {clash.rise:+.3f} while {clash.falls} fell"
         elif clash.falls == ability:
-            yield f"falls {clash.effect:+.3f} while {clash.rises} rises"
+            yield f"fell {clash.effect:+.3f} while {clash.rises} rose"
 
 
 def convergence_line(found: Convergence) -> str:

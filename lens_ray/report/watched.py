@@ -82,7 +82,6 @@ def watch_view(watch: str, findings: Findings, name: str) -> tuple[dict[str, Any
         "views": [(key, _VIEWS[key]) for key in figure["views"]],
         "advice": [
             {
-                "about": visible_line(line.about).replace("_", " "),
                 "line": visible_line(line.line),
                 "confidence": None if line.confidence is None else f"{line.confidence:.0%}",
                 "evidence": visible_line(", ".join(line.evidence)),
