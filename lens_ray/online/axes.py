@@ -1,7 +1,7 @@
 """Steps as tokens and as GPU-hours: `tokens_of`, `gpu_hours_of`.
 
-What a trainer announces comes first: ``tokens`` and ``gpu_hours`` are totals so far, ``seconds``
-is training time so far. Else the watch file's rates serve, and for GPU-hours at last the times at
+What a trainer announces as a total so far (``tokens``, ``gpu_hours``) comes first. Else the watch
+file's rates serve; for GPU-hours then the announced ``seconds_per_step``, and at last the times at
 which the checkpoints were written.
 """
 
@@ -55,9 +55,7 @@ def gpu_hours_of(run: RunSpec, trained: Sequence[Trained]) -> tuple[float, ...]:
         return said
     if not run.gpus:
         return ()
-    if run.seconds_per_step is None and (seconds := _announced(trained, "seconds")):
-        return tuple(run.gpus * each / 3600 for each in seconds)
-    rate = run.seconds_per_step or _seconds_per_step(trained)
+    rate = run.seconds_per_step or _pace(trained)
     return () if rate is None else tuple(run.gpus * rate * one.step / 3600 for one in trained)
 
 
@@ -68,8 +66,12 @@ def _announced(trained: Sequence[Trained], name: str) -> tuple[float, ...]:
     return tuple(known) if len(known) == len(found) else ()
 
 
-def _seconds_per_step(trained: Sequence[Trained]) -> float | None:
-    """The median over neighbours, so that a pause between two checkpoints does not count."""
+def _pace(trained: Sequence[Trained]) -> float | None:
+    """Seconds a step: the median, so that neither a pause nor a checkpoint copied late counts."""
+    said = [one.metrics.get("seconds_per_step") for one in trained]
+    told = [rate for rate in said if rate is not None and math.isfinite(rate) and rate > 0]
+    if told:
+        return median(told)
     written = [(one.step, one.written) for one in trained if one.written is not None]
     rates = [
         (then - now) / (later - step)

@@ -100,7 +100,11 @@ class Shelf:
             file = _parsed(self._files.get(key))
             if file is not None and file.run_id == one.run_id and self._known(file):
                 found[one] = file
-        same = self._store.unchanged({file.run_id: file.upto for file in found.values()})
+        # Two steps with the same weights share a run.
+        upto: dict[str, int] = {}
+        for file in found.values():
+            upto[file.run_id] = min(file.upto, upto.get(file.run_id, file.upto))
+        same = self._store.unchanged(upto)
         return {one: file for one, file in found.items() if file.run_id in same}
 
     def _known(self, file: MarksFile) -> bool:
@@ -110,7 +114,7 @@ class Shelf:
             if data is None or sha256(data) != file.units:
                 return False
             self._units[file.units] = conform(from_parquet(data), UNITS).combine_chunks()
-        return self._units[file.units].num_rows == len(file.score)
+        return bool(self._units[file.units].num_rows == len(file.score))
 
     def _made(self, wanted: Sequence[Wanted]) -> list[tuple[Wanted, int, Column]]:
         """Marks from the rows, with how many manifests these were in."""
