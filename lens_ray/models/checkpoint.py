@@ -60,6 +60,7 @@ class CheckpointFacts:
         remote_code: Whether it asks for Python code of its own.
         heads: Attention heads of its language model; None where ``config.json`` does not say.
         context: Longest sequence of its language model, in tokens; None where it does not say.
+        weights: Names of its weight files.
     """
 
     folder: str
@@ -72,6 +73,7 @@ class CheckpointFacts:
     remote_code: bool = False
     heads: int | None = None
     context: int | None = None
+    weights: tuple[str, ...] = ()
 
     @property
     def parameters(self) -> int:
@@ -113,6 +115,7 @@ def inspect_checkpoint(
         remote_code=remote_code,
         heads=_of_language(config, "num_attention_heads"),
         context=_of_language(config, "max_position_embeddings"),
+        weights=tuple(shards),
     )
 
 

@@ -106,7 +106,7 @@ def _of_advice(findings: Findings) -> list[Alert]:
     """That a run may stop, or meets the needs; once for what it rests on."""
     return [
         Alert(
-            f"{one.verdict}:{one.steps[-1] if one.steps else '-'}", one.verdict, one.verdict,
+            f"{one.verdict}:{_known_since(one)}", one.verdict, one.verdict,
             findings.run, None, findings.step, one.line, asdict(one),
         )
         for one in findings.advice

@@ -28,18 +28,18 @@ def assess(
         UserError: The suite, the pool or ``run.yaml`` cannot be read.
         StoreUnavailable: The store is out of reach or damaged.
     """
+    state = store.watch(spec.name).state(run.name).read() if state is None else state
+    noticed = tuple(alarm_of(one) for one in state.incidents)
+    if not state.asked:
+        return Findings(run.name, None, alarms=noticed, notes=("no checkpoint was asked so far",))
+
     from lens_ray.online.advice import advise_run
     from lens_ray.online.detect import detect
     from lens_ray.online.load import load_series
 
-    state = store.watch(spec.name).state(run.name).read() if state is None else state
     series = load_series(spec, store, run, state)
-    noticed = tuple(alarm_of(one) for one in state.incidents)
-    if series is None:
-        return Findings(run.name, None, alarms=noticed)
     found = detect(series, spec.rules)
-    alarms = (*noticed, *found.alarms)
-    found = replace(found, alarms=alarms, changes=series.changes)
+    found = replace(found, alarms=(*noticed, *found.alarms), changes=series.changes)
     return replace(found, advice=advise_run(series, found, spec, run))
 
 

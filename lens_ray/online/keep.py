@@ -100,7 +100,7 @@ def fates_of(
     pins: Pins,
     keep: Collection[Keep],
     *,
-    series: Series,
+    series: Series | None,
     findings: Findings,
     waiting: Collection[int] = (),
 ) -> tuple[Fate, ...]:
@@ -112,7 +112,7 @@ def fates_of(
         state: Of the run's checkpoints.
         pins: Of the run.
         keep: What is kept besides the newest and the pinned.
-        series: The run as it was asked.
+        series: The run as it was asked; None where nothing was.
         findings: Of the same series.
         waiting: Steps of which something is still to be asked.
 
@@ -136,7 +136,7 @@ def _fate(
     reasons: Mapping[int, Sequence[str]],
     there: Mapping[int, FolderFact],
     pins: Pins,
-    series: Series,
+    series: Series | None,
 ) -> Fate:
     why = [*reasons.get(one.step, ())]
     folder = there.get(one.step)
@@ -146,7 +146,7 @@ def _fate(
         why.append({"growing": "it is not whole so far", "skipped": "the policy left it out, so "
                     "nobody knows its score", "failed": "it could not be asked"}.get(
                         one.status, one.status))  # fmt: skip
-    elif one.depth is None or one.run_id is None or one.step not in series.steps.tolist():
+    elif one.run_id is None or series is None or one.step not in series.steps.tolist():
         why.append("it was not asked so far")
     elif folder.mark != one.mark:
         why.append("it was written to since it was asked")
@@ -166,7 +166,7 @@ def _reasons(
     spec: WatchSpec,
     state: WatchState,
     keep: Collection[Keep],
-    series: Series,
+    series: Series | None,
     findings: Findings,
     there: Mapping[int, FolderFact],
 ) -> dict[int, list[str]]:
@@ -180,7 +180,7 @@ def _reasons(
     if "everything" in keep:
         for step in there:
             note(step, "everything is kept")
-    if "best_per_ability" in keep:
+    if "best_per_ability" in keep and series is not None:
         best = best_checkpoints(
             series, margin=spec.rules.margin, confidence=spec.rules.confidence, among=list(there)
         )

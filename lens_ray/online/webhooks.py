@@ -1,4 +1,4 @@
-"""Alerts by HTTP: generic JSON, and the shape that Slack wants. URLs are secrets and never shown."""
+"""Alerts by HTTP: generic JSON, and the shape that Slack wants. URLs are secrets, never shown."""
 
 from __future__ import annotations
 

@@ -55,6 +55,7 @@ class Seen:
         whole_at: When it was first seen to be whole.
         depth: How far it was asked; None is not so far.
         run_id: Of its run in the store, once it was asked.
+        asked_mark: Its fingerprint then; another one now means that it was rewritten since.
         asked_at: When the deepest answer came.
         seconds: From the question to the last row.
         swapped: Whether a warm replica took it by a hot swap.
@@ -75,6 +76,7 @@ class Seen:
     whole_at: str | None = None
     depth: Depth | None = None
     run_id: str | None = None
+    asked_mark: str | None = None
     asked_at: str | None = None
     seconds: float | None = None
     swapped: bool | None = None
@@ -138,6 +140,10 @@ class WatchState:
                 known.add((one.kind, one.step))
                 added.append(one)
         return replace(self, incidents=(*self.incidents, *added)) if added else self
+
+    def stopped(self, now: str) -> WatchState:
+        """With the trainer told to stop; the first time stays."""
+        return self if self.stopped_at is not None else replace(self, stopped_at=now)
 
     @property
     def asked(self) -> tuple[Seen, ...]:
