@@ -12,7 +12,7 @@ from lens_ray.online.place import FolderFact
 
 #: ``step-8700``, ``checkpoint-500``, ``global_step500``, ``iter_0000500``, ``epoch=1-step=500``.
 _STEP = re.compile(
-    r"(?P<before>.*?(?:global[-_]?step|step|checkpoint|ckpt|iteration|iter)[-_=]?|)(?P<step>\d{1,15})",
+    r"(?P<before>.*?(?:global[-_]?step|step|checkpoint|ckpt|iteration|iter)[-_=]?|)(?P<step>[0-9]{1,15})",
     re.IGNORECASE,
 )
 _UNFINISHED = re.compile(r"(^|[-_.])(tmp|temp|partial|incomplete)([-_.]|$)", re.IGNORECASE)

@@ -467,6 +467,27 @@ def parse_spec(record: Mapping[str, Any]) -> Mapping[str, object]:
     return _object(record.get("value", {}))
 
 
+def check_object(key: str, data: bytes) -> None:
+    """Whether an object of a watch can be read; its marks and units are made again where not.
+
+    Raises:
+        ValueError: It is damaged.
+        StoreError: A newer version of lens-ray wrote it.
+    """
+    parse = _PARSERS.get(key.rpartition("/")[2])
+    if parse is not None:
+        parse(load(data, _KIND))
+
+
+_PARSERS: Mapping[str, Callable[[Mapping[str, Any]], object]] = {
+    "index.json": parse_index,
+    "spec.json": parse_spec,
+    "state.json": parse_state,
+    "told.json": parse_told,
+    "pins.json": parse_pins,
+}
+
+
 def _object(value: object) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ValueError(f"{type(value).__name__} where an object belongs")
