@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from lens_ray.online.ends import Failing
     from lens_ray.online.findings import Findings
     from lens_ray.online.spec import WatchSpec
-    from lens_ray.store import Store
 
 T = TypeVar("T")
 
@@ -62,95 +61,41 @@ def watch(
     It ends when every run has reached its planned_steps (or was told to stop) and was asked; where
     a run does not say how long it is, Ctrl-C ends it. Started again, it goes on where it stopped.
     """
-    from lens_ray.errors import UserError
     from lens_ray.online.ends import Failing
     from lens_ray.online.spec import load_watch
     from lens_ray.report.files import check_target
-    from lens_ray.store import Store as OpenStore
+    from lens_ray.watching import watch as watch_runs
 
     spec = load_watch(job, store=store)
     fears = [name.strip() for name in fail_on.split(",")] if fail_on else []
     failing = Failing(fears)
-    if replay and (once or prune is not None or address is not None):
-        raise UserError("--replay asks nothing; take out --once, --prune and --address")
     if report is not None:
         check_target(report)
-    place = OpenStore(spec.store, create=True)
-    show = _Show(spec.name, place.url, report)
-    if replay:
-        found = _replayed(spec, place, show)
-    else:
-        found = _live(spec, place, show, failing, address=address, once=once, prune=prune)
+    show = _Show(spec, report)
+    found = watch_runs(
+        spec,
+        address=address,
+        replay=replay,
+        once=once,
+        fail_on=fears,
+        prune=prune,
+        on_findings=show,
+        on_line=note,
+    )
     if as_json:
         from lens_ray.report.watch_json import watch_json
 
         print_json(watch_json(spec.name, found))
     else:
-        _print(found, report, place.url)
+        _print(found, report)
     _exit(spec.name, found, failing)
-
-
-def _replayed(spec: WatchSpec, store: Store, show: _Show) -> tuple[Findings, ...]:
-    from lens_ray.online.assess import assess_replay
-
-    found = assess_replay(spec, store)
-    for one in found:
-        show(one)
-    return found
-
-
-def _live(
-    spec: WatchSpec,
-    store: Store,
-    show: _Show,
-    failing: Failing,
-    *,
-    address: str | None,
-    once: bool,
-    prune: str | None,
-) -> tuple[Findings, ...]:
-    from lens_ray.engine.warm import WarmEvaluator
-    from lens_ray.online.ends import run_out
-    from lens_ray.online.watcher import caught_up
-    from lens_ray.online.watcher import watch as look
-
-    end = caught_up if once else run_out(spec)
-    feared = False
-
-    def told(findings: Findings) -> None:
-        nonlocal feared
-        show(findings)
-        feared = feared or bool(failing.found(findings))
-
-    evaluator = WarmEvaluator(
-        store.url,
-        spec.suite,
-        spec.abilities,
-        address=address,
-        name=spec.name,
-        idle_release_s=spec.idle_release_s,
-        give_way=spec.give_way,
-    )
-    try:
-        return look(
-            spec,
-            store,
-            evaluator,
-            on_findings=told,
-            on_line=note,
-            until=lambda standings: feared or end(standings),
-            prune=prune,
-        )
-    finally:
-        evaluator.close()
 
 
 class _Show:
     """Says each finding once on standard error, and keeps the page up to date."""
 
-    def __init__(self, watch: str, url: str, report: Path | None) -> None:
-        self._watch = watch
-        self._url = url
+    def __init__(self, spec: WatchSpec, report: Path | None) -> None:
+        self._spec = spec
         self._report = report
         self._said: set[tuple[str, str]] = set()
         self._runs: dict[str, Findings] = {}
@@ -167,11 +112,11 @@ class _Show:
         if self._report is not None:
             from lens_ray.report.watched import write_watch_page
 
-            runs = [(self._watch, one) for one in self._runs.values()]
-            write_watch_page(runs, self._report, self._url)
+            runs = [(self._spec.name, one) for one in self._runs.values()]
+            write_watch_page(runs, self._report, self._spec.store)
 
 
-def _print(found: Sequence[Findings], report: Path | None, url: str) -> None:
+def _print(found: Sequence[Findings], report: Path | None) -> None:
     from lens_ray.report import found as words
     from lens_ray.report.curves_text import lines_of
 

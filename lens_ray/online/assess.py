@@ -30,14 +30,14 @@ def assess(
     """
     state = store.watch(spec.name).state(run.name).read() if state is None else state
     noticed = tuple(alarm_of(one) for one in state.incidents)
-    if not state.asked:
-        return Findings(run.name, None, alarms=noticed, notes=("no checkpoint was asked so far",))
 
     from lens_ray.online.advice import advise_run
     from lens_ray.online.detect import detect
     from lens_ray.online.load import load_series
 
     series = load_series(spec, store, run, state)
+    if series is None:
+        return Findings(run.name, None, alarms=noticed, notes=("no checkpoint was asked so far",))
     found = detect(series, spec.rules)
     found = replace(found, alarms=(*noticed, *found.alarms), changes=series.changes)
     return replace(found, advice=advise_run(series, found, spec, run))
