@@ -13,10 +13,13 @@ far), ``seconds_per_step`` (of training), ``loss`` and ``lr``.
 
 from __future__ import annotations
 
+import atexit
+import concurrent.futures.thread  # noqa: F401  # registers its end, which must come after `flush`
 import logging
 import math
 import os
 import threading
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -60,13 +63,19 @@ def flush(timeout_s: float = PATIENCE_S) -> bool:
 
     Called by itself when the process ends.
     """
+    until = time.monotonic() + timeout_s
     for thread in tuple(_under_way):
-        thread.join(timeout_s)
+        thread.join(max(0.0, until - time.monotonic()))
     return not _under_way
 
 
+# Not only atexit, which runs after the threads of concurrent.futures have ended: without them no
+# host name is looked up.
+getattr(threading, "_register_atexit", atexit.register)(flush)
+
+
 def _start(place: str, step: int, metrics: Mapping[str, float]) -> None:
-    # No daemon pool of concurrent.futures: its threads hold up the end of the process for ever.
+    # A daemon: a bucket that hangs must not hold up the end of the process for ever.
     thread = threading.Thread(
         target=_tell, args=(place, step, metrics), name="lens-announce", daemon=True
     )

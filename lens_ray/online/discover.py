@@ -73,6 +73,8 @@ def discover(
     numbered: dict[str, list[Candidate]] = {}
     announced = []
     for folder in folders:
+        if folder.name.startswith("."):  # on its way in or out: a prune renames before it deletes
+            continue
         marker = markers.get(folder.name)
         named = step_in(folder.name)
         if named is not None and _holds_model(folder):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from lens_ray.errors import StoreError
 from lens_ray.store.dense_log import entry_key, read_new
 from lens_ray.store.objects import get_many, open_objects
-from lens_ray.store.reader import damaged, parsed, read_scores
+from lens_ray.store.reader import damaged, parsed, read_scores, run_key
 from lens_ray.store.records import (
     STORE_KIND,
     RunHeader,
@@ -232,6 +232,19 @@ class Store:
             logs = self._known(None)
             refresh_all(self._objects, logs)
             return [(log.header, log.state) for log in logs]
+
+    def unchanged(self, known: Mapping[str, int]) -> frozenset[str]:
+        """Of some runs those whose rows are in as many manifests as somebody has read.
+
+        Args:
+            known: Manifests that were read, by run id.
+
+        Raises:
+            StoreUnavailable: The store is out of reach.
+        """
+        keys = [entry_key(run_key(run_id, "manifests"), count) for run_id, count in known.items()]
+        found = get_many(self._objects, keys)
+        return frozenset(run_id for run_id, data in zip(known, found, strict=True) if data is None)
 
     def watch(self, name: str) -> WatchLog:
         """What is kept of a watch, which need not be there yet.

@@ -9,6 +9,7 @@ another one was killed::
     watch/<name>/<run>/state.json        every checkpoint and what became of it: `WatchState`
     watch/<name>/<run>/told.json         alerts that were delivered: `Told`
     watch/<name>/<run>/pins.json         checkpoints that are to stay: `Pins`
+    watch/<name>/<run>/marks.json        which marks are the latest: `Kept`
     watch/<name>/<run>/marks/<key>       written once: a checkpoint's marks, made from its rows
     watch/<name>/units/<digest>          written once: the units of a suite
 """
@@ -174,6 +175,17 @@ class Pins:
     keep: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Marks that are kept of the checkpoints of a training run.
+
+    Attributes:
+        keys: Of their objects, by ``<step>-<depth>``.
+    """
+
+    keys: Mapping[str, str] = field(default_factory=dict)
+
+
 class Cell(Generic[T]):
     """One object that is changed by compare-and-swap."""
 
@@ -269,6 +281,10 @@ class WatchLog:
     def pins(self, run: str) -> Cell[Pins]:
         """Of a training run: the checkpoints that stay."""
         return Cell(self._objects, self._key(run, "pins.json"), parse_pins)
+
+    def kept(self, run: str) -> Cell[Kept]:
+        """Of a training run: which marks are the latest."""
+        return Cell(self._objects, self._key(run, "marks.json"), parse_kept)
 
     def put_marks(self, run: str, key: str, data: bytes) -> None:
         """Keep the marks of a checkpoint; where some of that key are there, the first ones stay.
@@ -417,6 +433,16 @@ def parse_pins(record: Mapping[str, Any]) -> Pins:
         {int(step): str(why) for step, why in steps.items()},
         keep if isinstance(keep, str) else None,
     )
+
+
+def parse_kept(record: Mapping[str, Any]) -> Kept:
+    """Which marks are the latest.
+
+    Raises:
+        ValueError: It is damaged.
+    """
+    keys = _object(record.get("keys", {}))
+    return Kept({str(name): _checked_blob(str(key)) for name, key in keys.items()})
 
 
 def parse_index(record: Mapping[str, Any]) -> Mapping[str, tuple[str, ...]]:
