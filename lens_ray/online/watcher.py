@@ -12,12 +12,12 @@ from dataclasses import dataclass
 
 from lens_ray.errors import ClusterError, RunBusy, StoreUnavailable, UserError
 from lens_ray.online.assess import assess
-from lens_ray.online.shelf import Shelf
 from lens_ray.online.evaluator import Answered, Evaluator, Question
 from lens_ray.online.findings import Findings
 from lens_ray.online.looking import Looker, stamp, taken
 from lens_ray.online.place import open_place
 from lens_ray.online.queue import Wanted, decided, next_questions, recorded, waiting
+from lens_ray.online.shelf import Shelf
 from lens_ray.online.spec import RunSpec, WatchSpec
 from lens_ray.online.stop_file import ask_to_stop
 from lens_ray.online.stopping import reason_to_stop
