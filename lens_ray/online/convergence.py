@@ -71,17 +71,17 @@ def _decided(courses: list[Course], rules: Rules) -> Convergence:
     if not known:
         return Convergence(courses[0].ability, "undecided", reason=courses[-1].reason)
     walks = [walk(course, rules, level) for course in known]
-    best = next((k for k, walk in enumerate(walks) if walk.said[-1:].max(initial=-1) >= 0), None)
+    best = next((k for k, each in enumerate(walks) if each.said[-1:].max(initial=-1) >= 0), None)
     told = _told(known, walks)
     withdrawn = tuple(step for (_, was), (step, now) in pairwise(told) if was and not now)
     if best is None:
         return _open(known[-1], rules, level, withdrawn)
-    course, walk = known[best], walks[best]
-    step, last = int(walk.said[-1]), len(course) - 1
+    course, found = known[best], walks[best]
+    step, last = int(found.said[-1]), len(course) - 1
     # While more follows, the first step that holds may move; it has its later checkpoints first.
     since = max(_since(told), int(course.steps[step + LATER]))
     quantile = course.quantile(level)
-    gain, error = float(walk.gain[step, last]), float(walk.error[step, last])
+    gain, error = float(found.gain[step, last]), float(found.error[step, last])
     return Convergence(
         course.ability, "converged", step=int(course.steps[step]), declared_at=since,
         effect=gain, interval=(-1.0, min(gain + quantile * error, 1.0)), confidence=level,
@@ -93,8 +93,8 @@ def _told(courses: list[Course], walks: list[Walk]) -> list[tuple[int, bool]]:
     """Each checkpoint's step, and whether any course said so as of then."""
     steps = {int(p): int(s) for c in courses for p, s in zip(c.places, c.steps, strict=True)}
     said = dict.fromkeys(sorted(steps), False)
-    for course, walk in zip(courses, walks, strict=True):
-        at = dict(zip(course.places.tolist(), (walk.said >= 0).tolist(), strict=True))
+    for course, each in zip(courses, walks, strict=True):
+        at = dict(zip(course.places.tolist(), (each.said >= 0).tolist(), strict=True))
         now = False
         for place in said:
             now = at.get(place, now)
@@ -195,12 +195,12 @@ def _open(course: Course, rules: Rules, level: float, withdrawn: tuple[int, ...]
     gain, error = course.apart((first, cut), (cut, size))
     off = course.quantile(rules.confidence) * error
     known = replace(
-        known, effect=float(gain), interval=(-1.0, min(float(gain + off), 1.0)),
+        known, effect=gain, interval=(-1.0, min(gain + off, 1.0)),
         confidence=rules.confidence, later=size - cut,
     )  # fmt: skip
     stretch = f"from {course.steps[first]} to {course.steps[-1]}"
     if gain > off:
-        return replace(known, phase="rising", interval=(float(gain - off), 1.0))
+        return replace(known, phase="rising", interval=(gain - off, 1.0))
     if gain + off < rules.margin:
         reason = f"stalled {stretch}, but not for long enough to say that it has converged"
     else:

@@ -68,7 +68,7 @@ class Course:
 
         Args:
             early: First place and the one after the last (of this course's checkpoints).
-            late: The same of the late window; it shares no checkpoint with the early one.
+            late: The same of the late window; the two may share checkpoints.
         """
         (a, b), (c, d) = early, late
         m, n = np.subtract(b, a), np.subtract(d, c)
@@ -78,7 +78,8 @@ class Course:
             - 2 * self._block(a, b, c, d) / (m * n)
             + self._block(a, b, a, b) / m**2
         )
-        return middle, np.sqrt(np.maximum(variance, 0.0) + self.least)
+        error = np.sqrt(np.maximum(variance, 0.0) + self.least)
+        return (float(middle), float(error)) if np.ndim(middle) == 0 else (middle, error)
 
     def level(self, first: Ints | int, end: Ints | int) -> tuple[Floats, Floats]:
         """Mean over a window, and its standard error.

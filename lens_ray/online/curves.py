@@ -8,7 +8,7 @@ change is not the difference of the two values there.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -59,12 +59,18 @@ class _Views:
     def __init__(self, marks: Marks) -> None:
         self._bare = replace(marks, models=(), runs=(), score=marks.score[:0])
         self._held: dict[bytes, _View] = {}
+        whole = ability_figures(self._bare)
+        counted = (whole.slope != 0).any(axis=0)
+        #: What every checkpoint is asked, if it is asked all that any of them is.
+        self._counted = frozenset(
+            name for name, counts in zip(marks.strata, counted.tolist(), strict=True) if counts
+        )
 
     def of(self, units: Bools) -> _View:
         key = np.packbits(units).tobytes()
         if key not in self._held:
             marks = self._bare.where(units)
-            names, figures = _figures(marks)
+            names, figures = _figures(marks, self._counted - set(marks.strata))
             self._held[key] = _View(units, marks, names, figures)
         return self._held[key]
 
@@ -88,7 +94,9 @@ def curves_of(series: Series, pool: Pool | None = None) -> tuple[Curve, ...]:
     reasons: dict[_Name, str] = {}
     fitting = pool if pool is not None and pool.suite_digest == marks.suite_digest else None
     for row in range(len(marks.models)):
-        for name, (point, reason) in _points(series, row, views, fitting).items():
+        found = _points(series, row, views, fitting)
+        for name in names:
+            point, reason = found.get(name) or (_nothing(series, row), _unanswered(name))
             points[name].append(point)
             if reason is not None:
                 reasons.setdefault(name, reason)
@@ -103,6 +111,24 @@ def curves_of(series: Series, pool: Pool | None = None) -> tuple[Curve, ...]:
         )
         for ability, subtask in names
     )
+
+
+def _nothing(series: Series, row: int) -> Point:
+    """The point of a checkpoint whose value is not known."""
+    return Point(
+        step=int(series.steps[row]),
+        depth=series.depth[row],
+        n=0,
+        value=None,
+        interval=None,
+        tokens=series.tokens[row] if series.tokens else None,
+        gpu_hours=series.gpu_hours[row] if series.gpu_hours else None,
+    )
+
+
+def _unanswered(name: _Name) -> str:
+    ability, subtask = name
+    return f"a checkpoint has no answer of {ability if subtask is None else subtask}"
 
 
 def _points(
@@ -120,16 +146,13 @@ def _points(
     for place, name in enumerate(view.names):
         moved = changes.get(name)
         reason = view.figures.reasons.get(view.figures.names[place])
-        point = Point(
-            step=int(series.steps[row]),
-            depth=series.depth[row],
+        point = replace(
+            _nothing(series, row),
             n=int(strata.marked[view.figures.slope[place] != 0].sum()),
             value=None if reason else float(values[place]),
             interval=None if reason else _interval(strata, view, place, float(values[place])),
             change=moved.difference if moved is not None else None,
             change_interval=_bounds(moved),
-            tokens=series.tokens[row] if series.tokens else None,
-            gpu_hours=series.gpu_hours[row] if series.gpu_hours else None,
         )
         if name in steady:
             dvs, tau, why = steady[name]
@@ -138,9 +161,16 @@ def _points(
     return found
 
 
-def _figures(marks: Marks) -> tuple[tuple[_Name, ...], Figures]:
-    """Abilities, ``overall``, then the corrected score of each subtask."""
-    whole = ability_figures(marks)
+def _figures(
+    marks: Marks, lacking: Collection[tuple[str, str]]
+) -> tuple[tuple[_Name, ...], Figures]:
+    """Abilities, ``overall``, then the corrected score of each subtask.
+
+    Args:
+        marks: Units.
+        lacking: Subtasks without a unit: an ability without them would be another one.
+    """
+    whole = _without(ability_figures(marks), lacking)
     strata = Strata(_units(marks, np.zeros(len(marks.stratum))))
     flat = ~(strata.range > 0)
     slope = np.diag(np.where(flat, 0.0, 1.0 / np.where(flat, 1.0, strata.range)))
@@ -158,6 +188,20 @@ def _figures(marks: Marks) -> tuple[tuple[_Name, ...], Figures]:
     )
     names: list[_Name] = [(name, None) for name in whole.names]
     return (*names, *marks.strata), figures
+
+
+def _without(figures: Figures, lacking: Collection[tuple[str, str]]) -> Figures:
+    """The figures, unknown where subtasks are lacking."""
+    if not lacking:
+        return figures
+    why = {ability: f"{ability}/{subtask} has no answer" for ability, subtask in sorted(lacking)}
+    why[OVERALL] = next(iter(why.values()))
+    slope, shift = figures.slope.copy(), figures.shift.copy()
+    for place, name in enumerate(figures.names):
+        if name in why:
+            slope[place] = shift[place] = 0.0
+    reasons = {**figures.reasons, **{n: w for n, w in why.items() if n in figures.names}}
+    return Figures(figures.names, slope, shift, reasons)
 
 
 def _units(marks: Marks, score: Floats) -> Units:
@@ -219,7 +263,7 @@ def _steady(
         else:
             found[name, None] = None, None, reason
     counted = in_order(in_overall(abilities))
-    if all(name in parts for name in counted):
+    if OVERALL not in view.figures.reasons and all(name in parts for name in counted):
         found[OVERALL, None] = _dvs_and_tau([parts[name] for name in counted], pool)
     return found
 

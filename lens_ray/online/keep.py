@@ -148,7 +148,7 @@ def _fate(
                         one.status, one.status))  # fmt: skip
     elif one.run_id is None or series is None or one.step not in series.steps.tolist():
         why.append("it was not asked so far")
-    elif folder.mark != one.mark:
+    elif folder.mark != one.asked_mark:
         why.append("it was written to since it was asked")
     return Fate(
         step=one.step,
@@ -156,7 +156,7 @@ def _fate(
         kept=bool(why) and folder is not None,
         why=tuple(dict.fromkeys(why)) or ("nothing speaks for it",),
         size=one.size if folder is None else folder.size,
-        mark=one.mark,
+        mark=one.asked_mark or one.mark,
         pinned=pins.steps.get(one.step),
         there=folder is not None,
     )

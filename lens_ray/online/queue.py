@@ -15,6 +15,7 @@ from lens_ray.online.evaluator import Answered, Question
 from lens_ray.online.spec import HostSpec, RunSpec, WatchSpec
 from lens_ray.store.watch_log import Incident, Seen, WatchState
 
+_NOT_DUE = "policy every:"
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -96,7 +97,7 @@ def next_questions(
 
     Args:
         wanted: By run.
-        served: In which round each run was served last; those that never were are not in it.
+        served: At which turn each run was served last; those that never were are not in it.
         host: How checkpoints are hosted.
         at_once: Questions, at most.
     """
@@ -171,7 +172,7 @@ def _left_out(spec: WatchSpec, state: WatchState, seen: Seen) -> str | None:
     if spec.policy == "every_n" and _counted(state).index(seen.step) % spec.every_n:
         return f"policy every_n: {spec.every_n}"
     if spec.policy == "every" and spec.every is not None and not _is_due(spec.every, state, seen):
-        return f"policy every: {spec.every}"
+        return f"{_NOT_DUE} {spec.every}"
     return None
 
 
@@ -179,13 +180,14 @@ def _is_due(every: str, state: WatchState, seen: Seen) -> bool:
     """Whether a checkpoint was written so long after the last one before it that is asked."""
     last: float | None = None
     for one in state.seen:
-        if one.whole_at is None or one.status in ("skipped", "failed") or one.step > seen.step:
+        passed_over = one.status == "skipped" and (one.reason or "").startswith(_NOT_DUE)
+        if one.whole_at is None or one.status == "failed" or passed_over:
             continue
         written = one.written or 0.0
         due = last is None or written - last >= seconds(every)
         if one.step == seen.step:
             return due
-        if due:
+        if due or one.depth is not None:
             last = written
     return True
 

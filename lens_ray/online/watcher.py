@@ -156,7 +156,7 @@ class _Watcher:
         self._prune = prune
         self._settings = settings
         self._served: dict[str, int] = {}
-        self._round = 0
+        self._turn = 0
         self._not_before: dict[tuple[str, int], float] = {}
         self._trouble: str | None = None
         log = store.watch(spec.name)
@@ -187,7 +187,6 @@ class _Watcher:
 
     def _once(self) -> bool:
         """One round: look, ask, tell; whether anybody was asked."""
-        self._round += 1
         for run in self.runs:
             self._look(run)
         self._tell()  # before the next question, which may take long
@@ -234,7 +233,8 @@ class _Watcher:
 
     def _ask(self, questions: Sequence[Question]) -> tuple[Answered, ...]:
         for question in questions:
-            self._served[question.checkpoint.run] = self._round
+            self._turn += 1
+            self._served[question.checkpoint.run] = self._turn
         try:
             answers = self._evaluator.evaluate(questions)
         except (ClusterError, RunBusy) as error:

@@ -59,9 +59,7 @@ def watch(**keys: object) -> WatchSpec:
 
 
 def converged(ability: str, step: int, *, known: int = 900) -> Convergence:
-    return Convergence(
-        ability, "converged", step, known, 0.001, (-1.0, 0.013), 0.95, 0.02, later=6
-    )
+    return Convergence(ability, "converged", step, known, 0.001, (-1.0, 0.013), 0.95, 0.02, later=6)
 
 
 def decline(ability: str, *, late: int = 1000, known: int = 900) -> Decline:

@@ -149,7 +149,7 @@ def test_needs_name_the_first_checkpoint_and_how_sure() -> None:
 
 
 def test_needs_of_an_ability_that_was_not_asked_are_a_mistake() -> None:
-    with pytest.raises(UserError, match="min_score.conting.*did you mean 'counting'"):
+    with pytest.raises(UserError, match=r"min_score.conting.*did you mean 'counting'"):
         lines(found(), needs={"min_score": {"conting": 0.5}})
 
 

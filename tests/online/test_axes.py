@@ -29,8 +29,9 @@ def test_rates_of_the_file() -> None:
 
 def test_announced_totals_come_first() -> None:
     told = (
-        Trained(100, {"tokens": 5.0, "gpu_hours": 0.5}), Trained(300, {"tokens": 9.0, "gpu_hours": 2})
-    )  # fmt: skip
+        Trained(100, {"tokens": 5.0, "gpu_hours": 0.5}),
+        Trained(300, {"tokens": 9.0, "gpu_hours": 2.0}),
+    )
     spec = run(gpus=8, seconds_per_step=9, tokens_per_step=1000)
     assert tokens_of(spec, told) == (5.0, 9.0)
     assert gpu_hours_of(spec, told) == (0.5, 2.0)

@@ -47,7 +47,7 @@ def test_only_those_that_are_there_compete() -> None:
 
 
 def test_checkpoints_of_different_depth_are_compared_on_what_all_answered() -> None:
-    run, truth = simulate("slow_rise", 3, Design(checkpoints=6, milestones=3))
+    run, _ = simulate("slow_rise", 3, Design(checkpoints=6, milestones=3))
     best = best_checkpoints(run, margin=0.02)["ocr"]
     answered = ~np.isnan(run.marks.score).any(axis=0)
     ocr = [place for place, (name, _) in enumerate(run.marks.strata) if name == "ocr"]

@@ -170,7 +170,7 @@ def test_twenty_runs_are_served_in_turn() -> None:
     for number in range(5):
         asked = next_questions(wanted, served, watch.model, at_once=8)
         rounds.append({one.checkpoint.run for one in asked})
-        served.update({one.checkpoint.run: number for one in asked})
+        served.update({one.checkpoint.run: 8 * number + at for at, one in enumerate(asked)})
     assert all(len(one) == 8 for one in rounds)
     counts = [sum(run in one for one in rounds) for run in wanted]
     assert min(counts) == max(counts) == 2
