@@ -169,9 +169,7 @@ def look(folder: Path) -> dict[str, object]:
 def loaded(folder: Path, spec: WatchSpec) -> Series:
     """The series from what is kept."""
     store = Store(folder)
-    series = load_series(spec, store, spec.runs[0], shelf=Shelf(store, spec.name, keep=False))
-    assert series is not None
-    return series
+    return load_series(spec, store, spec.runs[0], shelf=Shelf(store, spec.name, keep=False))
 
 
 def peak_mb() -> int:

@@ -6,7 +6,9 @@ from dataclasses import replace
 from typing import get_args
 
 from lens_ray.online.findings import Alarm, AlarmKind, Findings
+from lens_ray.online.shelf import Shelf
 from lens_ray.online.spec import RunSpec, WatchSpec
+from lens_ray.stats.marks import NotComparable
 from lens_ray.store import Store
 from lens_ray.store.watch_log import Incident, Seen, WatchState
 
@@ -14,7 +16,12 @@ _KINDS = get_args(AlarmKind)
 
 
 def assess(
-    spec: WatchSpec, store: Store, run: RunSpec, *, state: WatchState | None = None
+    spec: WatchSpec,
+    store: Store,
+    run: RunSpec,
+    *,
+    state: WatchState | None = None,
+    shelf: Shelf | None = None,
 ) -> Findings:
     """Curves, findings and advice of one training run; a function of what the store holds.
 
@@ -23,6 +30,7 @@ def assess(
         store: Where its rows are.
         run: Which of its runs.
         state: Of the run; None reads it.
+        shelf: A watcher's, which makes marks from rows once; None keeps nothing.
 
     Raises:
         UserError: The suite, the pool or ``run.yaml`` cannot be read.
@@ -35,7 +43,10 @@ def assess(
     from lens_ray.online.detect import detect
     from lens_ray.online.load import load_series
 
-    series = load_series(spec, store, run, state)
+    try:
+        series = load_series(spec, store, run, state, shelf=shelf)
+    except NotComparable as error:
+        return Findings(run.name, None, alarms=noticed, notes=(str(error),))
     if series is None:
         return Findings(run.name, None, alarms=noticed, notes=("no checkpoint was asked so far",))
     found = detect(series, spec.rules)

@@ -17,6 +17,7 @@ from lens_ray.online.findings import Findings
 from lens_ray.online.looking import Looker, stamp, taken
 from lens_ray.online.place import open_place
 from lens_ray.online.queue import Wanted, decided, next_questions, recorded, waiting
+from lens_ray.online.shelf import Shelf
 from lens_ray.online.spec import RunSpec, WatchSpec
 from lens_ray.online.stop_file import ask_to_stop
 from lens_ray.online.stopping import reason_to_stop
@@ -159,6 +160,7 @@ class _Watcher:
         self._turn = 0
         self._not_before: dict[tuple[str, int], float] = {}
         self._trouble: str | None = None
+        self._shelf = Shelf(store, spec.name)
         log = store.watch(spec.name)
         self.runs = [_Watched(run, spec, log) for run in spec.runs]
 
@@ -266,7 +268,9 @@ class _Watcher:
             if run.told == ground or not any(ground):
                 continue
             try:
-                run.findings = assess(self._spec, self._store, run.spec, state=run.state)
+                run.findings = assess(
+                    self._spec, self._store, run.spec, state=run.state, shelf=self._shelf
+                )
             except UserError as error:
                 self._complain(f"{run.spec.name}: {error}")
                 continue
