@@ -43,8 +43,9 @@ def watch(tmp_path: Path) -> Path:
     spec = load_watch(file)
     store = Store(spec.store, create=True)
     suite = load_suite("mini:quick").select_abilities(("counting", "ocr"))
-    fake = FakeEvaluator(store, suite, lambda ability, step: (
-        ACCURACY.get(ability, OTHERS)[STEPS.index(step)]))
+    fake = FakeEvaluator(
+        store, suite, lambda ability, step: ACCURACY.get(ability, OTHERS)[STEPS.index(step)]
+    )
     seen = []
     for folder in open_place(spec.runs[0].path).folders():
         step = int(folder.name.partition("-")[2])
@@ -56,5 +57,7 @@ def watch(tmp_path: Path) -> Path:
             assert answer.run_id is not None
             one = replace(one, depth="anchor", run_id=answer.run_id, asked_mark=folder.mark)
         seen.append(one)
-    store.watch("w").state("r").update(lambda state: WatchState(tuple(sorted(seen, key=lambda each: each.step))))
+    store.watch("w").state("r").update(
+        lambda state: WatchState(tuple(sorted(seen, key=lambda each: each.step)))
+    )
     return file
