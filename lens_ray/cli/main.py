@@ -12,6 +12,7 @@ import typer
 
 from lens_ray.cli import (
     advise,
+    checkpoints,
     compare,
     control,
     diagnose,
@@ -83,6 +84,7 @@ suite.app.command("control")(control.control)
 app.add_typer(suite.app, name="suite")
 app.add_typer(store.app, name="store")
 app.add_typer(pool.app, name="pool")
+app.add_typer(checkpoints.app, name="checkpoints")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

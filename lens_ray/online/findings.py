@@ -192,7 +192,8 @@ class Conflict:
 
 AlarmKind = Literal[
     "sudden_drop", "near_chance", "stability_lost", "empty_answers", "one_answer", "broken_weights",
-    "shell_changed", "step_went_back", "rewritten", "never_whole", "falls_behind",
+    "shell_changed", "step_went_back", "rewritten", "never_whole", "falls_behind", "two_runs",
+    "unreachable", "failed", "gone",
 ]  # fmt: skip
 
 
