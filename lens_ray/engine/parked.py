@@ -95,7 +95,11 @@ class Pool:
         return None
 
     def make_room(
-        self, need: Need, places: Places, rooms: Sequence[Room], taken: Iterable[tuple[Need, Places]]
+        self,
+        need: Need,
+        places: Places,
+        rooms: Sequence[Room],
+        taken: Iterable[tuple[Need, Places]],
     ) -> int:
         """End replicas that are in the way of one that is to start; how many were.
 

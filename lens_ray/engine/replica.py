@@ -214,9 +214,7 @@ class Replica:
         except BaseException:  # whatever it is: nobody else ends the engine
             await self._close(backend)
             raise
-        self._hello = Hello(
-            self._model.number, hosted.info, first=True, note=note, node=self._node
-        )
+        self._hello = Hello(self._model.number, hosted.info, first=True, note=note, node=self._node)
         return hosted
 
     async def _take(self, hosted: _Hosted, *, warm: bool = False) -> bool:
@@ -267,7 +265,10 @@ class Replica:
 
     def _swaps_may_come(self) -> bool:
         """Whether this job or a later one may have another model for this replica."""
-        return self._plan.keep or sum(model.family == self._model.family for model in self._plan.models) > 1
+        return (
+            self._plan.keep
+            or sum(model.family == self._model.family for model in self._plan.models) > 1
+        )
 
     def _open(self) -> Suite:
         """The suite, its images being read while the model is loaded; in the reader's thread."""
