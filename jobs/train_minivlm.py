@@ -4,6 +4,10 @@
 folders, ``run.yaml`` and ``log.jsonl`` (loss and accuracy of every task on batches that were
 never seen before). A batch is a function of seed and step alone, so the same command goes on where
 an interrupted run stopped, with the same result.
+
+``python -m jobs.train_minivlm --online`` trains `jobs/minivlm-online.yaml` in `runs/minivlm-online`
+to be watched by ``lens-ray watch jobs/watch_minivlm.yaml``: it goes on from a shipped checkpoint,
+announces each one that it writes, and ends when the file ``STOP`` appears.
 """
 
 from __future__ import annotations
@@ -33,6 +37,7 @@ from PIL import Image
 from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
 
 from jobs.minivlm_models import BUILDERS
+from jobs.minivlm_online import Watched, shell_of, shipped, step_of, weights_of
 from jobs.minivlm_practice import practice, verdict
 from jobs.minivlm_sight import (
     BESIDE,
@@ -50,6 +55,8 @@ from lens_ray.suites.sample import Sample
 from lens_ray.suites.suite import load_suite
 from lens_ray.suites.templates import render
 
+#: What ``--online`` trains.
+ONLINE = Path(__file__).with_name("minivlm-online.yaml")
 AHEAD = 6
 IGNORED = -100
 
@@ -100,6 +107,8 @@ class Recipe:
         sight: Steps in which only the eyes are taught (`jobs.minivlm_sight`), before the first
             phase. They are taught beside the questions, too, where this is not 0.
         weight_decay: Of both optimisers.
+        starts_from: ``SERIES/step-N``, a shipped checkpoint: the phases before it are those of its
+            series, so that steps mean the same in both. A recipe writes ``continues``.
     """
 
     name: str
@@ -110,6 +119,12 @@ class Recipe:
     save: tuple[int, ...]
     sight: int = 0
     weight_decay: float = 0.05
+    starts_from: str = ""
+
+    @property
+    def first(self) -> int:
+        """Step of the checkpoint that the run starts from."""
+        return step_of(self.starts_from) if self.starts_from else 0
 
     @property
     def steps(self) -> int:
@@ -135,7 +150,17 @@ def load_recipe(path: str | Path) -> Recipe:
         Phase(**{**phase, "lr": (float(phase["lr"][0]), float(phase["lr"][1]))})
         for phase in body.pop("phases")
     )
+    if "continues" in body:
+        body["starts_from"] = body.pop("continues")
+        phases = (*_phases_before(body["starts_from"]), *phases)
     return Recipe(**{**body, "save": tuple(body["save"]), "phases": phases})
+
+
+def _phases_before(checkpoint: str) -> tuple[Phase, ...]:
+    """The phases of a shipped series up to one of its checkpoints, which must end one of them."""
+    series = load_recipe(shipped(checkpoint).parent / "run.yaml")
+    ends = list(accumulate(phase.steps for phase in series.phases))
+    return series.phases[: ends.index(step_of(checkpoint)) + 1]
 
 
 @cache
@@ -328,14 +353,16 @@ class Run:
         torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
         self.shell = out / "processor"
         if not (self.shell / "config.json").is_file():
-            processor, config = BUILDERS[recipe.model]()
+            processor, config = (
+                shell_of(recipe.starts_from) if recipe.starts_from else BUILDERS[recipe.model]()
+            )
             processor.save_pretrained(str(self.shell))
             config.save_pretrained(str(self.shell))
         # Always from disk: a vocabulary that is learned again need not be the same one.
         self.processor = AutoProcessor.from_pretrained(str(self.shell))
         torch.manual_seed(recipe.seed)
         self.model: Any = AutoModelForImageTextToText.from_config(
-            AutoConfig.from_pretrained(str(self.shell))
+            AutoConfig.from_pretrained(str(self.shell)), dtype=torch.float32
         )
         for name, parameter in self.model.named_parameters():
             if "position_embedding" in name:  # as loud as the patches: a third fewer steps
@@ -349,6 +376,9 @@ class Run:
             for optimiser, kept in zip(self.optimisers, state["optimisers"], strict=True):
                 optimiser.load_state_dict(kept)
             self.step = state["step"]
+        elif recipe.starts_from:
+            self.model.load_state_dict(weights_of(recipe.starts_from))
+            self.step = recipe.first
         elif recipe.sight:
             rate = recipe.phases[0].lr[0]
             teach_sight(
@@ -368,7 +398,7 @@ class Run:
         torch.save(state, self.out / "state.partial")
         (self.out / "state.partial").rename(self.out / "state.pt")
 
-    def save(self) -> None:
+    def save(self) -> Path:
         """Write a checkpoint in bfloat16, whole or not at all."""
         folder = self.out / f"step-{self.step:04d}"
         partial = folder.with_suffix(".partial")
@@ -380,6 +410,7 @@ class Run:
         self.processor.save_pretrained(str(partial))
         shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)
+        return folder
 
     def learn(
         self, parts: list[dict[str, Any]], rate: float, seen: SightBatch | None = None
@@ -423,7 +454,9 @@ def _plain(recipe: Recipe) -> dict[str, Any]:
     return body
 
 
-def train(recipe: Recipe, out: Path, *, stop: int | None = None) -> None:
+def train(
+    recipe: Recipe, out: Path, *, stop: int | None = None, watched: Watched | None = None
+) -> None:
     """Run a recipe to its end, or to a step, from wherever its folder is."""
     run = Run(recipe, out)
     last = min(recipe.steps, stop or recipe.steps)
@@ -441,6 +474,11 @@ def train(recipe: Recipe, out: Path, *, stop: int | None = None) -> None:
 
         coming = [order(step) for step in islice(range(run.step, last), AHEAD)]
         while run.step < last:
+            reason = watched.told_to_stop() if watched else None
+            if reason is not None:
+                print(f"step {run.step}: told to stop: {reason}", flush=True)
+                run.keep()
+                break
             parts, seen = coming.pop(0)
             if run.step + AHEAD < last:
                 coming.append(order(run.step + AHEAD))
@@ -451,7 +489,10 @@ def train(recipe: Recipe, out: Path, *, stop: int | None = None) -> None:
                 tally[task][0] += hits
                 tally[task][1] += asked
             if run.step in recipe.save:
-                run.save()
+                folder = run.save()
+                if watched:
+                    pace = (time.monotonic() - began) / (run.step - first)
+                    watched.saved(folder, run.step, loss, rate, pace)
             if run.step % 50 == 0 or run.step == last:
                 run.keep()
                 pace = (time.monotonic() - began) / (run.step - first)
@@ -481,11 +522,17 @@ def _report(
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("recipe")
-    parser.add_argument("--out", required=True, type=Path)
+    parser.add_argument("recipe", nargs="?", type=Path, help="default with --online: its own")
+    parser.add_argument("--out", type=Path, help="folder; default: runs/NAME of the recipe")
+    parser.add_argument("--online", action="store_true", help="to be watched: announce, heed STOP")
     parser.add_argument("--stop", type=int, help="end after this step")
     chosen = parser.parse_args()
-    train(load_recipe(chosen.recipe), chosen.out, stop=chosen.stop)
+    if chosen.recipe is None and not chosen.online:
+        parser.error("write a recipe, such as jobs/minivlm-a.yaml, or --online")
+    recipe = load_recipe(chosen.recipe or ONLINE)
+    out = chosen.out or Path("runs") / recipe.name
+    watched = Watched(out, recipe.starts_from) if chosen.online else None
+    train(recipe, out, stop=chosen.stop, watched=watched)
 
 
 if __name__ == "__main__":

@@ -8,19 +8,14 @@ stand in a job file: providers' keys are read from the environment.
 
 from __future__ import annotations
 
-import os
-import re
-from collections.abc import Iterator, Mapping, Sequence
-from difflib import get_close_matches
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field, PrivateAttr, ValidationError, field_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from lens_ray.errors import JobError, UserError
-from lens_ray.job_secrets import is_secret_name, secret_in, variable_for
-from lens_ray.job_yaml import MAX_BYTES, Place, YamlProblem, read_yaml
+from lens_ray.errors import UserError
 from lens_ray.job_yaml import Path as KeyPath
 from lens_ray.models.spec import (
     NAME_PATTERN,
@@ -30,7 +25,8 @@ from lens_ray.models.spec import (
     ModelSpec,
     RuntimeEnv,
 )
-from lens_ray.yaml_problems import Problem, described, first_line, nearest
+from lens_ray.yaml_file import FileKind, load_file
+from lens_ray.yaml_problems import nearest
 
 __all__ = ["JobBudget", "JobSpec", "Until", "load_job"]
 
@@ -150,119 +146,7 @@ def load_job(path: str | Path, *, store: str | None = None) -> JobSpec:
         JobError: ``path:line:column: key: what was found; what to type``. Where there are several
             mistakes, the first one, and how many more there are.
     """
-    name = str(path)
-    try:
-        document = read_yaml(_read(path))
-        if not isinstance(document.value, dict):
-            raise YamlProblem(
-                "a job file is a mapping; start with name:, suite:, store: and models:", Place(1, 1)
-            )
-    except YamlProblem as problem:
-        where = f"{name}:{problem.place.line}:{problem.place.column}"
-        raise JobError(f"{where}: {problem.what}") from problem
-    problems = list(_secrets(document.value, ()))
-    if not problems:
-        values, problems = _expanded(document.value, store)
-    if not problems:
-        try:
-            return JobSpec.model_validate(values)
-        except ValidationError as error:
-            problems = described(error, values, _known_keys)
-    raise JobError(first_line(name, problems, document))
-
-
-def _read(path: str | Path) -> bytes:
-    try:
-        with open(path, "rb") as file:
-            return file.read(MAX_BYTES + 1)
-    except FileNotFoundError as error:
-        near = sorted(file.name for file in Path(path).parent.glob("*.y*ml"))
-        close = get_close_matches(Path(path).name, near, 1, 0.5)
-        hint = f"did you mean {Path(path).parent / close[0]}?" if close else "check the path"
-        raise JobError(f"{path}: there is no such job file; {hint}") from error
-    except IsADirectoryError as error:
-        raise JobError(f"{path}: is a folder; give a job file (YAML)") from error
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        reason = getattr(error, "strerror", None) or str(error)
-        raise JobError(f"{str(path)!r}: cannot be read ({reason}); give a job file") from error
-
-
-# Secrets and the environment.
-
-_VARIABLE = re.compile(r"\$\{([^}]{0,200})\}")
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-#: Where variables are replaced, without the number of the model.
-_EXPANDED = {
-    ("store",), ("suite",), ("models", "path"), ("models", "runtime_env", "py_executable")
-}  # fmt: skip
-
-
-def _secrets(value: object, path: KeyPath, backend: object = None) -> Iterator[Problem]:
-    """Everything in a document that looks like a secret; never its text."""
-    if isinstance(value, dict):
-        backend = value.get("backend", backend)
-        for key, item in value.items():
-            if is_secret_name(key):
-                variable = variable_for(key, backend)
-                yield (
-                    (*path, key),
-                    True,
-                    f"a secret must not stand in a job file; set {variable} in the environment "
-                    "and take this key out",
-                )
-            else:
-                yield from _secrets(item, (*path, key), backend)
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from _secrets(item, (*path, index), backend)
-    elif isinstance(value, str) and (advice := secret_in(value)):
-        yield path, False, advice
-
-
-def _expanded(
-    value: Mapping[str, object], store: str | None
-) -> tuple[dict[str, object], list[Problem]]:
-    """The document with its variables replaced where they may stand, and what was wrong."""
-    problems: list[Problem] = []
-    values = {**value, "store": store} if store is not None else dict(value)
-    skipped = {("store",)} if store is not None else set()
-
-    def walk(item: object, path: KeyPath) -> object:
-        if isinstance(item, dict):
-            return {key: walk(inner, (*path, key)) for key, inner in item.items()}
-        if isinstance(item, list):
-            return [walk(inner, (*path, index)) for index, inner in enumerate(item)]
-        if isinstance(item, str) and "${" in item and path not in skipped:
-            text, what = _expand(item, path)
-            if what is not None:
-                problems.append((path, False, what))
-            return text
-        return item
-
-    expanded = {key: walk(item, (key,)) for key, item in values.items()}
-    return expanded, problems
-
-
-def _expand(text: str, path: KeyPath) -> tuple[str, str | None]:
-    names = _VARIABLE.findall(text)
-    if (path[0], *path[2:]) not in _EXPANDED:
-        if not any(_NAME.fullmatch(name) for name in names):
-            return text, None
-        return text, (
-            "${...} is only expanded in store, suite, and a model's path and py_executable; "
-            "write it out"
-        )
-    for name in names:
-        if not _NAME.fullmatch(name):
-            return text, f"'${{{name}}}' is no environment variable; write ${{NAME}}"
-        if is_secret_name(name):
-            return text, f"${{{name}}} looks like a secret, which is never expanded; take it out"
-        if name not in os.environ:
-            return text, f"the environment variable {name} is not set; type export {name}=..."
-    expanded = _VARIABLE.sub(lambda found: os.environ[found[1]], text)
-    if advice := secret_in(expanded):
-        return text, advice
-    return expanded, None
+    return load_file(path, JobSpec, _KIND, store=store)
 
 
 # What pydantic found, in our words.
@@ -328,3 +212,14 @@ def _options_of(path: Sequence[str | int], values: Mapping[str, object]) -> type
         return options_class(str(at.get("backend", ModelSpec.model_fields["backend"].default)))
     except UserError:  # its own error is on the list
         return ClosedModel
+
+
+_KIND = FileKind(
+    name="job file",
+    start="start with name:, suite:, store: and models:",
+    expanded=frozenset(
+        {("store",), ("suite",), ("models", "path"), ("models", "runtime_env", "py_executable")}
+    ),
+    where="store, suite, and a model's path and py_executable",
+    known_keys=_known_keys,
+)

@@ -12,6 +12,7 @@ import typer
 
 from lens_ray.cli import (
     advise,
+    checkpoints,
     compare,
     control,
     diagnose,
@@ -38,6 +39,7 @@ from lens_ray.cli import (
     submit,
     suite,
     timeline,
+    watch,
 )
 from lens_ray.cli.options import Verbs
 from lens_ray.cli.output import note
@@ -75,6 +77,7 @@ app.command("import")(import_.import_)
 app.command("report")(report.report)
 app.command("timeline")(timeline.timeline)
 app.command("doctor")(doctor.doctor)
+app.command("watch")(watch.watch)
 app.command("submit")(submit.submit)
 app.command("jobs")(jobs.jobs)
 app.command("logs")(logs.logs)
@@ -83,6 +86,7 @@ suite.app.command("control")(control.control)
 app.add_typer(suite.app, name="suite")
 app.add_typer(store.app, name="store")
 app.add_typer(pool.app, name="pool")
+app.add_typer(checkpoints.app, name="checkpoints")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

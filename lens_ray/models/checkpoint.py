@@ -60,6 +60,7 @@ class CheckpointFacts:
         remote_code: Whether it asks for Python code of its own.
         heads: Attention heads of its language model; None where ``config.json`` does not say.
         context: Longest sequence of its language model, in tokens; None where it does not say.
+        weights: Names of its weight files.
     """
 
     folder: str
@@ -72,6 +73,7 @@ class CheckpointFacts:
     remote_code: bool = False
     heads: int | None = None
     context: int | None = None
+    weights: tuple[str, ...] = ()
 
     @property
     def parameters(self) -> int:
@@ -79,12 +81,16 @@ class CheckpointFacts:
         return sum(tensor.elements for tensor in self.tensors.values())
 
 
-def inspect_checkpoint(folder: str, *, trust_remote_code: bool = False) -> CheckpointFacts:
+def inspect_checkpoint(
+    folder: str, *, trust_remote_code: bool = False, digest: bool = True
+) -> CheckpointFacts:
     """Read what a checkpoint is, and refuse what is none.
 
     Args:
         folder: A local folder, as `resolve` gives it.
         trust_remote_code: Accept a checkpoint that brings its own Python code.
+        digest: Whether the weights are read for their digest, which is empty otherwise; headers
+            and sizes are read always.
 
     Raises:
         CheckpointError: Anything is missing, truncated, malformed or unsafe.
@@ -109,7 +115,7 @@ def _inspect(root: Path, trust_remote_code: bool) -> CheckpointFacts:
     shell = {name: _shell_digest(root / name) for name in _shell_files(root, remote_code)}
     return CheckpointFacts(
         folder=str(root),
-        weights_digest=_weights_digest(root, shards),
+        weights_digest=_weights_digest(root, shards) if digest else "",
         shell_digest=_digest(json.dumps(sorted(shell.items())).encode()),
         architecture=_architecture(config),
         dtype=_main_dtype(tensors.values()),
@@ -118,6 +124,7 @@ def _inspect(root: Path, trust_remote_code: bool) -> CheckpointFacts:
         remote_code=remote_code,
         heads=_of_language(config, "num_attention_heads"),
         context=_of_language(config, "max_position_embeddings"),
+        weights=tuple(shards),
     )
 
 

@@ -192,7 +192,8 @@ class Conflict:
 
 AlarmKind = Literal[
     "sudden_drop", "near_chance", "stability_lost", "empty_answers", "one_answer", "broken_weights",
-    "shell_changed", "step_went_back", "rewritten", "never_whole", "falls_behind",
+    "shell_changed", "step_went_back", "rewritten", "never_whole", "falls_behind", "two_runs",
+    "unreachable", "failed", "gone",
 ]  # fmt: skip
 
 
@@ -269,6 +270,7 @@ class Findings:
         alarms: The rest that somebody should look at.
         advice: What to do.
         notes: What a reader should know, one line each.
+        changes: Of mix or learning rate, as the run's own record says, by step.
     """
 
     run: str
@@ -281,6 +283,7 @@ class Findings:
     alarms: tuple[Alarm, ...] = ()
     advice: tuple[AdviceLine, ...] = ()
     notes: tuple[str, ...] = ()
+    changes: Mapping[int, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """As ``lens-ray watch --json`` prints it; a step as a key becomes text."""

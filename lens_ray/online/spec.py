@@ -7,12 +7,25 @@ environment variables, never written.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence, Set
+from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError, PydanticKnownError
 
-from lens_ray.models.spec import NAME_PATTERN, ClosedModel, RuntimeEnv
+from lens_ray.errors import UserError
+from lens_ray.job_yaml import Path as KeyPath
+from lens_ray.models.spec import (
+    NAME_PATTERN,
+    ClosedModel,
+    GenerationOverrides,
+    ModelSpec,
+    RuntimeEnv,
+)
 from lens_ray.stats.advice.needs import Needs
+from lens_ray.yaml_file import FileKind, load_file
+from lens_ray.yaml_problems import nearest
 
 PolicyName = Literal["all", "newest_first", "every_n", "every", "milestones_full_else_anchor"]
 
@@ -65,6 +78,10 @@ class HostSpec(ClosedModel):
     options: dict[str, Any] = Field(default_factory=dict)
     runtime_env: RuntimeEnv | None = None
 
+    def model_spec(self, name: str, path: str, step: int | None = None) -> ModelSpec:
+        """As the engine takes it: one checkpoint, hosted like this."""
+        return ModelSpec(name=name, path=path, step=step, **self.model_dump(exclude_unset=True))
+
 
 class Declared(ClosedModel):
     """Two windows that are to be compared, declared before anybody has looked.
@@ -76,6 +93,15 @@ class Declared(ClosedModel):
 
     early: tuple[int, int]
     late: tuple[int, int]
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Declared:
+        if not self.early[0] <= self.early[1] < self.late[0] <= self.late[1]:
+            raise PydanticCustomError(
+                "windows", "early must end before late begins; write early: [100, 300] and "
+                "late: [400, 600]",
+            )  # fmt: skip
+        return self
 
 
 class Rules(ClosedModel):
@@ -110,10 +136,21 @@ class AlertSpec(ClosedModel):
         timeout_s: A webhook that hangs is given up after so long; it is tried again later.
     """
 
-    webhook_env: str | None = Field(default=None, min_length=1, max_length=128)
-    slack_env: str | None = Field(default=None, min_length=1, max_length=128)
+    webhook_env: str | None = Field(default=None, max_length=128)
+    slack_env: str | None = Field(default=None, max_length=128)
     on: tuple[str, ...] = ()
     timeout_s: float = Field(default=5.0, gt=0, le=60)
+
+    @field_validator("webhook_env", "slack_env")
+    @classmethod
+    def _a_variable(cls, value: str | None) -> str | None:
+        if value is not None and not value.isidentifier():
+            raise PydanticCustomError(
+                "variable",
+                "write the name of an environment variable that holds the URL, never the URL: "
+                "webhook_env: LENS_WEBHOOK",
+            )
+        return value
 
 
 class StopSpec(ClosedModel):
@@ -166,7 +203,7 @@ class WatchSpec(ClosedModel):
     suite: str = Field(min_length=1, max_length=4096)
     abilities: tuple[str, ...] | None = None
     store: str = Field(min_length=1, max_length=4096)
-    runs: tuple[RunSpec, ...] = Field(min_length=1)
+    runs: tuple[RunSpec, ...]
     model: HostSpec = Field(default_factory=HostSpec)
     policy: PolicyName = "milestones_full_else_anchor"
     every_n: int = Field(default=1, ge=1)
@@ -184,3 +221,179 @@ class WatchSpec(ClosedModel):
     alerts: AlertSpec = Field(default_factory=AlertSpec)
     stop: StopSpec = Field(default_factory=StopSpec)
     pool: str | None = None
+
+    @field_validator("abilities")
+    @classmethod
+    def _some_ability(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if value is not None and not value:
+            raise PydanticCustomError(
+                "no_ability", "the list is empty; leave the key out to take all of the suite's"
+            )
+        return value
+
+    @field_validator("runs")
+    @classmethod
+    def _runs_of_their_own(cls, runs: tuple[RunSpec, ...]) -> tuple[RunSpec, ...]:
+        if not runs:
+            raise PydanticCustomError("no_run", "the list is empty; name at least one run")
+        problems = [*_repeated(runs, "name"), *_repeated(runs, "path")]
+        if problems:
+            raise ValidationError.from_exception_data("WatchSpec", problems)
+        return runs
+
+    @field_validator("model")
+    @classmethod
+    def _can_be_hosted(cls, host: HostSpec) -> HostSpec:
+        """The rules of a job file's model hold here too."""
+        from lens_ray.models import backend_entry
+        from lens_ray.suites.templates import TEMPLATES
+
+        try:
+            host.model_spec("checkpoint", "checkpoint")
+        except ValidationError as error:
+            raise ValidationError.from_exception_data(
+                "HostSpec", [_again(detail) for detail in error.errors(include_url=False)]
+            ) from error
+        if backend_entry(host.backend).attached:
+            raise PydanticCustomError(
+                "attached", "{name} asks a provider, which hosts no checkpoint of yours; write "
+                "backend: transformers or vllm", {"name": host.backend},
+            )  # fmt: skip
+        if host.template not in TEMPLATES:
+            raise PydanticCustomError(
+                "unknown_template", "no template is called {found}; {hint}",
+                {"found": repr(host.template), "hint": nearest(host.template, TEMPLATES)},
+            )  # fmt: skip
+        return host
+
+    @field_validator("milestones")
+    @classmethod
+    def _possible_milestones(cls, value: int | tuple[int, ...]) -> int | tuple[int, ...]:
+        steps = (value,) if isinstance(value, int) else value
+        if not steps or min(steps) < (1 if isinstance(value, int) else 0):
+            raise PydanticCustomError(
+                "milestones", "write every how many-th checkpoint (5), or a list of steps "
+                "([1000, 2000])",
+            )  # fmt: skip
+        return value
+
+    @model_validator(mode="after")
+    def _keys_that_belong_together(self) -> WatchSpec:
+        problems = [
+            *_lacking(self.policy, self.model_fields_set),
+            *_without_effect(self.policy, self.model_fields_set),
+        ]
+        if "needs_met" in self.stop.when and self.needs is None:
+            what = "needs_met rests on needs; write needs: {min_score: ...} too"
+            problems.append(_problem(("stop", "when"), "no_needs", what))
+        if problems:
+            raise ValidationError.from_exception_data("WatchSpec", problems)
+        return self
+
+
+_KEYS_OF_POLICIES: Mapping[str, tuple[PolicyName, ...]] = {
+    "every": ("every",),
+    "every_n": ("every_n",),
+    "milestones": ("milestones_full_else_anchor",),
+    "ask": ("all", "newest_first", "every_n", "every"),
+}
+
+
+def _problem(place: tuple[str, ...], kind: str, what: str, **words: str) -> InitErrorDetails:
+    return {"type": PydanticCustomError(kind, what, words), "loc": place, "input": None}
+
+
+def _lacking(policy: PolicyName, given: Set[str]) -> list[InitErrorDetails]:
+    """What a policy cannot do without."""
+    for key, example in (("every", "30m"), ("every_n", "5")):
+        if policy == key and key not in given:
+            what = "policy {key} needs a key of this name; write {key}: {example}"
+            return [_problem(("policy",), "lacking", what, key=key, example=example)]
+    return []
+
+
+def _without_effect(policy: PolicyName, given: Set[str]) -> list[InitErrorDetails]:
+    what = "no effect with policy: {policy}; take it out, or write policy: {wanted}"
+    return [
+        _problem((key,), "no_effect", what, policy=policy, wanted=policies[0])
+        for key, policies in _KEYS_OF_POLICIES.items()
+        if key in given and policy not in policies
+    ]
+
+
+def _repeated(runs: Sequence[RunSpec], key: str) -> list[InitErrorDetails]:
+    first: dict[str, int] = {}
+    problems: list[InitErrorDetails] = []
+    for index, run in enumerate(runs):
+        value = str(getattr(run, key)).rstrip("/")
+        if value in first:
+            error = PydanticCustomError(
+                f"repeated_{key}",
+                "{found} is the {key} of runs[{first}] too; give each run its own",
+                {"found": repr(value), "key": key, "first": first[value]},
+            )
+            problems.append({"type": error, "loc": (index, key), "input": value})
+        first.setdefault(value, index)
+    return problems
+
+
+def _again(detail: Mapping[str, Any]) -> InitErrorDetails:
+    """An error of a model that was built from a part of the file, at that part's place."""
+    kind, ctx = detail["type"], detail.get("ctx", {})
+    try:
+        PydanticKnownError(kind, ctx)
+    except KeyError:  # one of our own
+        kind = PydanticCustomError(kind, detail["msg"])
+    return {"type": kind, "loc": detail["loc"], "input": detail["input"], "ctx": ctx}
+
+
+def load_watch(path: str | Path, *, store: str | None = None) -> WatchSpec:
+    """Read and check a watch file.
+
+    ``${NAME}`` stands for an environment variable in ``store``, ``suite``, ``pool`` and a run's
+    ``path``, ``replay`` and ``run_yaml``, and nowhere else.
+
+    Args:
+        path: The file.
+        store: Used in the place of the file's ``store``, which may then be missing.
+
+    Raises:
+        JobError: ``path:line:column: key: what was found; what to type``. Where there are several
+            mistakes, the first one, and how many more there are.
+    """
+    return load_file(path, WatchSpec, _KIND, store=store)
+
+
+_PARTS: Mapping[tuple[str, ...], type[BaseModel]] = {
+    (): WatchSpec, ("runs",): RunSpec, ("model",): HostSpec,
+    ("model", "generation"): GenerationOverrides, ("model", "runtime_env"): RuntimeEnv,
+    ("rules",): Rules, ("rules", "windows"): Declared, ("needs",): Needs, ("alerts",): AlertSpec,
+    ("stop",): StopSpec,
+}  # fmt: skip
+
+
+def _known_keys(path: KeyPath, values: Mapping[str, object]) -> list[str]:
+    """The keys that the mapping at a path may have."""
+    keys = tuple(part for part in path if isinstance(part, str))
+    if keys == ("model", "options"):
+        from lens_ray.models import options_class
+
+        host = values["model"]
+        backend = host.get("backend", "transformers") if isinstance(host, dict) else ""
+        try:
+            return list(options_class(str(backend)).model_fields)
+        except UserError:  # its own error is on the list
+            return []
+    return list(_PARTS[keys].model_fields)
+
+
+_KIND = FileKind(
+    name="watch file",
+    start="start with name:, suite:, store: and runs:",
+    expanded=frozenset(
+        {("store",), ("suite",), ("pool",)}
+        | {("runs", key) for key in ("path", "replay", "run_yaml")}
+    ),
+    where="store, suite, pool, and a run's path, replay and run_yaml",
+    known_keys=_known_keys,
+)

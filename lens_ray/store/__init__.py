@@ -3,7 +3,8 @@
 ``store`` is the whole of it and ``run_log`` one run of it; read those two first. Below,
 ``fold`` says what a sequence of manifests means (pure), ``records`` what a manifest, a commit and
 a run's header hold, ``dense_log`` how they are numbered, ``lease`` who may drive a run, ``paid``
-which answers it paid for, ``book`` what it has cost; ``tables`` turns rows into Parquet and back,
+which answers it paid for, ``book`` what it has cost, ``watch_log`` what is kept of a watched
+training run; ``tables`` turns rows into Parquet and back,
 ``reader`` reads many runs, ``query`` puts SQL to them; ``check`` and ``upkeep`` prove a store whole
 and keep it small. ``objects`` names the few things that a place must do, ``folder`` and ``bucket``
 do them.
@@ -22,6 +23,7 @@ Every object is written once and never changed, but where it says compare-and-sw
     runs/<run_id>/paid/00000000.json         dense log from start.json on: paid answers (`paid`)
     runs/<run_id>/paid/start.json            compare-and-swap: what lies before is in rows
     runs/<run_id>/notes/00000000.json        dense log: batches at a provider, who answers
+    watch/...                                see ``watch_log``
 """
 
 from __future__ import annotations

@@ -112,6 +112,14 @@ class BucketObjects:
             return None
         return Versioned(answer["Body"], answer["ETag"])
 
+    def get_range(self, key: str, start: int, length: int) -> bytes | None:
+        """Some bytes of an object, fewer where it ends before; None where it is not there."""
+        try:
+            answer = self._ask("get_object", key, Range=f"bytes={start}-{start + length - 1}")
+        except _NotThere:
+            return None
+        return bytes(answer["Body"])
+
     def create(self, key: str, data: bytes) -> bool:
         """See `ObjectStore.create`."""
         return self.swap(key, data, None) is not None
@@ -143,7 +151,8 @@ class BucketObjects:
                 return
             for found in page.get("Contents", ()):
                 key = str(found["Key"]).removeprefix(self._prefix)
-                yield Listed(key, int(found["Size"]), found["LastModified"].timestamp())
+                tag = str(found.get("ETag", "")).strip('"')
+                yield Listed(key, int(found["Size"]), found["LastModified"].timestamp(), tag)
             if not page.get("IsTruncated"):
                 return
             more["ContinuationToken"] = page["NextContinuationToken"]

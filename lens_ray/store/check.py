@@ -30,6 +30,7 @@ from lens_ray.store.records import (
 )
 from lens_ray.store.schema import ROWS, SCORES
 from lens_ray.store.tables import conform, from_parquet, sha256
+from lens_ray.store.watch_log import WATCH, check_object
 
 _RUN_KEY = re.compile(r"runs/(?P<run>[^/]+)/(?P<name>.+)")
 
@@ -74,6 +75,7 @@ def problems_of(objects: ObjectStore) -> list[str]:
     for run_id in headers:
         _check_account(survey, run_id)
         _check_run(survey, run_id)
+    _check_watches(survey)
     return survey.problems
 
 
@@ -173,6 +175,19 @@ def _check_account(survey: _Survey, run_id: str) -> None:
         book.parse_book(data)
     except (ValueError, StoreError) as error:
         survey.add(key, error)
+
+
+def _check_watches(survey: _Survey) -> None:
+    """The small objects of watches: which checkpoints there are, what was told, what stays."""
+    for key in sorted(key for key in survey.keys if key.startswith(f"{WATCH}/")):
+        if not key.endswith(".json"):
+            continue
+        data = survey.objects.get(key)
+        try:
+            if data is not None:
+                check_object(key, data)
+        except (ValueError, StoreError) as error:
+            survey.add(key, error)
 
 
 def _check_commit(

@@ -1,4 +1,4 @@
-"""Who drives a run: a lease object, written by compare-and-swap.
+"""Who drives a run or a watch: a lease object, written by compare-and-swap.
 
 No two machines' clocks are compared. Who waits watches the object with a clock of its own: where
 its version does not change for the time that its holder promised, the holder is dead.
@@ -42,14 +42,12 @@ class Lease:
         ttl_s: It is dead when it was not renewed for so long.
     """
 
-    def __init__(
-        self, objects: ObjectStore, key: str, run_id: str, owner: str, ttl_s: float
-    ) -> None:
+    def __init__(self, objects: ObjectStore, key: str, what: str, owner: str, ttl_s: float) -> None:
         self.owner = owner
         self.ttl_s = ttl_s
         self._objects = objects
         self._key = key
-        self._run_id = run_id
+        self._what = what
         self._nonce = uuid.uuid4().hex
         self._beat = 0
         self._version: str | None = None
@@ -63,7 +61,7 @@ class Lease:
         """
         holder = self._rewrite(released=False)
         if holder is not None:
-            raise RunBusy(f"run {self._run_id}: {holder} took it over; this driver stops")
+            raise RunBusy(f"{self._what}: {holder} took it over; this driver stops")
 
     def release(self) -> None:
         """Give the run back; nothing happens where another driver took it over.
@@ -113,7 +111,7 @@ class Lease:
 def acquire(
     objects: ObjectStore,
     key: str,
-    run_id: str,
+    what: str,
     owner: str,
     *,
     ttl_s: float,
@@ -121,8 +119,19 @@ def acquire(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Lease:
-    """Take the lease of a run; see `lens_ray.store.run_log.RunLog.acquire`."""
-    lease = Lease(objects, key, run_id, owner, ttl_s)
+    """Take a lease; see `lens_ray.store.run_log.RunLog.acquire`.
+
+    Args:
+        objects: The store.
+        key: Of the lease.
+        what: For messages: ``run X``.
+        owner: ``host:pid:uuid``.
+        ttl_s: This owner counts as dead when it does not renew for so long.
+        wait_s: Longest wait for another owner's lease to run out.
+        clock: Of the one who waits.
+        sleep: The same.
+    """
+    lease = Lease(objects, key, what, owner, ttl_s)
     began = seen_at = clock()
     watched: str | None = None
     while True:
@@ -131,9 +140,7 @@ def acquire(
         free = holder is None or holder.released or holder.owner == owner
         if holder is not None and found is not None and not free:
             if watched is not None and found.version != watched:
-                raise RunBusy(
-                    f"run {run_id}: {holder} is at work on it; wait for it or stop it there"
-                )
+                raise RunBusy(f"{what}: {holder} is at work on it; wait for it or stop it there")
             if watched is None:
                 watched, seen_at = found.version, clock()
             free = clock() - seen_at >= holder.ttl_s
@@ -145,7 +152,7 @@ def acquire(
         left = wait_s - (clock() - began)
         if left <= 0:
             raise RunBusy(
-                f"run {run_id}: {holder} holds it and was silent for {wait_s:g} s of the "
+                f"{what}: {holder} holds it and was silent for {wait_s:g} s of the "
                 f"{holder.ttl_s:g} s that it has; start again"
             )
         sleep(max(0.001, min(left, holder.ttl_s / _LOOKS, 1.0)))

@@ -31,11 +31,13 @@ class Listed:
         key: Its key.
         size: Bytes.
         modified: When it was written, in seconds since 1970.
+        tag: What changes with its content, where the place keeps it (an ETag).
     """
 
     key: str
     size: int
     modified: float
+    tag: str = ""
 
 
 class ObjectStore(Protocol):

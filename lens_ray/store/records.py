@@ -204,7 +204,7 @@ def load(data: bytes, *kinds: str) -> dict[str, Any]:
     return record
 
 
-def _build(kind: type[T], record: Mapping[str, Any], **changes: Any) -> T:
+def build(kind: type[T], record: Mapping[str, Any], **changes: Any) -> T:
     """A dataclass from the keys that it knows."""
     values: dict[str, Any] = {}
     for known in fields(kind):  # type: ignore[arg-type]
@@ -238,7 +238,7 @@ def parse_entry(data: bytes) -> RunHeader | str:
     record = load(data, "run", "suite")
     if record["kind"] == "suite":
         return check_run_id(record.get("digest"))
-    header = _build(RunHeader, record)
+    header = build(RunHeader, record)
     check_run_id(header.run_id)
     if not isinstance(header.generation, dict):
         raise ValueError("generation is no object")
@@ -248,7 +248,7 @@ def parse_entry(data: bytes) -> RunHeader | str:
 def _parse_file(record: object) -> FileRef:
     if not isinstance(record, dict):
         raise ValueError("a file is no object")
-    file = _build(FileRef, record)
+    file = build(FileRef, record)
     if not isinstance(file.path, str) or not _FILE.fullmatch(file.path):
         raise ValueError(f"path {file.path!r}")
     if not isinstance(file.sha256, str) or not _SHA256.fullmatch(file.sha256):
@@ -281,7 +281,7 @@ def parse_manifest(data: bytes) -> Manifest:
     files = tuple(_parse_file(file) for file in record["files"])
     if len(seen) != total or total != sum(file.rows for file in files):
         raise ValueError("not one sample a row")
-    return _build(
+    return build(
         Manifest,
         record,
         files=files,
@@ -297,7 +297,7 @@ def parse_commit(data: bytes) -> Commit:
         StoreError: A newer version of lens-ray wrote it.
     """
     record = load(data, "commit")
-    commit = _build(
+    commit = build(
         Commit,
         record,
         scores=_parse_file(record.get("scores")),

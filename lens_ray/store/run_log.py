@@ -243,7 +243,7 @@ class RunLog:
         return lease.acquire(
             self._objects,
             self._key("lease.json"),
-            self.header.run_id,
+            f"run {self.header.run_id}",
             owner,
             ttl_s=ttl_s,
             wait_s=wait_s,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from lens_ray.errors import StoreError
 from lens_ray.store.dense_log import entry_key, read_new
 from lens_ray.store.objects import get_many, open_objects
-from lens_ray.store.reader import damaged, parsed, read_scores
+from lens_ray.store.reader import damaged, parsed, read_scores, run_key
 from lens_ray.store.records import (
     STORE_KIND,
     RunHeader,
@@ -25,6 +25,7 @@ from lens_ray.store.records import (
 )
 from lens_ray.store.run_log import RunLog, read_fresh, refresh_all
 from lens_ray.store.schema import SCHEMA_VERSION
+from lens_ray.store.watch_log import WatchLog, index_of
 from lens_ray.suites.suite import SuiteInfo
 
 if TYPE_CHECKING:
@@ -231,6 +232,51 @@ class Store:
             logs = self._known(None)
             refresh_all(self._objects, logs)
             return [(log.header, log.state) for log in logs]
+
+    def unchanged(self, known: Mapping[str, int]) -> frozenset[str]:
+        """Of some runs those whose rows are in as many manifests as somebody has read.
+
+        Args:
+            known: Manifests that were read, by run id.
+
+        Raises:
+            StoreUnavailable: The store is out of reach.
+        """
+        keys = [entry_key(run_key(run_id, "manifests"), count) for run_id, count in known.items()]
+        found = get_many(self._objects, keys)
+        return frozenset(run_id for run_id, data in zip(known, found, strict=True) if data is None)
+
+    def watch(self, name: str) -> WatchLog:
+        """What is kept of a watch, which need not be there yet.
+
+        Raises:
+            ValueError: It can be no name of one.
+        """
+        return WatchLog(self._objects, name)
+
+    def watches(self) -> dict[str, tuple[str, ...]]:
+        """Every watch, with the names of its training runs.
+
+        Raises:
+            StoreUnavailable: The store is out of reach or damaged.
+        """
+        return dict(index_of(self._objects).read())
+
+    def register_watch(self, name: str, runs: Sequence[str], spec: Mapping[str, object]) -> None:
+        """Enter a watch and its training runs, so that readers of the store know of them.
+
+        Args:
+            name: Of the watch.
+            runs: Names of its training runs; those of earlier calls stay.
+            spec: The watch file, as JSON values.
+
+        Raises:
+            ValueError: A name can be none, or the file has no JSON form.
+            StoreUnavailable: The store cannot be written.
+        """
+        with self._lock:
+            self._ensure_marker()
+        WatchLog(self._objects, name).register(runs, spec)
 
     def _known(self, run_ids: Sequence[str] | None) -> list[RunLog]:
         """Runs whose manifests are kept from call to call, apart from those handed out."""

@@ -42,7 +42,7 @@ def take(
     objects: MemoryObjects, clock: Clock, owner: str, *, ttl_s: float = 15, wait_s: float = 30
 ) -> Lease:
     return acquire(
-        objects, "lease.json", "r1", owner, ttl_s=ttl_s, wait_s=wait_s,
+        objects, "lease.json", "run r1", owner, ttl_s=ttl_s, wait_s=wait_s,
         clock=clock, sleep=clock.sleep,
     )  # fmt: skip
 

@@ -1,0 +1,86 @@
+"""All that is known of training runs, from their rows in the store: `assess`, `assess_replay`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import get_args
+
+from lens_ray.online.findings import Alarm, AlarmKind, Findings
+from lens_ray.online.shelf import Shelf
+from lens_ray.online.spec import RunSpec, WatchSpec
+from lens_ray.stats.marks import NotComparable
+from lens_ray.store import Store
+from lens_ray.store.watch_log import Incident, Seen, WatchState
+
+_KINDS = get_args(AlarmKind)
+
+
+def assess(
+    spec: WatchSpec,
+    store: Store,
+    run: RunSpec,
+    *,
+    state: WatchState | None = None,
+    shelf: Shelf | None = None,
+) -> Findings:
+    """Curves, findings and advice of one training run; a function of what the store holds.
+
+    Args:
+        spec: The watch.
+        store: Where its rows are.
+        run: Which of its runs.
+        state: Of the run; None reads it.
+        shelf: A watcher's, which makes marks from rows once; None keeps nothing.
+
+    Raises:
+        UserError: The suite, the pool or ``run.yaml`` cannot be read.
+        StoreUnavailable: The store is out of reach or damaged.
+    """
+    state = store.watch(spec.name).state(run.name).read() if state is None else state
+    noticed = tuple(alarm_of(one) for one in state.incidents)
+
+    from lens_ray.online.advice import advise_run
+    from lens_ray.online.detect import detect
+    from lens_ray.online.load import load_series
+
+    try:
+        series = load_series(spec, store, run, state, shelf=shelf)
+    except NotComparable as error:
+        return Findings(run.name, None, alarms=noticed, notes=(str(error),))
+    found = detect(series, spec.rules)
+    found = replace(found, alarms=(*noticed, *found.alarms), changes=series.changes)
+    return replace(found, advice=advise_run(series, found, spec, run))
+
+
+def assess_replay(spec: WatchSpec, store: Store) -> tuple[Findings, ...]:
+    """The same of every run, from stored rows in the place of a watcher's work.
+
+    A run's ``replay`` is put into the store first; a run that names none is taken as the store
+    has it.
+
+    Raises:
+        UserError: As `assess`; or what a run replays cannot be read or is of another suite.
+        StoreUnavailable: The store is out of reach, full or damaged.
+    """
+    from lens_ray.online.replay import replay
+    from lens_ray.suites.suite import load_suite
+
+    suite = load_suite(spec.suite)
+    found = []
+    for run in spec.runs:
+        state = None
+        if run.replay is not None:
+            runs = replay(store, suite, run.replay)
+            state = WatchState(tuple(_replayed(step, run_id) for step, run_id in runs.items()))
+        found.append(assess(spec, store, run, state=state))
+    return tuple(found)
+
+
+def _replayed(step: int, run_id: str) -> Seen:
+    return Seen(step, "", "", "", status="whole", depth="full", run_id=run_id)
+
+
+def alarm_of(incident: Incident) -> Alarm:
+    """What a watcher noticed, as an alarm."""
+    assert incident.kind in _KINDS
+    return Alarm(incident.kind, None, incident.step, incident.line)  # type: ignore[arg-type]
