@@ -31,6 +31,9 @@ log = logging.getLogger(__name__)
 #: How long `flush` waits for announcements to a bucket that are under way.
 PATIENCE_S = 10.0
 _REMOTE = "s3://"
+#: Files of optimisers and random states: other processes of a training may still be writing theirs
+#: when the first one announces.
+_NOT_THE_MODEL = (".pt", ".pth", ".distcp")
 _under_way: set[threading.Thread] = set()
 
 
@@ -106,7 +109,7 @@ def _to_folder(folder: Path, step: int, metrics: Mapping[str, float]) -> None:
     files = {
         entry.name: entry.stat().st_size
         for entry in os.scandir(folder)
-        if entry.is_file() and not entry.name.startswith(MARKER)
+        if entry.is_file() and _counts(entry.name)
     }
     partial = folder / f"{MARKER}.partial"
     partial.write_bytes(_marker(step, metrics, files).to_bytes())
@@ -117,12 +120,15 @@ def _to_bucket(url: str, step: int, metrics: Mapping[str, float]) -> None:
     from lens_ray.store.objects import open_objects
 
     objects = open_objects(url)
-    files = {one.key: one.size for one in objects.list("") if "/" not in one.key}
-    files.pop(MARKER, None)
+    files = {one.key: one.size for one in objects.list("") if _counts(one.key)}
     there = objects.get_versioned(MARKER)
     data = _marker(step, metrics, files).to_bytes()
     if objects.swap(MARKER, data, there.version if there else None) is None:
         raise RuntimeError("another process announces it at the same time")
+
+
+def _counts(name: str) -> bool:
+    return not name.startswith(MARKER) and not name.endswith(_NOT_THE_MODEL) and "/" not in name
 
 
 def _marker(step: int, metrics: Mapping[str, float], files: Mapping[str, int]) -> Marker:

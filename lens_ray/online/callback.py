@@ -34,8 +34,9 @@ log = logging.getLogger(__name__)
 class LensCallback(TrainerCallback):
     """Announces what ``Trainer`` saves, and ends its training when the stop file is there.
 
-    Only the first process of all announces. Loss, learning rate, tokens (with
-    ``include_num_input_tokens_seen``) and seconds a step go along.
+    With several processes each must have it: only the first one announces, but all agree when to
+    stop. Loss, learning rate, tokens (with ``include_num_input_tokens_seen``) and seconds a step go
+    along.
 
     Args:
         stop_file: Name of the stop file in ``output_dir``; None heeds none.
