@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import ray
 from ray.exceptions import RayError
 
 
@@ -15,20 +14,15 @@ def others_wait() -> str | None:
     this driver is being started. It is known within 2 s. An actor that has its resources and is
     slow to start is not among them; one that no machine could ever hold is.
     """
+    from ray._private import worker
     from ray.autoscaler.v2.sdk import get_cluster_resource_state
 
-    gcs: Any = ray.get_runtime_context()
+    here: Any = worker.global_worker
     try:
-        state = get_cluster_resource_state(_client(gcs.gcs_address))
+        state = get_cluster_resource_state(here.gcs_client)
     except RayError:
         return None
     for one in state.pending_resource_requests:
         needs = dict(one.request.resources_bundle)
         return ", ".join(f"{amount:g} {name}" for name, amount in sorted(needs.items())) or "a task"
     return "a placement group" if state.pending_gang_resource_requests else None
-
-
-def _client(address: str) -> Any:
-    from ray._raylet import GcsClient
-
-    return GcsClient(address)

@@ -263,12 +263,12 @@ class Driver:
             return _Running(
                 parked.actor, ended, wanted.model, places=parked.places, group=parked.group
             )
-        taken = [(self._plan.models[r.model].need, r.places) for r in self.replicas.values()]
-        ended = pool.make_room(wanted.need, wanted.places, self._rooms, taken)
-        if ended:
+        if len(pool):
+            taken = [(self._plan.models[r.model].need, r.places) for r in self.replicas.values()]
+            ended = pool.make_room(wanted.need, wanted.places, self._rooms, taken)
             log.warning(
-                "%s: cold start: %d warm replica%s of another family made room",
-                model.spec.name, ended, "" if ended == 1 else "s",
+                "%s: cold start: the warm replicas are of another architecture, tokenizer or "
+                "options; %d of them made room", model.spec.name, ended,
             )  # fmt: skip
         return None
 

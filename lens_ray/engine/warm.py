@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from lens_ray.engine.cluster import Cluster
 from lens_ray.engine.one_job import ModelReport, run_job
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from lens_ray.engine.parked import Pool  # imports ray
 
 log = logging.getLogger("lens_ray.engine")
+
+Status = Literal["complete", "incomplete", "failed"]
 
 
 class WarmEvaluator:
@@ -77,10 +79,8 @@ class WarmEvaluator:
         """
         answers: dict[int, Answered] = {}
         for depth, batch in _batches(questions):
-            for number, answer in zip(
-                batch, self._ask([questions[n] for n in batch], depth), strict=True
-            ):
-                answers[number] = answer
+            came = self._ask([questions[number] for number in batch], depth)
+            answers.update(zip(batch, came, strict=True))
             self._busy_at = time.monotonic()
             self._step_back()
         return tuple(answers[number] for number in range(len(questions)))
@@ -166,14 +166,18 @@ def _batches(questions: Sequence[Question]) -> Iterator[tuple[Depth, list[int]]]
 
 
 def _answered(question: Question, model: ModelReport, seconds: float, store: Store) -> Answered:
-    asked, status = model.answered, model.status
-    swapped = None
+    asked, swapped = model.answered, None
     if asked and model.run_id is not None:
         commit = store.run(model.run_id).refresh().commit
         how = commit.facts.get("loaded_by") if commit is not None else None
         swapped = how == "swap" if how is not None else None
-    if model.run_id is None and model.exit_code == StoreUnavailable.exit_code:
-        status = "incomplete"  # its URL is out of reach, which may pass
+    status: Status = "incomplete"
+    if model.status == "complete":
+        status = "complete"
+    elif model.status == "failed":
+        # Where only its URL is out of reach, that may pass.
+        away = model.run_id is None and model.exit_code == StoreUnavailable.exit_code
+        status = "incomplete" if away else "failed"
     return Answered(
         question, model.run_id, status, model.reason, asked, model.resumed, seconds, swapped
     )
