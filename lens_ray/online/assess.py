@@ -47,6 +47,8 @@ def assess(
         series = load_series(spec, store, run, state, shelf=shelf)
     except NotComparable as error:
         return Findings(run.name, None, alarms=noticed, notes=(str(error),))
+    if series is None:
+        return Findings(run.name, None, alarms=noticed, notes=("no checkpoint was asked so far",))
     found = detect(series, spec.rules)
     found = replace(found, alarms=(*noticed, *found.alarms), changes=series.changes)
     return replace(found, advice=advise_run(series, found, spec, run))
