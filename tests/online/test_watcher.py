@@ -65,7 +65,11 @@ class Ground:
         return WatchSpec(name="w", suite="tiny", store=self.store.url, runs=tuple(named), **keys)
 
     def watch(self, spec: WatchSpec | None = None, **keys: Any) -> tuple[Findings, ...]:
-        given = {"until": caught_up, "settings": FAST, "evaluator": self.evaluator} | keys
+        given: dict[str, Any] = {
+            "until": caught_up,
+            "settings": FAST,
+            "evaluator": self.evaluator,
+        } | keys
         return watch(
             spec or self.spec(), self.store, on_line=self.lines.append,
             on_findings=self.findings.append, **given,
@@ -266,7 +270,12 @@ def test_another_watcher_waits_and_takes_over(ground: Ground) -> None:
         ground.write(step)
     owner = ground.store.watch("w").acquire("elsewhere:1:x", ttl_s=0.5)
     ended = threading.Event()
-    waiting = threading.Thread(target=lambda: (ground.watch(), ended.set()))
+
+    def wait() -> None:
+        ground.watch()
+        ended.set()
+
+    waiting = threading.Thread(target=wait)
     waiting.start()
     for _ in range(4):
         time.sleep(0.2)
