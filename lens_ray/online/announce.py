@@ -23,6 +23,7 @@ import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import SupportsFloat
 
 from lens_ray.online.marker import MARKER, Marker
 
@@ -38,7 +39,7 @@ _under_way: set[threading.Thread] = set()
 
 
 def announce(
-    path: str | os.PathLike[str], step: int, metrics: Mapping[str, float] | None = None
+    path: str | os.PathLike[str], step: int, metrics: Mapping[str, SupportsFloat] | None = None
 ) -> None:
     """Say that a checkpoint is whole: a small file, ``lens-ray.json``, is put into its folder.
 
@@ -49,7 +50,7 @@ def announce(
     Args:
         path: Folder or ``s3://`` URL of the checkpoint, all of whose files are written.
         step: Optimiser steps so far.
-        metrics: What is known of it, by name; see the module.
+        metrics: What is known of it, by name; see the module. Tensors of one number will do.
     """
     try:
         place, known = os.fspath(path), dict(metrics or {})
@@ -77,7 +78,7 @@ def flush(timeout_s: float = PATIENCE_S) -> bool:
 getattr(threading, "_register_atexit", atexit.register)(flush)
 
 
-def _start(place: str, step: int, metrics: Mapping[str, float]) -> None:
+def _start(place: str, step: int, metrics: Mapping[str, SupportsFloat]) -> None:
     # A daemon: a bucket that hangs must not hold up the end of the process for ever.
     thread = threading.Thread(
         target=_tell, args=(place, step, metrics), name="lens-announce", daemon=True
@@ -86,7 +87,7 @@ def _start(place: str, step: int, metrics: Mapping[str, float]) -> None:
     thread.start()
 
 
-def _tell(place: str, step: int, metrics: Mapping[str, float]) -> None:
+def _tell(place: str, step: int, metrics: Mapping[str, SupportsFloat]) -> None:
     try:
         if place.startswith(_REMOTE):
             _to_bucket(place, step, metrics)
@@ -105,7 +106,7 @@ def _warn(place: object, step: object, error: Exception) -> None:
     )  # fmt: skip
 
 
-def _to_folder(folder: Path, step: int, metrics: Mapping[str, float]) -> None:
+def _to_folder(folder: Path, step: int, metrics: Mapping[str, SupportsFloat]) -> None:
     files = {
         entry.name: entry.stat().st_size
         for entry in os.scandir(folder)
@@ -116,7 +117,7 @@ def _to_folder(folder: Path, step: int, metrics: Mapping[str, float]) -> None:
     partial.replace(folder / MARKER)
 
 
-def _to_bucket(url: str, step: int, metrics: Mapping[str, float]) -> None:
+def _to_bucket(url: str, step: int, metrics: Mapping[str, SupportsFloat]) -> None:
     from lens_ray.store.objects import open_objects
 
     objects = open_objects(url)
@@ -131,7 +132,7 @@ def _counts(name: str) -> bool:
     return not name.startswith(MARKER) and not name.endswith(_NOT_THE_MODEL) and "/" not in name
 
 
-def _marker(step: int, metrics: Mapping[str, float], files: Mapping[str, int]) -> Marker:
+def _marker(step: int, metrics: Mapping[str, SupportsFloat], files: Mapping[str, int]) -> Marker:
     known = {name: _number(value) for name, value in metrics.items()}
     return Marker(
         step=step,

@@ -21,7 +21,7 @@ import logging
 import os
 import time
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Protocol, SupportsFloat
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
@@ -113,7 +113,7 @@ def announce_saved(
     accelerator: _Accelerator,
     path: str | os.PathLike[str],
     step: int,
-    metrics: Mapping[str, float] | None = None,
+    metrics: Mapping[str, SupportsFloat] | None = None,
 ) -> None:
     """Announce a checkpoint that all processes of accelerate have written; call it in each.
 
