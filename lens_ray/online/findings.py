@@ -270,6 +270,7 @@ class Findings:
         alarms: The rest that somebody should look at.
         advice: What to do.
         notes: What a reader should know, one line each.
+        changes: Of mix or learning rate, as the run's own record says, by step.
     """
 
     run: str
@@ -282,6 +283,7 @@ class Findings:
     alarms: tuple[Alarm, ...] = ()
     advice: tuple[AdviceLine, ...] = ()
     notes: tuple[str, ...] = ()
+    changes: Mapping[int, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """As ``lens-ray watch --json`` prints it; a step as a key becomes text."""
