@@ -64,9 +64,19 @@ def convergence(series: Series, rules: Rules) -> tuple[Convergence, ...]:
     )
 
 
+def level_of(rules: Rules, courses: int = 1) -> float:
+    """The one-sided level of the bound.
+
+    Args:
+        rules: Its ``alpha`` counts.
+        courses: Chances that an ability has: its checkpoints in full, and all on the anchors.
+    """
+    return 1 - rules.alpha / (_SHARE * courses)
+
+
 def _decided(courses: list[Course], rules: Rules) -> Convergence:
     """The decision of one ability, from the deepest course that has one."""
-    level = 1 - rules.alpha / _SHARE / len(courses)
+    level = level_of(rules, len(courses))
     known = [course for course in courses if course.reason is None]
     if not known:
         return Convergence(courses[0].ability, "undecided", reason=courses[-1].reason)
