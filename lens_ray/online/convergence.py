@@ -59,8 +59,8 @@ def convergence(series: Series, rules: Rules) -> tuple[Convergence, ...]:
     """
     whole, full = courses_of(series), full_courses(series)
     return tuple(
-        _decided([course for course in (full.get(name), whole[name]) if course], rules)
-        for name in whole
+        _decided([full[name], course] if name in full else [course], rules)
+        for name, course in whole.items()
     )
 
 
@@ -78,8 +78,10 @@ def _decided(courses: list[Course], rules: Rules) -> Convergence:
     """The decision of one ability, from the deepest course that has one."""
     level = level_of(rules, len(courses))
     known = [course for course in courses if course.reason is None]
+    if not len(courses[-1]):
+        return Convergence(courses[-1].ability, "too_few", reason="no checkpoint was asked")
     if not known:
-        return Convergence(courses[0].ability, "undecided", reason=courses[-1].reason)
+        return Convergence(courses[-1].ability, "undecided", reason=courses[-1].reason)
     walks = [walk(course, rules, level) for course in known]
     best = next((k for k, each in enumerate(walks) if each.said[-1:].max(initial=-1) >= 0), None)
     told = _told(known, walks)
