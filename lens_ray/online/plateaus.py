@@ -62,7 +62,9 @@ def _holds(course: Course, first: Ints, end: Ints, rules: Rules) -> Bools:
     moved, error = course.apart((first, _cut(first, end)), (_cut(first, end), end))
     off = course.quantile(rules.confidence) * error
     found = np.abs(moved) + off < rules.margin
-    edge = np.maximum((end - first) // 4, 2)
+    size = end - first
+    # Two at least, one where four leave no middle.
+    edge = np.maximum(size // 4, np.minimum(2, (size - 1) // 2))
     for a, b in ((first, first + edge), (end - edge, end), (first + edge, end - edge)):
         found &= ~_stands_out(course, (first, end), (a, b), rules)
     return found
@@ -77,7 +79,8 @@ def _stands_out(
     moved, error = course.apart((first, end), (a, b))
     share = (b - a) / (end - first)
     seen = np.abs(moved) > course.quantile((1 + rules.confidence) / 2) * error
-    return seen | (np.abs(moved) / (1 - share) >= rules.margin)
+    found: Bools = seen | (np.abs(moved) / (1 - share) >= rules.margin)
+    return found
 
 
 def _cut(first: Ints, end: Ints) -> Ints:

@@ -208,8 +208,10 @@ def _centre(found: Difference) -> float:
     """What the test is of (see `lens_ray.stats.contrast`), from its p-value."""
     from scipy.special import stdtrit
 
-    assert found.se is not None and found.df is not None
-    assert found.p is not None and found.difference is not None
+    assert found.se is not None
+    assert found.df is not None
+    assert found.p is not None
+    assert found.difference is not None
     if found.p < 1e-12:  # so far off nothing is drawn anywhere
         return found.difference
     away = -float(stdtrit(found.df, found.p / 2)) * found.se
