@@ -59,17 +59,29 @@ def convergence(series: Series, rules: Rules) -> tuple[Convergence, ...]:
     """
     whole, full = courses_of(series), full_courses(series)
     return tuple(
-        _decided([course for course in (full.get(name), whole[name]) if course], rules)
-        for name in whole
+        _decided([full[name], course] if name in full else [course], rules)
+        for name, course in whole.items()
     )
+
+
+def level_of(rules: Rules, courses: int = 1) -> float:
+    """The one-sided level of the bound.
+
+    Args:
+        rules: Its ``alpha`` counts.
+        courses: Chances that an ability has: its checkpoints in full, and all on the anchors.
+    """
+    return 1 - rules.alpha / (_SHARE * courses)
 
 
 def _decided(courses: list[Course], rules: Rules) -> Convergence:
     """The decision of one ability, from the deepest course that has one."""
-    level = 1 - rules.alpha / _SHARE / len(courses)
+    level = level_of(rules, len(courses))
     known = [course for course in courses if course.reason is None]
+    if not len(courses[-1]):
+        return Convergence(courses[-1].ability, "too_few", reason="no checkpoint was asked")
     if not known:
-        return Convergence(courses[0].ability, "undecided", reason=courses[-1].reason)
+        return Convergence(courses[-1].ability, "undecided", reason=courses[-1].reason)
     walks = [walk(course, rules, level) for course in known]
     best = next((k for k, each in enumerate(walks) if each.said[-1:].max(initial=-1) >= 0), None)
     told = _told(known, walks)
