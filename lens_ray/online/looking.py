@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from pathlib import PurePosixPath
 
 from lens_ray.errors import CheckpointError, StoreUnavailable
 from lens_ray.online.discover import Candidate, discover
@@ -105,13 +104,14 @@ class Looker:
             return self._out_of_reach("it is not there; is it mounted?") if alive else Look()
         except StoreUnavailable as error:
             return self._out_of_reach(str(error).removeprefix(f"{self._path}: "))
-        known = {PurePosixPath(one.path).name for one in alive.values()}
+        paths = {one.path for one in alive.values()}
+        known = [folder.name for folder in folders if folder.path in paths]
         discovery = discover(folders, markers, known)
         if alive and not discovery.candidates:
             return self._out_of_reach("none of its checkpoints is there any more")
         found = _Gathered()
         if discovery.two_runs is not None:
-            what = "what was known before is watched" if known else "none is watched"
+            what = "what was known before is watched" if paths else "none is watched"
             line = f"{self._path}: {discovery.two_runs}; {what}: give each run a folder of its own"
             found.incidents.append(self._incident("two_runs", None, line))
         for candidate in discovery.candidates:
@@ -172,11 +172,11 @@ class Looker:
             found.incidents.append(self._incident("never_whole", candidate.step, line))
 
     def _rest_of(self, candidate: Candidate) -> _Rest:
-        name = candidate.folder.name
+        path = candidate.folder.path
         mark = f"{candidate.folder.mark} {announced_whole(candidate)}"
-        rest = self._rests.get(name)
+        rest = self._rests.get(path)
         if rest is None or rest.mark != mark:
-            rest = self._rests[name] = _Rest(mark, self._clock())
+            rest = self._rests[path] = _Rest(mark, self._clock())
         return rest
 
     def _at_rest(self, candidate: Candidate, rest: _Rest) -> bool:
@@ -237,7 +237,7 @@ class Looker:
             yield self._incident("shell_changed", step, line)
 
     def _lost(self, seen: Seen) -> Iterator[Incident]:
-        self._rests.pop(PurePosixPath(seen.path).name, None)
+        self._rests.pop(seen.path, None)
         if seen.status == "whole" and seen.depth is None:
             line = f"step {seen.step} was deleted before it was asked"
             yield self._incident("gone", seen.step, line)

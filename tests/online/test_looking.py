@@ -243,3 +243,15 @@ def test_a_marker_that_cannot_be_read_is_none(run: Watching) -> None:
     assert run.statuses() == {100: "growing"}
     run.look(10)
     assert run.statuses() == {100: "whole"}
+
+
+def test_what_ray_train_reports_lies_one_level_deeper(run: Watching) -> None:
+    at = run.root / "checkpoint_2026-11-27_12-00-00.123456"
+    write_checkpoint(at / "checkpoint")
+    run.look()
+    assert run.statuses() == {}  # its digits are no step: it must be announced
+    marker = Marker(step=40, announced_at="t")
+    (at / "checkpoint" / MARKER).write_bytes(marker.to_bytes())
+    run.look()
+    [seen] = run.state.seen
+    assert (seen.step, seen.status, seen.path) == (40, "whole", str(at / "checkpoint"))
