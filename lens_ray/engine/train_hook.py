@@ -36,7 +36,7 @@ STEPS = ("step", "global_step", "training_iteration")
 _NAMES = {"learning_rate": "lr", "num_input_tokens_seen": "tokens"}
 
 
-class LensTrainCallback(UserCallback):  # type: ignore[misc]  # Ray is not typed
+class LensTrainCallback(UserCallback):
     """Announces what workers report with a checkpoint; ``RunConfig(callbacks=[...])`` takes it.
 
     Args:

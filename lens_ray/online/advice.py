@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from lens_ray.online.alert import convergence_key
 from lens_ray.online.best import Best, best_checkpoints
 from lens_ray.online.findings import AdviceLine, Conflict, Convergence, Decline, Findings
 from lens_ray.online.first_fit import Fit, first_fit
@@ -136,7 +137,7 @@ def _of_ability(ground: _Ground, name: str) -> AdviceLine:
     found = next((each for each in ground.findings.convergence if each.ability == name), None)
     if found is None:
         return AdviceLine(name, "too_few", f"{name}: nothing is known of it so far")
-    evidence = (f"convergence:{name}",)
+    evidence = (convergence_key(found),)
     if found.phase == "converged" and found.step is not None:
         return _converged(ground, found, found.step)
     bare = AdviceLine(name, "too_few", "", evidence=evidence)
@@ -192,7 +193,7 @@ def _converged(ground: _Ground, found: Convergence, step: int) -> AdviceLine:
         effect=found.effect,
         interval=found.interval,
         confidence=found.confidence,
-        evidence=(f"convergence:{name}:{found.declared_at}",),
+        evidence=(convergence_key(found),),
     )
     return ground.cost(line, step)
 

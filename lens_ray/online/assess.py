@@ -47,6 +47,8 @@ def assess(
         series = load_series(spec, store, run, state, shelf=shelf)
     except NotComparable as error:
         return Findings(run.name, None, alarms=noticed, notes=(str(error),))
+    if series is None:
+        return Findings(run.name, None, alarms=noticed, notes=("no checkpoint was asked so far",))
     found = detect(series, spec.rules)
     found = replace(found, alarms=(*noticed, *found.alarms), changes=series.changes)
     return replace(found, advice=advise_run(series, found, spec, run))
@@ -62,22 +64,27 @@ def assess_replay(spec: WatchSpec, store: Store) -> tuple[Findings, ...]:
         UserError: As `assess`; or what a run replays cannot be read or is of another suite.
         StoreUnavailable: The store is out of reach, full or damaged.
     """
+    return tuple(assess(spec, store, run, state=replayed(spec, store, run)) for run in spec.runs)
+
+
+def replayed(spec: WatchSpec, store: Store, run: RunSpec) -> WatchState:
+    """The state of a run whose stored rows are put into the store; without ``replay`` its own.
+
+    Raises:
+        UserError: What it replays cannot be read or is of another suite.
+        StoreUnavailable: The store is out of reach, full or damaged.
+    """
+    if run.replay is None:
+        return store.watch(spec.name).state(run.name).read()
     from lens_ray.online.replay import replay
     from lens_ray.suites.suite import load_suite
 
-    suite = load_suite(spec.suite)
-    found = []
-    for run in spec.runs:
-        state = None
-        if run.replay is not None:
-            runs = replay(store, suite, run.replay)
-            state = WatchState(tuple(_replayed(step, run_id) for step, run_id in runs.items()))
-        found.append(assess(spec, store, run, state=state))
-    return tuple(found)
-
-
-def _replayed(step: int, run_id: str) -> Seen:
-    return Seen(step, "", "", "", status="whole", depth="full", run_id=run_id)
+    runs = replay(store, load_suite(spec.suite), run.replay)
+    seen = (
+        Seen(step, "", "", "", status="whole", depth="full", run_id=run_id)
+        for step, run_id in runs.items()
+    )
+    return WatchState(tuple(seen))
 
 
 def alarm_of(incident: Incident) -> Alarm:

@@ -21,7 +21,7 @@ import logging
 import os
 import time
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Protocol, SupportsFloat
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
@@ -34,8 +34,9 @@ log = logging.getLogger(__name__)
 class LensCallback(TrainerCallback):
     """Announces what ``Trainer`` saves, and ends its training when the stop file is there.
 
-    Only the first process of all announces. Loss, learning rate, tokens (with
-    ``include_num_input_tokens_seen``) and seconds a step go along.
+    With several processes each must have it: only the first one announces, but all agree when to
+    stop. Loss, learning rate, tokens (with ``include_num_input_tokens_seen``) and seconds a step go
+    along.
 
     Args:
         stop_file: Name of the stop file in ``output_dir``; None heeds none.
@@ -112,7 +113,7 @@ def announce_saved(
     accelerator: _Accelerator,
     path: str | os.PathLike[str],
     step: int,
-    metrics: Mapping[str, float] | None = None,
+    metrics: Mapping[str, SupportsFloat] | None = None,
 ) -> None:
     """Announce a checkpoint that all processes of accelerate have written; call it in each.
 

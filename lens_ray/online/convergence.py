@@ -26,7 +26,7 @@ BASE = 2
 _NEWEST = 3
 #: ``alpha`` is divided by this: calibrated by ``jobs/benchmarks/bench_online_rates.py`` for runs of
 #: six abilities and 30 looks, over which the errors of neighbouring looks and steps go together.
-_SHARE = 3
+_SHARE = 2.5
 #: One-sided levels at which a rise within the later checkpoints forbids a declaration, and at
 #: which it ends one.
 _GUARD, _GUARD_KEPT = 0.90, 0.975

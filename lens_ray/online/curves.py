@@ -1,9 +1,11 @@
 """The curves of a run: `curves_of`, values with intervals and paired changes, by checkpoint.
 
 A value is the corrected score of the units that a checkpoint answered, with the interval that
-`lens_ray.stats.scores` gives it. A change is paired: the same figure of this checkpoint minus that
-of the one before, on the units that both answered. Of two depths these are the anchors, so a
-change is not the difference of the two values there.
+`lens_ray.stats.scores` gives it. Anchors may be easier or harder than the rest, so that a curve of
+both would jump: an ability's value at a checkpoint that was asked its anchors only, after one that
+was asked in full, is the estimate for all units with that one as its reference
+(`lens_ray.stats.anchors`). A change is paired: the same figure of this checkpoint minus that of the
+one before, on the units that both answered; of two depths these are the anchors.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import numpy as np
 from lens_ray.online.findings import Curve, Interval, Point
 from lens_ray.online.series import Series
 from lens_ray.stats.abilities import OVERALL, in_order, in_overall
+from lens_ray.stats.anchors import anchor_estimates
 from lens_ray.stats.contrast import Difference, contrast
 from lens_ray.stats.dispersion import mean_covariance
 from lens_ray.stats.dvs_res import dvs_and_res
@@ -140,6 +143,7 @@ def _points(
     view = views.of(answered)
     strata = Strata(_units(view.marks, marks.score[row][answered]))
     changes = _changes(marks, row, views)
+    whole = _for_all_units(series, row)
     steady = _steady(view, marks.score[row][answered], pool)
     values = view.figures.values(strata.accuracy[None])[0]
     found: dict[_Name, tuple[Point, str | None]] = {}
@@ -154,6 +158,9 @@ def _points(
             change=moved.difference if moved is not None else None,
             change_interval=_bounds(moved),
         )
+        if name in whole and reason is None:
+            value, interval = whole[name]
+            point = replace(point, value=value, interval=interval)
         if name in steady:
             dvs, tau, why = steady[name]
             point, reason = replace(point, dvs=dvs, tau=tau), reason or why
@@ -237,6 +244,20 @@ def _changes(marks: Marks, row: int, views: _Views) -> dict[_Name, Difference]:
     now, before = pair.models
     found = contrast(pair, now, before, view.figures, with_mde=False)
     return dict(zip(view.names, found, strict=True))
+
+
+def _for_all_units(series: Series, row: int) -> dict[_Name, tuple[float, Interval]]:
+    """What an anchor's abilities would be on all units, by the last full checkpoint before it."""
+    full = [before for before in range(row) if series.depth[before] == "full"]
+    if series.depth[row] == "full" or not full:
+        return {}
+    marks = series.marks
+    found = anchor_estimates(marks, marks.models[row], marks.models[full[-1]])
+    return {
+        (each.figure, None): (each.estimate, (each.ci_low, each.ci_high))
+        for each in found
+        if each.estimate is not None and each.ci_low is not None and each.ci_high is not None
+    }
 
 
 def _bounds(moved: Difference | None) -> Interval | None:

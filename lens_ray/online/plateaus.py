@@ -77,7 +77,8 @@ def _stands_out(
     moved, error = course.apart((first, end), (a, b))
     share = (b - a) / (end - first)
     seen = np.abs(moved) > course.quantile((1 + rules.confidence) / 2) * error
-    return seen | (np.abs(moved) / (1 - share) >= rules.margin)
+    found: Bools = seen | (np.abs(moved) / (1 - share) >= rules.margin)
+    return found
 
 
 def _cut(first: Ints, end: Ints) -> Ints:

@@ -95,10 +95,8 @@ def conflict_line(found: Conflict) -> str:
 
 
 def alarm_line(found: Alarm) -> str:
-    """Something that somebody should look at."""
-    where = f" at {found.step:,}" if found.step is not None else ""
-    about = f", {found.ability}" if found.ability else ""
-    return f"{found.kind.replace('_', ' ')}{where}{about}: {found.line}"
+    """Something that somebody should look at; the line that it came with says where."""
+    return f"{found.line} ({found.kind.replace('_', ' ')})"
 
 
 def plateau_line(found: Plateau) -> str:

@@ -25,19 +25,30 @@ _VIEWS = {"score": "Abilities", "subtasks": "With subtasks", "stability": "Stabi
 
 
 def watched_runs(store: Store) -> list[tuple[str, Findings]]:
-    """What is found in every watched run of a store, with the name of its watch.
+    """What is found in every watched run of a store that was asked, with the name of its watch.
+
+    A watch that cannot be read any more is no reason to show nothing: its runs have a note.
 
     Raises:
         StoreUnavailable: The store is out of reach or damaged.
     """
+    from pydantic import ValidationError
+
+    from lens_ray.errors import UserError
     from lens_ray.online.assess import assess
     from lens_ray.online.spec import WatchSpec
 
     found: list[tuple[str, Findings]] = []
-    for name in store.watches():
-        spec = WatchSpec.model_validate(store.watch(name).spec())
-        found += [(name, assess(spec, store, run)) for run in spec.runs]
-    return [(name, findings) for name, findings in found if findings.step is not None]
+    for name, runs in store.watches().items():
+        try:
+            spec = WatchSpec.model_validate(store.watch(name).spec())
+            known = [assess(spec, store, run) for run in spec.runs]
+            found += [(name, findings) for findings in known if findings.step is not None]
+        except (UserError, ValidationError) as error:
+            said = " ".join(str(error).split())[:300]
+            note = f"the curves cannot be shown: {said}; start the watch again"
+            found += [(name, Findings(run, None, notes=(note,))) for run in runs]
+    return found
 
 
 def write_watch_page(runs: Sequence[tuple[str, Findings]], out: str | Path, url: str) -> Path:

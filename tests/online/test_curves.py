@@ -14,6 +14,7 @@ from lens_ray.online.load import series_of
 from lens_ray.online.spec import RunSpec
 from lens_ray.stats import ability_scores, make_pool
 from lens_ray.stats.abilities import OVERALL
+from lens_ray.stats.anchors import estimate
 from lens_ray.stats.compare import compare
 from tests.online.training import is_anchor, run_id_of, training
 
@@ -105,6 +106,35 @@ def test_changes_between_depths_are_of_the_anchors(tmp_path: Path) -> None:
         assert there.change_interval == pytest.approx(here.change_interval)
         assert one.points[2].change == pytest.approx(-(there.change or 0.0))
     assert curve(mixed, OVERALL).points[0].n == N
+
+
+def test_an_anchor_after_a_full_checkpoint_is_estimated_for_all_units(tmp_path: Path) -> None:
+    late = [mark if n % 7 else 1 - mark for n, mark in enumerate(scores(1))]
+    plan = {100: scores(1), 200: late}
+    store, asked = training(tmp_path / "a", plan, {200: "anchor"})
+    mixed = curves_of(series_of(store, ME, asked))
+    found = {one.figure: one for one in estimate(store, "run@200", "run@100").figures}
+    store, asked = training(tmp_path / "b", plan)
+    truth = curves_of(series_of(store, ME, asked))
+    store, asked = training(tmp_path / "c", plan, {100: "anchor", 200: "anchor"})
+    plain = curves_of(series_of(store, ME, asked))
+    for name in ("counting", "ocr", OVERALL):
+        point = curve(mixed, name).points[1]
+        assert point.value == pytest.approx(found[name].estimate)
+        assert point.interval == pytest.approx((found[name].ci_low, found[name].ci_high))
+        assert point.n == curve(plain, name).points[1].n
+        there = curve(truth, name).points[1]
+        assert point.interval is not None
+        assert there.value is not None
+        assert point.interval[0] < there.value < point.interval[1]
+    alone = curve(plain, "ocr").points[1]
+    assert curve(mixed, "ocr", "signs").points[1].value == pytest.approx(
+        curve(plain, "ocr", "signs").points[1].value
+    )
+    assert alone.interval is not None
+    mended = curve(mixed, "ocr").points[1].interval
+    assert mended is not None
+    assert mended[1] - mended[0] < alone.interval[1] - alone.interval[0]
 
 
 def test_no_pool_and_what_is_unknown_has_a_reason(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from zlib import crc32
 
 import pytest
 
-from lens_ray.errors import ClusterError, StoreUnavailable
+from lens_ray.errors import ClusterError, JobError, StoreUnavailable
 from lens_ray.online import watcher
 from lens_ray.online.evaluator import Answered, Question
 from lens_ray.online.findings import Convergence, Findings
@@ -28,11 +28,14 @@ from lens_ray.suites import Suite
 from lens_ray.testing.fake_evaluator import FakeEvaluator, write_checkpoint
 from tests.cli.stores import make_suite
 from tests.disks import TinyDisk
+from tests.online.test_whole import upload
 
 FAST = WatchSettings(ttl_s=1.0, pause_s=0.02)
 
 
-def found(spec: WatchSpec, store: Store, run: RunSpec, *, state: WatchState) -> Findings:
+def found(
+    spec: WatchSpec, store: Store, run: RunSpec, *, state: WatchState, shelf: object
+) -> Findings:
     return Findings(run.name, state.asked[-1].step if state.asked else None)
 
 
@@ -62,7 +65,11 @@ class Ground:
         return WatchSpec(name="w", suite="tiny", store=self.store.url, runs=tuple(named), **keys)
 
     def watch(self, spec: WatchSpec | None = None, **keys: Any) -> tuple[Findings, ...]:
-        given = {"until": caught_up, "settings": FAST, "evaluator": self.evaluator} | keys
+        given: dict[str, Any] = {
+            "until": caught_up,
+            "settings": FAST,
+            "evaluator": self.evaluator,
+        } | keys
         return watch(
             spec or self.spec(), self.store, on_line=self.lines.append,
             on_findings=self.findings.append, **given,
@@ -263,7 +270,12 @@ def test_another_watcher_waits_and_takes_over(ground: Ground) -> None:
         ground.write(step)
     owner = ground.store.watch("w").acquire("elsewhere:1:x", ttl_s=0.5)
     ended = threading.Event()
-    waiting = threading.Thread(target=lambda: (ground.watch(), ended.set()))
+
+    def wait() -> None:
+        ground.watch()
+        ended.set()
+
+    waiting = threading.Thread(target=wait)
     waiting.start()
     for _ in range(4):
         time.sleep(0.2)
@@ -299,9 +311,11 @@ def test_who_has_lost_the_lease_stops_working(ground: Ground) -> None:
 
 
 def test_the_trainer_is_told_to_stop_once(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
-    def converged(spec: WatchSpec, store: Store, run: RunSpec, *, state: WatchState) -> Findings:
+    def converged(
+        spec: WatchSpec, store: Store, run: RunSpec, *, state: WatchState, shelf: object
+    ) -> Findings:
         return replace(
-            found(spec, store, run, state=state),
+            found(spec, store, run, state=state, shelf=shelf),
             convergence=(Convergence("ocr", "converged", 100),),
         )
 
@@ -325,3 +339,73 @@ def test_never_whole_keeps_nobody_waiting(ground: Ground) -> None:
     ground.watch(ground.spec(never_whole_s=0.01))
     assert [one.status for one in ground.state().seen] == ["whole", "growing"]
     assert stamp(0) < ground.state().seen[1].first_at
+
+
+def test_with_a_backlog_most_of_the_time_is_for_asking(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(*args: Any, state: WatchState, **_: object) -> Findings:
+        time.sleep(0.3)
+        return Findings("a", state.asked[-1].step)
+
+    monkeypatch.setattr(watcher, "assess", slow)
+    for step in range(100, 1300, 100):
+        ground.write(step)
+    [last] = ground.watch()
+    assert last.step == 1200
+    assert len(ground.findings) < 8
+
+
+def test_what_failed_while_it_was_told_is_told_again(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outages = [StoreUnavailable("store X: cannot be reached")] * 2
+
+    def away(spec: WatchSpec, store: Store, run: RunSpec, **keys: Any) -> Findings:
+        if outages:
+            raise outages.pop()
+        return found(spec, store, run, **keys)
+
+    monkeypatch.setattr(watcher, "assess", away)
+    ground.write(100)
+    [last] = ground.watch()
+    assert last.step == 100
+    assert ground.said("cannot be reached; the watch goes on") == 1
+
+
+def test_a_run_yaml_that_cannot_be_read_is_one_line(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wrong(*args: Any, **keys: Any) -> Findings:
+        raise JobError("run.yaml:3: phases is no list")
+
+    monkeypatch.setattr(watcher, "assess", wrong)
+    ground.write(100), ground.write(200)
+    assert ground.watch() == ()
+    assert ground.said("a: run.yaml:3: phases is no list") <= 2
+    assert len(ground.state().asked) == 2
+
+
+def test_a_prefix_of_a_bucket(
+    ground: Ground, bucket_url: str, moto: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Checkpoints, store and state in a bucket; one checkpoint is half there at first."""
+    monkeypatch.setenv("LENS_RAY_HOME", str(tmp_path / "home"))
+    upload(ground.write(100), f"{bucket_url}/runs/step-100", moto)
+    half = ground.write(200)
+    weights = (half / "model.safetensors").read_bytes()
+    (half / MARKER).unlink()
+    (half / "model.safetensors").write_bytes(weights[:-4])
+    upload(half, f"{bucket_url}/runs/step-200", moto)
+    ground.store = Store(f"{bucket_url}/store", create=True)
+    ground.evaluator = FakeEvaluator(ground.store, ground.suite, lambda ability, step: 0.5)
+    run = RunSpec(name="a", path=f"{bucket_url}/runs")
+    spec = ground.spec().model_copy(update={"runs": (run,), "settle_s": 0.3})
+    ground.watch(spec)
+    assert [one.step for one in ground.state().asked] == [100]
+    (half / "model.safetensors").write_bytes(weights)
+    upload(half, f"{bucket_url}/runs/step-200", moto)
+    ground.watch(spec)
+    assert [one.step for one in ground.state().asked] == [100, 200]
+    assert ground.state().incidents == ()
+    assert ground.store.check() == []
