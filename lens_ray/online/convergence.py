@@ -141,7 +141,7 @@ def walk(course: Course, rules: Rules, level: float) -> Walk:
     # What is impossible is computed for windows that exist, and left out.
     step, look = np.clip(step, BASE - 1, size - 1 - LATER), np.maximum(look, BASE - 1 + LATER)
     step = np.minimum(step, look - LATER)
-    first, end = step + 1 - base_width(step, look - step), look + 1
+    first, end = step + 1 - base_width(course.steps, step, look), look + 1
     gain, error = course.apart((first, step + 1), (step + 1, end))
     below = gain + course.quantile(level) * error < rules.margin
     rising = [_rising(course, first, end, guard) for guard in (_GUARD, _GUARD_KEPT)]
@@ -150,9 +150,21 @@ def walk(course: Course, rules: Rules, level: float) -> Walk:
     return Walk(_states(declared, kept), gain, error)
 
 
-def base_width(step: Ints, later: Ints) -> Ints:
-    """Checkpoints that end at a step and make its mean: more of them where more follow."""
-    found: Ints = np.minimum(np.where(later < 6, BASE, np.where(later < 12, 3, 5)), step + 1)
+def base_width(steps: Ints, step: Ints, look: Ints) -> Ints:
+    """How many checkpoints, ending at a step, make its mean: more of them where more follow.
+
+    Two, three where six follow, five where twelve do. Where checkpoints lie unevenly, none further
+    back than half of what follows, in steps of training: it would lie before the bend.
+
+    Args:
+        steps: Of all checkpoints.
+        step: Place of the step.
+        look: Place of the newest checkpoint.
+    """
+    later = look - step
+    wanted = np.where(later < 6, BASE, np.where(later < 12, 3, 5))
+    back = steps[step] - (steps[look] - steps[step]) / 2
+    found: Ints = np.minimum(wanted, step + 1 - np.searchsorted(steps, back))
     return found
 
 

@@ -142,6 +142,16 @@ def test_gain_and_error_by_brute_force() -> None:
         assert found.error[step, look] == pytest.approx(variance**0.5, rel=1e-9)
 
 
+def test_a_base_stays_behind_the_bend_of_uneven_steps() -> None:
+    """Checkpoints each 1,000 steps, then each 100: only the last of the former is near."""
+    run = series({"ocr": [100, 200, 260, *[300] * 9]})
+    uneven = np.array([1000, 2000, 3000, 4000, *range(4100, 4900, 100)])
+    found = convergence(replace(run, steps=uneven), RULES)[0]
+    assert (found.step, found.later) == (4000, 8)
+    even = convergence(run, RULES)[0]
+    assert (even.step, even.later) == (600, 6)
+
+
 def test_milestones_see_what_anchors_cannot() -> None:
     """4,000 items every second checkpoint, 800 anchors at each: half of alpha for either."""
     design = Design(items=4000, abilities=("ocr",), checkpoints=40, milestones=2)
