@@ -14,14 +14,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from lens_ray.online.alert import convergence_key
-from lens_ray.online.best import Best, best_checkpoints
+from lens_ray.online.best import Best, best_checkpoints, weights_of
 from lens_ray.online.findings import AdviceLine, Conflict, Convergence, Decline, Findings
 from lens_ray.online.first_fit import Fit, first_fit
 from lens_ray.online.series import Series
 from lens_ray.online.spec import Rules, RunSpec, WatchSpec
 from lens_ray.online.spent import Spent
 from lens_ray.prices import Prices, load_prices
-from lens_ray.stats.abilities import OVERALL, in_overall
+from lens_ray.stats.abilities import OVERALL
 from lens_ray.stats.advice.needs import Needs
 from lens_ray.stats.contrast import contrast
 from lens_ray.stats.figures import ability_figures
@@ -85,7 +85,7 @@ def advise_run(
     rules, wanted = spec.rules, spec.needs or Needs()
     if prices is None and run.accelerator is not None:
         prices = load_prices()
-    weights = wanted.weights_of(series.abilities, sorted(in_overall(series.abilities)))
+    weights = weights_of(series, wanted)
     best = best_checkpoints(
         series, margin=rules.margin, confidence=rules.confidence, weights=weights
     )
@@ -157,6 +157,7 @@ def _falling(ground: _Ground, found: Decline) -> AdviceLine:
     name = found.ability
     best = ground.best[name]
     keep = best.step if best.step is not None else found.best
+    as_good = "" if best.earliest in (keep, None) else f" (step {best.earliest} is as good)"
     how = "" if found.wander else "; noise between checkpoints could not be measured"
     line = AdviceLine(
         about=name,
@@ -165,7 +166,7 @@ def _falling(ground: _Ground, found: Decline) -> AdviceLine:
             f"{name}: falling since step {found.best}: {_shift(found.effect, found.interval)} from "
             f"{_window(found.early)} to {_window(found.late)} "
             f"({_percent(found.confidence)} interval, adjusted p {_p(found.p_adjusted)}{how}); "
-            f"the best checkpoint for it is step {keep}"
+            f"the best checkpoint for it is step {keep}{as_good}"
         ),
         steps=tuple(dict.fromkeys((found.best, keep))),
         effect=found.effect,
@@ -202,14 +203,19 @@ def _learning(bare: AdviceLine, found: Convergence) -> AdviceLine:
     name = found.ability
     line = replace(bare, verdict="keep_training", effect=found.effect, interval=found.interval)
     if found.phase == "rising":
-        gain = "" if found.effect is None else f": {_shift(found.effect, found.interval)}"
-        sure = "" if found.confidence is None else f" ({_percent(found.confidence)} bound)"
-        text = f"{name}: keep training: it still gains{gain}{sure}"
+        gain = "" if found.effect is None else f" ({found.effect:+.3f}{_least(found)})"
+        text = f"{name}: keep training: its newest checkpoints gained{gain}"
         return replace(line, line=text, confidence=found.confidence)
     most = "" if found.interval is None else f" by up to {found.interval[1]:.3f}"
     why = "" if found.reason is None else f" ({found.reason})"
     text = f"{name}: keep training: it may still gain{most}{why}; nobody can say yet that it does"
     return replace(line, line=text)
+
+
+def _least(found: Convergence) -> str:
+    if found.interval is None or found.confidence is None:
+        return ""
+    return f", at least {found.interval[0]:+.3f}, {_percent(found.confidence)} sure"
 
 
 def _of_conflict(ground: _Ground, found: Conflict) -> AdviceLine:
@@ -288,14 +294,15 @@ def _of_mix(ground: _Ground, abilities: list[AdviceLine]) -> list[AdviceLine]:
     """Which abilities want more data, and which could give some up."""
     counted = {line.about: line for line in abilities if ground.weights.get(line.about, 0.0) > 0}
     falling = [line for line in counted.values() if line.verdict == "falling"]
-    rising = [line for line in counted.values() if line.verdict == "keep_training"]
+    learning = [line for line in counted.values() if line.verdict == "keep_training"]
+    rising = [line for line in learning if line.confidence is not None]
     done = [line for line in counted.values() if line.verdict == "converged"]
     if not falling and not (rising and done):
         return []
     falling.sort(key=lambda line: ground.weights[line.about] * (line.effect or 0.0))
     wants = falling or rising
-    why = "fell" if falling else "may still gain"
-    gives = [line.about for line in done] or [line.about for line in rising]
+    why = "fell" if falling else "still gains"
+    gives = [line.about for line in done or rising]
     given = f" at the expense of {_listed(gives)}" if gives else ""
     rate = " or a lower learning rate" if falling and not gives else ""
     text = (

@@ -47,8 +47,6 @@ def assess(
         series = load_series(spec, store, run, state, shelf=shelf)
     except NotComparable as error:
         return Findings(run.name, None, alarms=noticed, notes=(str(error),))
-    if series is None:
-        return Findings(run.name, None, alarms=noticed, notes=("no checkpoint was asked so far",))
     found = detect(series, spec.rules)
     found = replace(found, alarms=(*noticed, *found.alarms), changes=series.changes)
     return replace(found, advice=advise_run(series, found, spec, run))
@@ -81,7 +79,15 @@ def replayed(spec: WatchSpec, store: Store, run: RunSpec) -> WatchState:
 
     runs = replay(store, load_suite(spec.suite), run.replay)
     seen = (
-        Seen(step, "", "", "", status="whole", depth="full", run_id=run_id)
+        Seen(
+            step,
+            store.run(run_id).header.backend_path,
+            "",
+            "",
+            status="whole",
+            depth="full",
+            run_id=run_id,
+        )
         for step, run_id in runs.items()
     )
     return WatchState(tuple(seen))

@@ -59,17 +59,29 @@ def convergence(series: Series, rules: Rules) -> tuple[Convergence, ...]:
     """
     whole, full = courses_of(series), full_courses(series)
     return tuple(
-        _decided([course for course in (full.get(name), whole[name]) if course], rules)
-        for name in whole
+        _decided([full[name], course] if name in full else [course], rules)
+        for name, course in whole.items()
     )
+
+
+def level_of(rules: Rules, courses: int = 1) -> float:
+    """The one-sided level of the bound.
+
+    Args:
+        rules: Its ``alpha`` counts.
+        courses: Chances that an ability has: its checkpoints in full, and all on the anchors.
+    """
+    return 1 - rules.alpha / (_SHARE * courses)
 
 
 def _decided(courses: list[Course], rules: Rules) -> Convergence:
     """The decision of one ability, from the deepest course that has one."""
-    level = 1 - rules.alpha / _SHARE / len(courses)
+    level = level_of(rules, len(courses))
     known = [course for course in courses if course.reason is None]
+    if not len(courses[-1]):
+        return Convergence(courses[-1].ability, "too_few", reason="no checkpoint was asked")
     if not known:
-        return Convergence(courses[0].ability, "undecided", reason=courses[-1].reason)
+        return Convergence(courses[-1].ability, "undecided", reason=courses[-1].reason)
     walks = [walk(course, rules, level) for course in known]
     best = next((k for k, each in enumerate(walks) if each.said[-1:].max(initial=-1) >= 0), None)
     told = _told(known, walks)
@@ -129,7 +141,7 @@ def walk(course: Course, rules: Rules, level: float) -> Walk:
     # What is impossible is computed for windows that exist, and left out.
     step, look = np.clip(step, BASE - 1, size - 1 - LATER), np.maximum(look, BASE - 1 + LATER)
     step = np.minimum(step, look - LATER)
-    first, end = step + 1 - base_width(step, look - step), look + 1
+    first, end = step + 1 - base_width(course.steps, step, look), look + 1
     gain, error = course.apart((first, step + 1), (step + 1, end))
     below = gain + course.quantile(level) * error < rules.margin
     rising = [_rising(course, first, end, guard) for guard in (_GUARD, _GUARD_KEPT)]
@@ -138,9 +150,21 @@ def walk(course: Course, rules: Rules, level: float) -> Walk:
     return Walk(_states(declared, kept), gain, error)
 
 
-def base_width(step: Ints, later: Ints) -> Ints:
-    """Checkpoints that end at a step and make its mean: more of them where more follow."""
-    found: Ints = np.minimum(np.where(later < 6, BASE, np.where(later < 12, 3, 5)), step + 1)
+def base_width(steps: Ints, step: Ints, look: Ints) -> Ints:
+    """How many checkpoints, ending at a step, make its mean: more of them where more follow.
+
+    Two, three where six follow, five where twelve do. Where checkpoints lie unevenly, none further
+    back than half of what follows, in steps of training: it would lie before the bend.
+
+    Args:
+        steps: Of all checkpoints.
+        step: Place of the step.
+        look: Place of the newest checkpoint.
+    """
+    later = look - step
+    wanted = np.where(later < 6, BASE, np.where(later < 12, 3, 5))
+    back = steps[step] - (steps[look] - steps[step]) / 2
+    found: Ints = np.minimum(wanted, step + 1 - np.searchsorted(steps, back))
     return found
 
 

@@ -190,6 +190,31 @@ class Conflict:
     wander: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """How far an ability moved between two windows, whether or not that is a finding.
+
+    Two shifts of the same windows are a cell of the matrix of ordered pairs.
+
+    Attributes:
+        ability: Which.
+        early: The window before.
+        late: The window after.
+        effect: Late minus early.
+        interval: Two-sided, at ``confidence``.
+        confidence: Of the interval, alone.
+        wander: As `Decline`.
+    """
+
+    ability: str
+    early: Window
+    late: Window
+    effect: float
+    interval: Interval
+    confidence: float
+    wander: bool
+
+
 AlarmKind = Literal[
     "sudden_drop", "near_chance", "stability_lost", "empty_answers", "one_answer", "broken_weights",
     "shell_changed", "step_went_back", "rewritten", "never_whole", "falls_behind", "two_runs",
@@ -271,6 +296,7 @@ class Findings:
         advice: What to do.
         notes: What a reader should know, one line each.
         changes: Of mix or learning rate, as the run's own record says, by step.
+        shifts: Of all abilities between the windows of the newest look.
     """
 
     run: str
@@ -284,6 +310,7 @@ class Findings:
     advice: tuple[AdviceLine, ...] = ()
     notes: tuple[str, ...] = ()
     changes: Mapping[int, str] = field(default_factory=dict)
+    shifts: tuple[Shift, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """As ``lens-ray watch --json`` prints it; a step as a key becomes text."""

@@ -62,8 +62,9 @@ def load_series(
         NotComparable: No checkpoint has answers, or rows do not belong together.
         StoreUnavailable: The store is out of reach or damaged.
     """
-    asked = asked_of(store.watch(spec.name).state(run.name).read() if state is None else state)
-    changes, trouble = read_changes(run)
+    state = store.watch(spec.name).state(run.name).read() if state is None else state
+    asked = asked_of(state)
+    changes, trouble = read_changes(run, state.asked[-1].path if asked else None)
     shelf = shelf or Shelf(store, spec.name, keep=False)
     notes = [f"{trouble}; no change of mix is shown"] if trouble else []
     return series_of(store, run, asked, shelf=shelf, changes=changes, notes=notes)

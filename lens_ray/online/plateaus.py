@@ -62,7 +62,9 @@ def _holds(course: Course, first: Ints, end: Ints, rules: Rules) -> Bools:
     moved, error = course.apart((first, _cut(first, end)), (_cut(first, end), end))
     off = course.quantile(rules.confidence) * error
     found = np.abs(moved) + off < rules.margin
-    edge = np.maximum((end - first) // 4, 2)
+    size = end - first
+    # Two at least, one where four leave no middle.
+    edge = np.maximum(size // 4, np.minimum(2, (size - 1) // 2))
     for a, b in ((first, first + edge), (end - edge, end), (first + edge, end - edge)):
         found &= ~_stands_out(course, (first, end), (a, b), rules)
     return found
@@ -94,7 +96,7 @@ def _plateau(course: Course, first: int, end: int, rules: Rules) -> Plateau:
         window=(int(course.steps[first]), int(course.steps[end - 1])),
         effect=moved,
         interval=(moved - off, moved + off),
-        confidence=2 * rules.confidence - 1,
+        confidence=round(2 * rules.confidence - 1, 12),
         margin=rules.margin,
         ended=_ended(course, first, end, rules),
     )

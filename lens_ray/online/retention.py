@@ -9,6 +9,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from lens_ray.errors import UserError
+from lens_ray.online.best import weights_of
 from lens_ray.online.candidates import Candidates, candidates_of
 from lens_ray.online.findings import Findings
 from lens_ray.online.keep import Fate, Keep, Pruned, fates_of, parse_keep, prune
@@ -194,6 +195,7 @@ def merge_candidates(
         paths,
         margin=spec.rules.margin,
         confidence=spec.rules.confidence,
+        weights=weights_of(series, spec.needs),
     )
 
 

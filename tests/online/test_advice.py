@@ -39,7 +39,7 @@ def test_one_line_an_ability_and_one_for_the_run() -> None:
         ("counting", "keep_training"), ("ocr", "keep_training"), ("entity", "converged"),
     ]  # fmt: skip
     assert ("run", "continue") in said
-    assert "still gains: +0.050 [+0.020, +0.080]" in said["counting", "keep_training"].line
+    assert "gained (+0.050, at least +0.020, 95 % sure)" in said["counting", "keep_training"].line
     undecided = said["ocr", "keep_training"]
     assert undecided.confidence is None
     assert "up to 0.040" in undecided.line

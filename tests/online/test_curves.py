@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -159,3 +160,49 @@ def test_an_ability_that_a_checkpoint_was_not_asked_has_no_value(tmp_path: Path)
         assert there.reason is not None
     assert curve(curves, "counting").points[1].value is not None
     assert curve(curves, "ocr", "signs").points[1].value is None
+
+
+def test_what_is_remembered_is_what_would_be_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lens_ray.online import curves as module
+
+    depths: dict[int, Depth] = {200: "anchor", 300: "anchor"}
+    plan = {100: scores(1), 200: scores(2), 300: scores(3), 400: scores(4)}
+    store, asked = training(tmp_path, plan, depths)
+    whole = series_of(store, ME, asked)
+    pool = make_pool("p", 1, "d" * 64, {
+        model: {a: dict.fromkeys(s, share) for a, s in HALVES.items()}
+        for model, share in (("x", 0.1), ("y", 0.4))
+    })  # fmt: skip
+    changed = whole.marks.score.copy()
+    changed[1, np.flatnonzero(~np.isnan(changed[1]))[:9]] = 1.0
+    uneven = {"counting": {"dots": 0.9, "bars": 0.1}, "ocr": {"signs": 1.0, "labels": 0.0}}
+    looks = [
+        (series_of(store, ME, asked[:2]), None),
+        (whole, None),
+        (whole, pool),
+        (replace(whole, marks=replace(whole.marks, score=changed)), None),
+        (replace(whole, marks=replace(whole.marks, weights=uneven)), pool),
+        (replace(whole, depth=("full",) * 4), None),
+        (replace(whole, gpu_hours=(1.0, 2.0, 3.0, 9.0)), None),
+        (replace(whole, tokens=()), None),
+    ]
+    remembered = [curves_of(*look) for look in (*looks, *looks)]
+    for number, look in enumerate((*looks, *looks)):
+        monkeypatch.setattr(module, "_HELD", {})
+        assert curves_of(*look) == remembered[number]
+
+
+def test_no_more_is_remembered_than_there_is_room_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lens_ray.online import curves as module
+
+    held: dict[bytes, object] = {}
+    monkeypatch.setattr(module, "_HELD", held)
+    monkeypatch.setattr(module, "_MOST", 2)
+    store, asked = training(tmp_path, {step: scores(step) for step in (100, 200, 300)})
+    series = series_of(store, ME, asked)
+    assert curves_of(series) == curves_of(series)
+    assert len(held) == 2
