@@ -6,6 +6,7 @@ import json
 import random
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -93,9 +94,11 @@ def test_a_dead_driver_is_replaced_by_one_of_another_machine(
                 answers.append(fact)
             if fact.get("asks") == [300]:
                 break
+        assert [one["status"] for one in answers] == ["complete"] * 2
         with watcher(place, place.workers[0], file) as second:
             while rows_of(store).get(300, 0) < ANCHOR // 4:
-                pass
+                assert first.poll() is None
+                time.sleep(0.1)
             assert place.deliver("driver", first.pid, random.Random(0))
             first.wait()
             before = rows_of(store)
