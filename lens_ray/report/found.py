@@ -41,8 +41,10 @@ def verdicts(ability: str, findings: Findings) -> list[str]:
 
 
 def _verdicts(ability: str, findings: Findings) -> Iterator[str]:
+    fallen = {fall.ability for fall in findings.declines}
     for found in findings.convergence:
-        if found.ability == ability:
+        # Whether it still rises somewhere is beside the point where it fell.
+        if found.ability == ability and not (found.phase == "rising" and ability in fallen):
             since = f" since {found.step:,}" if found.step is not None else ""
             yield f"{found.phase.replace('_', ' ')}{since}"
     falls = [fall for fall in findings.declines if fall.ability == ability]
