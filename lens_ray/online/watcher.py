@@ -24,8 +24,9 @@ from lens_ray.online.spec import RunSpec, WatchSpec
 from lens_ray.online.stop_file import ask_to_stop
 from lens_ray.online.stopping import reason_to_stop
 from lens_ray.store import Store
+from lens_ray.store.cell import Cell
 from lens_ray.store.hold import Hold
-from lens_ray.store.watch_log import Cell, WatchLog, WatchState
+from lens_ray.store.watch_log import WatchLog, WatchState
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +166,7 @@ class _Watcher:
         self._settings = settings
         self._served: dict[str, int] = {}
         self._turn = 0
+        self._hold: Hold | None = None
         self._not_before: dict[tuple[str, int], float] = {}
         self._troubles: set[str] = set()
         log = store.watch(spec.name)
@@ -172,6 +174,7 @@ class _Watcher:
 
     def rounds(self, hold: Hold, until: Until) -> bool:
         """Go round until the end, which is True, or until the lease is lost."""
+        self._hold = hold
         failing_since: float | None = None
         while hold.error is None:
             try:
@@ -269,6 +272,8 @@ class _Watcher:
 
     def _tell(self) -> None:
         """Say what is found where there is a new answer or incident, and act on it."""
+        if self._hold is not None and self._hold.error is not None:
+            return  # another watcher tells, stops and deletes; an answer counts whoever noted it
         for run in self.runs:
             ground = (run.state.asked, run.state.incidents)
             if run.told == ground or not any(ground) or self._is_too_soon(run):
