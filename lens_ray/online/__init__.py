@@ -8,6 +8,10 @@
 * `lens_ray.online.findings`     what is found, as values that print as JSON: `Findings`
 * `lens_ray.online.detect`       `detect(series, rules)`: all findings of a run, look by look
 
+Of the watcher, each pure but where it reads files: `place` is where a run writes, `discover` says
+which folders are its checkpoints, `whole` and `weight_scan` whether one is whole and of numbers,
+`looking` what is new, `queue` what is asked next, `stopping` whether the trainer is to stop.
+
 For trainers:
 
 * `lens_ray.online.announce`     ``announce(path, step)``: a checkpoint is whole
