@@ -3,6 +3,7 @@
 The map, in the order in which a sample travels:
 
 * `lens_ray.evaluate`   the main job, top-down; read it first
+* `lens_ray.watching`   a watch, whole: checkpoints of a training run as they appear
 * `lens_ray.job`        the YAML a user writes
 * `lens_ray.suites`     what is asked: `Sample`, `Suite`, the built-in suite ``mini``
 * `lens_ray.models`     who answers: `ModelSpec`, the `Backend` protocol, transformers, providers
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from lens_ray.store import Store
     from lens_ray.suites.sample import Sample
     from lens_ray.suites.suite import Suite, load_suite
+    from lens_ray.watching import watch
 
 _HOME = {
     "Advice": "lens_ray.stats.advice",
@@ -70,6 +72,7 @@ _HOME = {
     "measured_power": "lens_ray.stats.power",
     "planned_power": "lens_ray.stats.power_plan",
     "stability": "lens_ray.stats.model_stability",
+    "watch": "lens_ray.watching",
 }
 
 __all__ = [
@@ -97,6 +100,7 @@ __all__ = [
     "measured_power",
     "planned_power",
     "stability",
+    "watch",
 ]
 
 

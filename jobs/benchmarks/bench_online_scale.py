@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -169,14 +168,16 @@ def look(folder: Path) -> dict[str, object]:
 def loaded(folder: Path, spec: WatchSpec) -> Series:
     """The series from what is kept."""
     store = Store(folder)
-    series = load_series(spec, store, spec.runs[0], shelf=Shelf(store, spec.name, keep=False))
-    assert series is not None
-    return series
+    return load_series(spec, store, spec.runs[0], shelf=Shelf(store, spec.name, keep=False))
 
 
 def peak_mb() -> int:
-    """Most memory that this process has had, in MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    """Most memory that this process has had, in MB.
+
+    Not ``ru_maxrss``: a process begins with that of the one that started it.
+    """
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return int(status.partition("VmHWM:")[2].split()[0]) // 1024
 
 
 def main() -> None:

@@ -124,14 +124,17 @@ def candidates(
     ] = Path("candidates.yaml"),
     store: StoreOverride = None,
     run: Run = None,
+    replay: Annotated[
+        bool, typer.Option("--replay", help="Of the stored rows that the run's replay: names.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Write the checkpoints that are worth merging to a file that `merge search` reads."""
     from lens_ray.online.candidates import write_candidates
     from lens_ray.online.retention import merge_candidates
 
-    spec, opened, chosen = _chosen(watch, store, run)
-    found = merge_candidates(spec, opened, chosen)
+    spec, opened, chosen = _chosen(watch, store, run, create=replay)
+    found = merge_candidates(spec, opened, chosen, replay=replay)
     write_candidates(found, out)
     if as_json:
         print_json({"file": str(out), **found.model_dump(mode="json")})
@@ -142,18 +145,20 @@ def candidates(
     print(one_line(f"written to {out}; base: {found.base}"))
 
 
-def _opened(watch: str, store: str | None) -> tuple[WatchSpec, Store]:
+def _opened(watch: str, store: str | None, *, create: bool = False) -> tuple[WatchSpec, Store]:
     from lens_ray.online.spec import load_watch
     from lens_ray.store import Store as OpenStore
 
     spec = load_watch(watch, store=store)
-    return spec, OpenStore(spec.store)
+    return spec, OpenStore(spec.store, create=create)
 
 
-def _chosen(watch: str, store: str | None, run: str | None) -> tuple[WatchSpec, Store, RunSpec]:
+def _chosen(
+    watch: str, store: str | None, run: str | None, *, create: bool = False
+) -> tuple[WatchSpec, Store, RunSpec]:
     from lens_ray.online.retention import run_of
 
-    spec, opened = _opened(watch, store)
+    spec, opened = _opened(watch, store, create=create)
     return spec, opened, run_of(spec, run)
 
 

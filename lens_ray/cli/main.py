@@ -39,6 +39,7 @@ from lens_ray.cli import (
     submit,
     suite,
     timeline,
+    watch,
 )
 from lens_ray.cli.options import Verbs
 from lens_ray.cli.output import note
@@ -76,6 +77,7 @@ app.command("import")(import_.import_)
 app.command("report")(report.report)
 app.command("timeline")(timeline.timeline)
 app.command("doctor")(doctor.doctor)
+app.command("watch")(watch.watch)
 app.command("submit")(submit.submit)
 app.command("jobs")(jobs.jobs)
 app.command("logs")(logs.logs)

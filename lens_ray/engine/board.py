@@ -6,7 +6,9 @@ Python: neither Ray nor asyncio.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from lens_ray.engine import planner
 from lens_ray.engine.desk import Desk
@@ -79,6 +81,7 @@ class Board:
         self._room_at = 0.0
         self._going: frozenset[str] = frozenset()
         self._homeless: dict[int, float] = {}
+        self._parked = Counter(plan.parked)
 
     # What the driver says.
 
@@ -162,6 +165,9 @@ class Board:
                 break
             desk = self.desks[start.model]
             self.seating.open(start.model, desk.family, desk.plan.need, now, start.places)
+            if self._parked[desk.family] > 0:
+                self._parked[desk.family] -= 1
+                works = self.works()
             if desk.state == "waiting":
                 desk.state = "starting"
         if now >= self._room_at:
@@ -280,10 +286,14 @@ class Board:
 
     def works(self) -> list[Work]:
         """What the planner is to know of every model."""
-        return [
-            desk.work(self.seating.pace(desk.plan.family), self._checking(desk.plan.number))
-            for desk in self.desks
-        ]
+        works = []
+        for desk in self.desks:
+            pace = self.seating.pace(desk.plan.family)
+            work = desk.work(pace, self._checking(desk.plan.number))
+            if self._parked[desk.family] > 0:  # the next one need not start: it is there
+                work = replace(work, start_s=planner.swap_s(work, self.seating.costs()))
+            works.append(work)
+        return works
 
     def _share(self, seat: Seated, desk: Desk, want: int) -> int:
         """No more than its part of what is left, so that all who work on it end together."""
@@ -349,7 +359,7 @@ class Board:
         how = None
         if hello.first and seat.info is None:
             how, pace.start_s = "start", now - seat.since
-        elif seat.loading:
+        elif seat.loading or (hello.warm and seat.info is None):
             how, pace.swap_s = "swap", now - seat.since
         seat.info, seat.model, seat.family = hello.info, hello.model, desk.family
         seat.loading = seat.checking = False

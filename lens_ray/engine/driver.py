@@ -26,12 +26,13 @@ from ray.exceptions import (
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from lens_ray.engine.coordinator import Coordinator
-from lens_ray.engine.groups import inside, make_group, remove_group
+from lens_ray.engine.groups import inside, make_group
 from lens_ray.engine.messages import Directive, Observed, Orders, Outcome, Report, Wanted
+from lens_ray.engine.parked import Pool, end
 from lens_ray.engine.permit_client import ClusterPermits
 from lens_ray.engine.plan import EnginePlan
 from lens_ray.engine.progress import Progress
-from lens_ray.engine.replica import CoordinatorAway, Replica
+from lens_ray.engine.replica import CoordinatorAway, Pull, Replica
 from lens_ray.engine.rooms import Places, Room
 from lens_ray.errors import ClusterError
 from lens_ray.models import backend_entry
@@ -48,6 +49,8 @@ _CAUSE = 300
 _LOOK_S = 2.0
 #: What Ray says of an actor that died with its node.
 _NODE_DIED = "its node has died"
+#: How a replica ended that was told to.
+_IN_ORDER = "it ended"
 
 
 class CoordinatorActor(Coordinator):
@@ -65,20 +68,57 @@ class ReplicaActor:
 
     def __init__(self, seat: int, model: int, plan: EnginePlan, coordinator: Any) -> None:
         """As `Replica`."""
-        outage_s = plan.settings.outage_s
-
-        async def pull(report: Report) -> Directive:
-            return await _pull(coordinator, report, outage_s)
-
         node = ray.get_runtime_context().get_node_id()
+        pull = _puller(coordinator, plan)
         self._replica = Replica(seat, model, plan, pull, node, ClusterPermits)
         self._work: asyncio.Future[None] | None = None
 
-    async def run(self) -> None:
-        """As `Replica.run`; called again, it waits for the same end."""
+    async def run(self, job: tuple[int, int, EnginePlan, Any] | None = None) -> None:
+        """As `Replica.run`; called again, it waits for the same end.
+
+        Args:
+            job: Seat, model, plan and coordinator of another job, which it belongs to from now on.
+                It comes with the call, since Ray may begin two calls in another order.
+        """
+        if job is not None:
+            seat, model, plan, coordinator = job
+            self._replica.rebind(seat, model, plan, _puller(coordinator, plan))
+            self._work = None
         if self._work is None:
             self._work = asyncio.ensure_future(self._replica.run())
         await asyncio.shield(self._work)
+
+    async def park(self, at_once: bool) -> bool:
+        """End the work, and keep the model.
+
+        Args:
+            at_once: Whether the work is cancelled; else it was told to stop, and is waited for.
+
+        Returns:
+            Whether the model is there, and can be exchanged by a swap.
+        """
+        work = self._work
+        if work is not None:
+            if at_once:
+                work.cancel()
+            with suppress(asyncio.CancelledError, TimeoutError):
+                await asyncio.wait_for(asyncio.shield(work), _STOP_S)
+        if self._replica.parked:
+            await self._replica.settle()
+        return self._replica.parked
+
+    async def parked(self) -> bool:
+        """Whether it has a model and no job."""
+        return self._replica.parked
+
+
+def _puller(coordinator: Any, plan: EnginePlan) -> Pull:
+    outage_s = plan.settings.outage_s
+
+    async def pull(report: Report) -> Directive:
+        return await _pull(coordinator, report, outage_s)
+
+    return pull
 
 
 async def _pull(coordinator: Any, report: Report, outage_s: float) -> Directive:
@@ -101,18 +141,27 @@ class _Running:
     group: Any = None
     machine: bool = False
 
+    @property
+    def parks(self) -> bool:
+        """Whether its model may still be there for another job."""
+        return self.ended is None or self.ended == _IN_ORDER
+
 
 class Driver:
     """The actors of one job."""
 
-    def __init__(self, plan: EnginePlan, look: Callable[[], tuple[Room, ...]]) -> None:
+    def __init__(
+        self, plan: EnginePlan, look: Callable[[], tuple[Room, ...]], pool: Pool | None = None
+    ) -> None:
         """Start the coordinator, beside the driver: the store may be a folder of this machine.
 
         Args:
             plan: The job.
             look: Says which machines there are now.
+            pool: Where replicas come from, and are left at the end.
         """
         self._plan = plan
+        self._pool = pool
         self._look = look
         self._looked = 0.0
         self._rooms = plan.rooms
@@ -159,9 +208,9 @@ class Driver:
             ray.get(self.coordinator.stop.remote(), timeout=_STOP_S)
 
     def close(self) -> None:
-        """End every actor."""
+        """End every actor, but for the replicas that a later job may want."""
         for one in self.replicas.values():
-            _end(one)
+            self._give_up(one, at_once=True)
         self.replicas.clear()
         _end_in_order(self.coordinator)
 
@@ -181,7 +230,7 @@ class Driver:
             one = refs[ref]
             try:
                 ray.get(ref)
-                one.ended = "it ended"
+                one.ended = _IN_ORDER
             except ActorUnavailableError:
                 # Out of reach. It may come back, or its machine is dead and Ray does not know yet.
                 one.ended_ref = one.actor.run.remote()
@@ -192,12 +241,40 @@ class Driver:
     def _make_true(self, wanted: tuple[Wanted, ...]) -> None:
         numbers = {one.seat for one in wanted}
         for seat in [seat for seat in self.replicas if seat not in numbers]:
-            _end(self.replicas.pop(seat))
+            self._give_up(self.replicas.pop(seat), at_once=False)
         for one in wanted:
             if one.seat not in self.replicas:
                 self.replicas[one.seat] = self._start(one)
 
+    def _give_up(self, one: _Running, *, at_once: bool) -> None:
+        if self._pool is None or not one.parks:
+            end(one.actor, one.group)
+            return
+        model = self._plan.models[one.model]
+        self._pool.keep(one.actor, model.family, model.need, one.places, one.group, at_once=at_once)
+
+    def _take_over(self, wanted: Wanted, pool: Pool) -> _Running | None:
+        """A replica of an earlier job, or None; then nobody is in the way of a start."""
+        model = self._plan.models[wanted.model]
+        parked = pool.take(model.family, wanted.need, wanted.places)
+        if parked is not None:
+            job = wanted.seat, wanted.model, self._plan, self.coordinator
+            ended = parked.actor.run.remote(job)
+            return _Running(
+                parked.actor, ended, wanted.model, places=parked.places, group=parked.group
+            )
+        if len(pool):
+            taken = [(self._plan.models[r.model].need, r.places) for r in self.replicas.values()]
+            ended = pool.make_room(wanted.need, wanted.places, self._rooms, taken)
+            log.warning(
+                "%s: cold start: the warm replicas are of another architecture, tokenizer or "
+                "options; %d of them made room", model.spec.name, ended,
+            )  # fmt: skip
+        return None
+
     def _start(self, wanted: Wanted) -> _Running:
+        if self._pool is not None and (warm := self._take_over(wanted, self._pool)) is not None:
+            return warm
         need = wanted.need
         group = make_group(need, wanted.seat) if need.parts > 1 else None
         spec = self._plan.models[wanted.model].spec
@@ -225,6 +302,7 @@ def drive(
     on_progress: Callable[[Progress], None] | None,
     check: Callable[[], None],
     look: Callable[[], tuple[Room, ...]],
+    pool: Pool | None = None,
 ) -> tuple[Outcome, ...]:
     """Bring every run of a plan to its end.
 
@@ -233,6 +311,7 @@ def drive(
         on_progress: Called a few times a second.
         check: Raises where the driver is to end.
         look: Says which machines there are now.
+        pool: Where replicas come from, and are left at the end; None starts and ends them.
 
     Returns:
         One outcome a model, in the plan's order.
@@ -242,7 +321,7 @@ def drive(
         LensError: The store fails, or what `check` raises.
     """
     began = time.monotonic()
-    driver = Driver(plan, look)
+    driver = Driver(plan, look, pool)
     away_since: float | None = None
     try:
         while True:
@@ -302,19 +381,8 @@ def _strategy(places: Places) -> Any:
     return NodeAffinitySchedulingStrategy(places[0], soft=False)
 
 
-def _end(one: _Running) -> None:
-    _kill(one.actor)
-    if one.group is not None:
-        remove_group(one.group)
-
-
 def _end_in_order(actor: Any) -> None:
     """End an actor in order, so that its last metrics are sent; kill it where it is not quick."""
     with suppress(RayError):  # its own end is the answer
         ray.get(actor.__ray_terminate__.remote(), timeout=_END_S)
-    _kill(actor)
-
-
-def _kill(actor: Any) -> None:
-    with suppress(RayError):
-        ray.kill(actor, no_restart=True)
+    end(actor)

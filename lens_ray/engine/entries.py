@@ -86,6 +86,7 @@ def identify_all(
     rooms: Sequence[Room],
     *,
     here: bool = False,
+    any_may_fail: bool = False,
 ) -> list[Entry]:
     """Find out who each model is; a mistake in one does not keep the others from being asked.
 
@@ -94,6 +95,7 @@ def identify_all(
         samples: That they are asked.
         rooms: Machines of the cluster.
         here: Whether replicas run on this machine and in this environment.
+        any_may_fail: Whether it is no error that none can be asked.
 
     Raises:
         LensError: The first model's, where none can be asked.
@@ -113,7 +115,7 @@ def identify_all(
         except LensError as error:
             entry.identity, entry.error = None, error
         entries.append(entry)
-    if all(entry.error is not None for entry in entries):
+    if not any_may_fail and all(entry.error is not None for entry in entries):
         first = entries[0].error
         assert first is not None
         raise type(first)(f"model {entries[0].spec.name}: {first}") from first

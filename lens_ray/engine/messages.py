@@ -42,6 +42,7 @@ class Hello:
         held: Samples that it works on, or whose rows it has, as far as `IDS_BYTES` go; what is
             missing is handed out again, which costs work and nothing else.
         first: Whether it has just started.
+        warm: Whether it has just been taken over from an earlier job.
         note: A line for the log.
         node: Ray's id of the machine that it is on; empty where there is no Ray.
     """
@@ -52,6 +53,7 @@ class Hello:
     first: bool = False
     note: str | None = None
     node: str = ""
+    warm: bool = False
 
 
 @dataclass(frozen=True, slots=True)

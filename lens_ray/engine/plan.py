@@ -115,6 +115,8 @@ class EnginePlan:
         until: When an ability of a model has been asked enough; None asks all.
         budgets: What its models may cost; None where nothing is limited.
         recall: Whether paid answers of other runs of a model serve this one.
+        keep: Whether replicas keep their model at the end, for a later job.
+        parked: Replicas of earlier jobs that wait for this one, by family.
     """
 
     store: str
@@ -131,6 +133,8 @@ class EnginePlan:
     until: Until | None = None
     budgets: Budgets | None = None
     recall: bool = True
+    keep: bool = False
+    parked: Mapping[str, int] = field(default_factory=dict)
 
 
 def run_id_of(spec: ModelSpec, identity: Identity, suite_digest: str) -> str:

@@ -35,6 +35,7 @@ __all__ = [
     "next_model",
     "next_start",
     "should_retire",
+    "swap_s",
 ]
 
 
@@ -126,7 +127,7 @@ def next_model(
         if work.family == seat.family
         and work.model != seat.model
         and _has_a_place(work, others)
-        and (not _hosts(work, others) or _share(work, others) > _swap(work, costs))
+        and (not _hosts(work, others) or _share(work, others) > swap_s(work, costs))
     ]
     best = _longest(candidates, others)
     if best is None or any(
@@ -407,7 +408,8 @@ def _start(work: Work, costs: Costs) -> float:
     return costs.start_s if work.start_s is None else work.start_s
 
 
-def _swap(work: Work, costs: Costs) -> float:
+def swap_s(work: Work, costs: Costs) -> float:
+    """Seconds of a swap to a model."""
     return costs.swap_s if work.swap_s is None else work.swap_s
 
 

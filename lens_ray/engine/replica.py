@@ -13,7 +13,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lens_ray.engine.asking import Asking, Images
@@ -58,6 +58,23 @@ class CoordinatorAway(Exception):
     """The coordinator did not answer; it may be starting again."""
 
 
+@dataclass(slots=True)
+class _Hosted:
+    """What stays from one model to the next, and from one job to the next.
+
+    Attributes:
+        backend: Started.
+        info: What it says of itself.
+        suite: That it is asked.
+        version: Digest of the weights in it.
+    """
+
+    backend: Backend
+    info: BackendInfo
+    suite: Suite
+    version: str
+
+
 class Replica:
     """Hosts one model after the other. A plain class; the driver makes it an actor."""
 
@@ -93,14 +110,79 @@ class Replica:
         self._notes: list[str] = []
         self._wallet: Wallet | None = None
         self._feeder: Feeder | None = None
+        self._hosted: _Hosted | None = None
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="images")
 
+    def rebind(self, seat: int, model: int, plan: EnginePlan, pull: Pull) -> None:
+        """Belong to another job from now on; `run` takes its first model by a swap.
+
+        Args:
+            seat: Number of this replica in that job.
+            model: Number of the first model to host.
+            plan: The job.
+            pull: Calls its coordinator.
+        """
+        self._seat, self._plan, self._model, self._pull = seat, plan, plan.models[model], pull
+        self._hello = None
+        self._notes.clear()
+        self._prefetch = Prefetch()
+
+    @property
+    def parked(self) -> bool:
+        """Whether it has a model and no job."""
+        return self._hosted is not None
+
     async def run(self) -> None:
-        """Start the model, and work until told to stop.
+        """Start the model, or take it over from an earlier job, and work until told to stop.
+
+        Where the plan says ``keep``, the model stays after an end in order, or when this is
+        cancelled in the middle of the work.
 
         Raises:
             Exception: The engine is dead, and this process should be.
         """
+        hosted, self._hosted = self._hosted, None
+        warm = hosted is not None
+        hosted = hosted or await self._host()
+        if hosted is None:
+            return
+        in_order = False
+        try:
+            if warm and not await self._take(hosted, warm=True):
+                return
+            while True:
+                try:
+                    number = await self._work(hosted.backend, hosted.info, hosted.suite)
+                except asyncio.CancelledError:
+                    in_order = True
+                    raise
+                in_order = number is None
+                if number is None:
+                    return
+                self._model = self._plan.models[number]
+                if not await self._take(hosted):
+                    return
+        finally:
+            self._prefetch.close()
+            keeps = self._plan.keep and hosted.info.can_load_weights and self._paid is None
+            if in_order and keeps:
+                self._hosted = hosted
+            else:
+                self._reader.shutdown(wait=False, cancel_futures=True)
+                await self._close(hosted.backend)
+
+    async def settle(self) -> None:
+        """Wait until the model that was kept answers: nothing of the last job is in its way.
+
+        Raises:
+            Exception: The engine is dead.
+        """
+        assert self._hosted is not None
+        async for _ in _canaries(self._hosted.backend):
+            return
+
+    async def _host(self) -> _Hosted | None:
+        """Start the model; None where it cannot be, which the coordinator was told."""
         loop = asyncio.get_running_loop()
         backend: Backend | None = None
         try:
@@ -118,31 +200,48 @@ class Replica:
             await self._exchange(self._trouble(error))
             if self._paid is not None and backend is not None:
                 await self._close(backend)  # permits and connections are not this process' alone
-            return
+            return None
+        hosted = _Hosted(backend, info, suite, self._model.identity.weights_digest)
+        note = None
         try:
-            note = None
             if (
                 info.can_load_weights
-                and self._has_kin()
+                and self._swaps_may_come()
                 and not await _bears_a_swap(backend, self._model)
             ):
                 note = "its own weights, loaded again, change its answers; cold starts from here on"
-                info = replace(info, can_load_weights=False)
-            self._hello = Hello(self._model.number, info, first=True, note=note, node=self._node)
-            while (number := await self._work(backend, info, suite)) is not None:
-                self._model = self._plan.models[number]
-                try:
-                    weights = await asyncio.to_thread(find_weights, self._model)
-                    await backend.load_weights(weights, self._model.identity.weights_digest)
-                except CheckpointError as error:
-                    await self._exchange(self._trouble(error, swap=True))
-                    return
-                release_others(Path(weights))
-                self._hello = Hello(number, info, node=self._node)
-        finally:
-            self._reader.shutdown(wait=False, cancel_futures=True)
-            self._prefetch.close()
+                hosted.info = replace(info, can_load_weights=False)
+        except BaseException:  # whatever it is: nobody else ends the engine
             await self._close(backend)
+            raise
+        self._hello = Hello(self._model.number, hosted.info, first=True, note=note, node=self._node)
+        return hosted
+
+    async def _take(self, hosted: _Hosted, *, warm: bool = False) -> bool:
+        """Take the weights of the model at hand by a swap; False where they were refused.
+
+        Args:
+            hosted: What is here.
+            warm: Whether it is the first model of another job.
+        """
+        model, loop = self._model, asyncio.get_running_loop()
+        try:
+            weights = await asyncio.to_thread(find_weights, model)
+            if hosted.version != model.identity.weights_digest:
+                await hosted.backend.load_weights(weights, model.identity.weights_digest)
+                hosted.version = model.identity.weights_digest
+        except CheckpointError as error:
+            await self._exchange(self._trouble(error, swap=True))
+            return False
+        if warm and hosted.suite.digest != self._plan.suite_digest:
+            try:
+                hosted.suite = await loop.run_in_executor(self._reader, self._open)
+            except LensError as error:
+                await self._exchange(self._trouble(error))
+                return False
+        release_others(Path(weights))
+        self._hello = Hello(model.number, hosted.info, node=self._node, warm=warm)
+        return True
 
     async def _close(self, backend: Backend) -> None:
         try:
@@ -164,9 +263,12 @@ class Replica:
         if self._feeder is not None:
             self._feeder.news.set()
 
-    def _has_kin(self) -> bool:
-        """Whether the job has another model that this replica could take by a swap."""
-        return sum(model.family == self._model.family for model in self._plan.models) > 1
+    def _swaps_may_come(self) -> bool:
+        """Whether this job or a later one may have another model for this replica."""
+        return (
+            self._plan.keep
+            or sum(model.family == self._model.family for model in self._plan.models) > 1
+        )
 
     def _open(self) -> Suite:
         """The suite, its images being read while the model is loaded; in the reader's thread."""

@@ -95,9 +95,18 @@ def inspect_checkpoint(
     Raises:
         CheckpointError: Anything is missing, truncated, malformed or unsafe.
     """
-    root = Path(folder)
+    try:
+        return _inspect(Path(folder), trust_remote_code, digest)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise CheckpointError(
+            f"{folder}: cannot be read ({reason}); was it deleted or replaced meanwhile?"
+        ) from error
+
+
+def _inspect(root: Path, trust_remote_code: bool, digest: bool) -> CheckpointFacts:
     if not root.is_dir():
-        raise CheckpointError(f"no checkpoint folder at {folder}; check the path")
+        raise CheckpointError(f"no checkpoint folder at {root}; check the path")
     config = _config(root)
     remote_code = _remote_code(root, trust_remote_code)
     shards = _shards(root)

@@ -8,5 +8,16 @@
 * `lens_ray.online.findings`     what is found, as values that print as JSON: `Findings`
 * `lens_ray.online.detect`       `detect(series, rules)`: all findings of a run, look by look
 
+For trainers:
+
+* `lens_ray.online.announce`     ``announce(path, step)``: a checkpoint is whole
+* `lens_ray.online.marker`       what that writes: ``lens-ray.json``
+* `lens_ray.online.callback`     `LensCallback` for transformers; accelerate
+* `lens_ray.online.stop_file`    the signal to stop (Ray Train: `lens_ray.engine.train_hook`)
+
 Nothing here touches Ray.
 """
+
+from lens_ray.online.announce import announce
+
+__all__ = ["announce"]

@@ -13,14 +13,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from lens_ray.online.best import Best, best_checkpoints
+from lens_ray.online.alert import convergence_key
+from lens_ray.online.best import Best, best_checkpoints, weights_of
 from lens_ray.online.findings import AdviceLine, Conflict, Convergence, Decline, Findings
 from lens_ray.online.first_fit import Fit, first_fit
 from lens_ray.online.series import Series
 from lens_ray.online.spec import Rules, RunSpec, WatchSpec
 from lens_ray.online.spent import Spent
 from lens_ray.prices import Prices, load_prices
-from lens_ray.stats.abilities import OVERALL, in_overall
+from lens_ray.stats.abilities import OVERALL
 from lens_ray.stats.advice.needs import Needs
 from lens_ray.stats.contrast import contrast
 from lens_ray.stats.figures import ability_figures
@@ -84,7 +85,7 @@ def advise_run(
     rules, wanted = spec.rules, spec.needs or Needs()
     if prices is None and run.accelerator is not None:
         prices = load_prices()
-    weights = wanted.weights_of(series.abilities, sorted(in_overall(series.abilities)))
+    weights = weights_of(series, wanted)
     best = best_checkpoints(
         series, margin=rules.margin, confidence=rules.confidence, weights=weights
     )
@@ -136,7 +137,7 @@ def _of_ability(ground: _Ground, name: str) -> AdviceLine:
     found = next((each for each in ground.findings.convergence if each.ability == name), None)
     if found is None:
         return AdviceLine(name, "too_few", f"{name}: nothing is known of it so far")
-    evidence = (f"convergence:{name}",)
+    evidence = (convergence_key(found),)
     if found.phase == "converged" and found.step is not None:
         return _converged(ground, found, found.step)
     bare = AdviceLine(name, "too_few", "", evidence=evidence)
@@ -192,7 +193,7 @@ def _converged(ground: _Ground, found: Convergence, step: int) -> AdviceLine:
         effect=found.effect,
         interval=found.interval,
         confidence=found.confidence,
-        evidence=(f"convergence:{name}:{found.declared_at}",),
+        evidence=(convergence_key(found),),
     )
     return ground.cost(line, step)
 
@@ -201,14 +202,19 @@ def _learning(bare: AdviceLine, found: Convergence) -> AdviceLine:
     name = found.ability
     line = replace(bare, verdict="keep_training", effect=found.effect, interval=found.interval)
     if found.phase == "rising":
-        gain = "" if found.effect is None else f": {_shift(found.effect, found.interval)}"
-        sure = "" if found.confidence is None else f" ({_percent(found.confidence)} bound)"
-        text = f"{name}: keep training: it still gains{gain}{sure}"
+        gain = "" if found.effect is None else f" ({found.effect:+.3f}{_least(found)})"
+        text = f"{name}: keep training: its newest checkpoints gained{gain}"
         return replace(line, line=text, confidence=found.confidence)
     most = "" if found.interval is None else f" by up to {found.interval[1]:.3f}"
     why = "" if found.reason is None else f" ({found.reason})"
     text = f"{name}: keep training: it may still gain{most}{why}; nobody can say yet that it does"
     return replace(line, line=text)
+
+
+def _least(found: Convergence) -> str:
+    if found.interval is None or found.confidence is None:
+        return ""
+    return f", at least {found.interval[0]:+.3f}, {_percent(found.confidence)} sure"
 
 
 def _of_conflict(ground: _Ground, found: Conflict) -> AdviceLine:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import get_args
 
 from lens_ray.errors import UserError
-from lens_ray.online.findings import AdviceLine, AlarmKind, Findings
+from lens_ray.online.findings import AdviceLine, AlarmKind, Convergence, Findings
 from lens_ray.yaml_problems import nearest
 
 #: What `AlertSpec.on` may name besides the kinds of alarms.
@@ -58,14 +59,14 @@ def alerts_of(findings: Findings, on: Sequence[str] = ()) -> tuple[Alert, ...]:
 
 
 def _of_courses(findings: Findings) -> list[Alert]:
-    """Convergence, declines, conflicts. A key names the look at which it became known."""
+    """Convergence, declines, conflicts; the last two by the look at which they became known."""
     run, found = findings.run, []
     for one in findings.convergence:
         bare = Alert("", "convergence", "convergence", run, one.ability, one.declared_at, "",
                      asdict(one))  # fmt: skip
         if one.phase == "converged":
             line = f"{one.ability} has converged since step {one.step}"
-            key = f"convergence:{one.ability}:{one.declared_at}"
+            key = convergence_key(one)
             found.append(replace(bare, key=key, line=line))
         for step in one.withdrawn:
             line = f"{one.ability} gains again: that it had converged was taken back at step {step}"
@@ -106,7 +107,7 @@ def _of_advice(findings: Findings) -> list[Alert]:
     """That a run may stop, or meets the needs; once for what it rests on."""
     return [
         Alert(
-            f"{one.verdict}:{_known_since(one)}", one.verdict, one.verdict,
+            f"{one.verdict}:{_ground(one)}", one.verdict, one.verdict,
             findings.run, None, findings.step, one.line, asdict(one),
         )
         for one in findings.advice
@@ -114,10 +115,18 @@ def _of_advice(findings: Findings) -> list[Alert]:
     ]  # fmt: skip
 
 
-def _known_since(line: AdviceLine) -> int:
-    """The last look at which something that the advice rests on became known."""
-    looks = (key.rpartition(":")[2] for key in line.evidence)
-    return max((int(look) for look in looks if look.isdecimal()), default=0)
+def convergence_key(found: Convergence) -> str:
+    """The same while a declaration stands; its step and look may still move by a little."""
+    again = found.withdrawn[-1] if found.withdrawn else 0
+    return f"convergence:{found.ability}:{again}"
+
+
+def _ground(line: AdviceLine) -> str:
+    """The same while an advice rests on the same; of a decline its ability says enough."""
+    parts = sorted(
+        ":".join(key.split(":")[:2]) if key.startswith("decline:") else key for key in line.evidence
+    )
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
 
 
 def _window(window: tuple[int, int]) -> str:

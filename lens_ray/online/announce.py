@@ -13,13 +13,17 @@ far), ``seconds_per_step`` (of training), ``loss`` and ``lr``.
 
 from __future__ import annotations
 
+import atexit
+import concurrent.futures.thread  # noqa: F401  # registers its end, which must come after `flush`
 import logging
 import math
 import os
 import threading
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import SupportsFloat
 
 from lens_ray.online.marker import MARKER, Marker
 
@@ -28,11 +32,14 @@ log = logging.getLogger(__name__)
 #: How long `flush` waits for announcements to a bucket that are under way.
 PATIENCE_S = 10.0
 _REMOTE = "s3://"
+#: Files of optimisers and random states: other processes of a training may still be writing theirs
+#: when the first one announces.
+_NOT_THE_MODEL = (".pt", ".pth", ".distcp")
 _under_way: set[threading.Thread] = set()
 
 
 def announce(
-    path: str | os.PathLike[str], step: int, metrics: Mapping[str, float] | None = None
+    path: str | os.PathLike[str], step: int, metrics: Mapping[str, SupportsFloat] | None = None
 ) -> None:
     """Say that a checkpoint is whole: a small file, ``lens-ray.json``, is put into its folder.
 
@@ -43,7 +50,7 @@ def announce(
     Args:
         path: Folder or ``s3://`` URL of the checkpoint, all of whose files are written.
         step: Optimiser steps so far.
-        metrics: What is known of it, by name; see the module.
+        metrics: What is known of it, by name; see the module. Tensors of one number will do.
     """
     try:
         place, known = os.fspath(path), dict(metrics or {})
@@ -60,13 +67,19 @@ def flush(timeout_s: float = PATIENCE_S) -> bool:
 
     Called by itself when the process ends.
     """
+    until = time.monotonic() + timeout_s
     for thread in tuple(_under_way):
-        thread.join(timeout_s)
+        thread.join(max(0.0, until - time.monotonic()))
     return not _under_way
 
 
-def _start(place: str, step: int, metrics: Mapping[str, float]) -> None:
-    # No daemon pool of concurrent.futures: its threads hold up the end of the process for ever.
+# Not only atexit, which runs after the threads of concurrent.futures have ended: without them no
+# host name is looked up.
+getattr(threading, "_register_atexit", atexit.register)(flush)
+
+
+def _start(place: str, step: int, metrics: Mapping[str, SupportsFloat]) -> None:
+    # A daemon: a bucket that hangs must not hold up the end of the process for ever.
     thread = threading.Thread(
         target=_tell, args=(place, step, metrics), name="lens-announce", daemon=True
     )
@@ -74,7 +87,7 @@ def _start(place: str, step: int, metrics: Mapping[str, float]) -> None:
     thread.start()
 
 
-def _tell(place: str, step: int, metrics: Mapping[str, float]) -> None:
+def _tell(place: str, step: int, metrics: Mapping[str, SupportsFloat]) -> None:
     try:
         if place.startswith(_REMOTE):
             _to_bucket(place, step, metrics)
@@ -93,30 +106,33 @@ def _warn(place: object, step: object, error: Exception) -> None:
     )  # fmt: skip
 
 
-def _to_folder(folder: Path, step: int, metrics: Mapping[str, float]) -> None:
+def _to_folder(folder: Path, step: int, metrics: Mapping[str, SupportsFloat]) -> None:
     files = {
         entry.name: entry.stat().st_size
         for entry in os.scandir(folder)
-        if entry.is_file() and not entry.name.startswith(MARKER)
+        if entry.is_file() and _counts(entry.name)
     }
     partial = folder / f"{MARKER}.partial"
     partial.write_bytes(_marker(step, metrics, files).to_bytes())
     partial.replace(folder / MARKER)
 
 
-def _to_bucket(url: str, step: int, metrics: Mapping[str, float]) -> None:
+def _to_bucket(url: str, step: int, metrics: Mapping[str, SupportsFloat]) -> None:
     from lens_ray.store.objects import open_objects
 
     objects = open_objects(url)
-    files = {one.key: one.size for one in objects.list("") if "/" not in one.key}
-    files.pop(MARKER, None)
+    files = {one.key: one.size for one in objects.list("") if _counts(one.key)}
     there = objects.get_versioned(MARKER)
     data = _marker(step, metrics, files).to_bytes()
     if objects.swap(MARKER, data, there.version if there else None) is None:
         raise RuntimeError("another process announces it at the same time")
 
 
-def _marker(step: int, metrics: Mapping[str, float], files: Mapping[str, int]) -> Marker:
+def _counts(name: str) -> bool:
+    return not name.startswith(MARKER) and not name.endswith(_NOT_THE_MODEL) and "/" not in name
+
+
+def _marker(step: int, metrics: Mapping[str, SupportsFloat], files: Mapping[str, int]) -> Marker:
     known = {name: _number(value) for name, value in metrics.items()}
     return Marker(
         step=step,

@@ -1,4 +1,4 @@
-"""All that is known of a training run, from its rows in the store: `assess`."""
+"""All that is known of training runs, from their rows in the store: `assess`, `assess_replay`."""
 
 from __future__ import annotations
 
@@ -6,15 +6,22 @@ from dataclasses import replace
 from typing import get_args
 
 from lens_ray.online.findings import Alarm, AlarmKind, Findings
+from lens_ray.online.shelf import Shelf
 from lens_ray.online.spec import RunSpec, WatchSpec
+from lens_ray.stats.marks import NotComparable
 from lens_ray.store import Store
-from lens_ray.store.watch_log import Incident, WatchState
+from lens_ray.store.watch_log import Incident, Seen, WatchState
 
 _KINDS = get_args(AlarmKind)
 
 
 def assess(
-    spec: WatchSpec, store: Store, run: RunSpec, *, state: WatchState | None = None
+    spec: WatchSpec,
+    store: Store,
+    run: RunSpec,
+    *,
+    state: WatchState | None = None,
+    shelf: Shelf | None = None,
 ) -> Findings:
     """Curves, findings and advice of one training run; a function of what the store holds.
 
@@ -23,6 +30,7 @@ def assess(
         store: Where its rows are.
         run: Which of its runs.
         state: Of the run; None reads it.
+        shelf: A watcher's, which makes marks from rows once; None keeps nothing.
 
     Raises:
         UserError: The suite, the pool or ``run.yaml`` cannot be read.
@@ -30,17 +38,59 @@ def assess(
     """
     state = store.watch(spec.name).state(run.name).read() if state is None else state
     noticed = tuple(alarm_of(one) for one in state.incidents)
-    if not state.asked:
-        return Findings(run.name, None, alarms=noticed, notes=("no checkpoint was asked so far",))
 
     from lens_ray.online.advice import advise_run
     from lens_ray.online.detect import detect
     from lens_ray.online.load import load_series
 
-    series = load_series(spec, store, run, state)
+    try:
+        series = load_series(spec, store, run, state, shelf=shelf)
+    except NotComparable as error:
+        return Findings(run.name, None, alarms=noticed, notes=(str(error),))
     found = detect(series, spec.rules)
-    found = replace(found, alarms=(*noticed, *found.alarms))
+    found = replace(found, alarms=(*noticed, *found.alarms), changes=series.changes)
     return replace(found, advice=advise_run(series, found, spec, run))
+
+
+def assess_replay(spec: WatchSpec, store: Store) -> tuple[Findings, ...]:
+    """The same of every run, from stored rows in the place of a watcher's work.
+
+    A run's ``replay`` is put into the store first; a run that names none is taken as the store
+    has it.
+
+    Raises:
+        UserError: As `assess`; or what a run replays cannot be read or is of another suite.
+        StoreUnavailable: The store is out of reach, full or damaged.
+    """
+    return tuple(assess(spec, store, run, state=replayed(spec, store, run)) for run in spec.runs)
+
+
+def replayed(spec: WatchSpec, store: Store, run: RunSpec) -> WatchState:
+    """The state of a run whose stored rows are put into the store; without ``replay`` its own.
+
+    Raises:
+        UserError: What it replays cannot be read or is of another suite.
+        StoreUnavailable: The store is out of reach, full or damaged.
+    """
+    if run.replay is None:
+        return store.watch(spec.name).state(run.name).read()
+    from lens_ray.online.replay import replay
+    from lens_ray.suites.suite import load_suite
+
+    runs = replay(store, load_suite(spec.suite), run.replay)
+    seen = (
+        Seen(
+            step,
+            store.run(run_id).header.backend_path,
+            "",
+            "",
+            status="whole",
+            depth="full",
+            run_id=run_id,
+        )
+        for step, run_id in runs.items()
+    )
+    return WatchState(tuple(seen))
 
 
 def alarm_of(incident: Incident) -> Alarm:

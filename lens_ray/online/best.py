@@ -15,8 +15,9 @@ import numpy as np
 
 from lens_ray.online.findings import Findings, Interval
 from lens_ray.online.series import Series
-from lens_ray.stats.abilities import OVERALL
+from lens_ray.stats.abilities import OVERALL, in_overall
 from lens_ray.stats.advice.best import weighted
+from lens_ray.stats.advice.needs import Needs
 from lens_ray.stats.cells import means_of
 from lens_ray.stats.clustered import clustered
 from lens_ray.stats.contrast import contrast
@@ -98,6 +99,16 @@ def best_checkpoints(
             one = weighted(figures, _known(weights, figures), OVERALL)
         found[name] = _best(marks, one, steps, margin, confidence)
     return found
+
+
+def weights_of(series: Series, needs: Needs | None) -> dict[str, float]:
+    """What each ability counts: as the needs say, else those of ``overall`` alike.
+
+    Raises:
+        UserError: Needs of an ability that was not asked.
+    """
+    counted = [name for name in series.abilities if name in in_overall(series.abilities)]
+    return (needs or Needs()).weights_of(series.abilities, counted)
 
 
 def before_falls(findings: Findings, steps: Sequence[int]) -> list[tuple[int, str]]:

@@ -296,6 +296,7 @@ class Findings:
         advice: What to do.
         notes: What a reader should know, one line each.
         shifts: Of all abilities between the windows of the newest look.
+        changes: Of mix or learning rate, as the run's own record says, by step.
     """
 
     run: str
@@ -309,6 +310,7 @@ class Findings:
     advice: tuple[AdviceLine, ...] = ()
     notes: tuple[str, ...] = ()
     shifts: tuple[Shift, ...] = ()
+    changes: Mapping[int, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """As ``lens-ray watch --json`` prints it; a step as a key becomes text."""

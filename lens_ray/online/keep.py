@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Literal, cast, get_args
 
 from lens_ray.errors import StoreUnavailable, UserError
-from lens_ray.online.best import before_falls, best_checkpoints
+from lens_ray.online.best import before_falls, best_checkpoints, weights_of
 from lens_ray.online.findings import Findings
 from lens_ray.online.place import FolderFact, open_place
 from lens_ray.online.series import Series
@@ -182,7 +182,11 @@ def _reasons(
             note(step, "everything is kept")
     if "best_per_ability" in keep and series is not None:
         best = best_checkpoints(
-            series, margin=spec.rules.margin, confidence=spec.rules.confidence, among=list(there)
+            series,
+            margin=spec.rules.margin,
+            confidence=spec.rules.confidence,
+            weights=weights_of(series, spec.needs),
+            among=list(there),
         )
         for name, each in best.items():
             note(each.step, f"best of {name}")

@@ -47,8 +47,8 @@ def load_series(
     state: WatchState | None = None,
     *,
     shelf: Shelf | None = None,
-) -> Series | None:
-    """One training run of a watch, as far as its checkpoints have answers; None where none has.
+) -> Series:
+    """One training run of a watch, as far as its checkpoints have answers.
 
     Args:
         spec: The watch.
@@ -59,13 +59,12 @@ def load_series(
             nothing.
 
     Raises:
-        NotComparable: Rows that do not belong together.
+        NotComparable: No checkpoint has answers, or rows do not belong together.
         StoreUnavailable: The store is out of reach or damaged.
     """
-    asked = asked_of(store.watch(spec.name).state(run.name).read() if state is None else state)
-    if not asked:
-        return None
-    changes, trouble = read_changes(run)
+    state = store.watch(spec.name).state(run.name).read() if state is None else state
+    asked = asked_of(state)
+    changes, trouble = read_changes(run, state.asked[-1].path if asked else None)
     shelf = shelf or Shelf(store, spec.name, keep=False)
     notes = [f"{trouble}; no change of mix is shown"] if trouble else []
     return series_of(store, run, asked, shelf=shelf, changes=changes, notes=notes)

@@ -218,8 +218,7 @@ class Looker:
             yield self._incident("broken_weights", step, line)
         whole = [one for one in state.seen if one.whole_at is not None]
         top = whole[-1] if whole else None
-        went_back = top is not None and step < top.step and state.at(step) is None
-        if went_back and top is not None and (seen.written or 0.0) > (top.written or 0.0):
+        if top is not None and step < top.step and _came_after(seen, top):
             line = (
                 f"step {step} appeared after step {top.step}: training went back, or files were "
                 "copied late; it is put in its place"
@@ -252,6 +251,11 @@ class Looker:
 
     def _age(self, seen: Seen) -> float:
         return self._wall() - datetime.fromisoformat(seen.first_at).timestamp()
+
+
+def _came_after(seen: Seen, top: Seen) -> bool:
+    """Whether a checkpoint was begun after another was whole, and not only copied later."""
+    return seen.first_at > (top.whole_at or "") and (seen.written or 0.0) > (top.written or 0.0)
 
 
 def taken(state: WatchState, look: Look) -> WatchState:

@@ -6,8 +6,8 @@
      "files": {"config.json": 1353, "model.safetensors": 2582144},
      "metrics": {"loss": 0.143, "lr": 0.0001, "tokens": 5.1e6}, "unusable": []}
 
-``files`` are the names and sizes (bytes) of what lay in the folder: whoever copies a folder file by
-file may have the marker before the weights, so a reader compares them.
+``files`` are the names and sizes (bytes) of what lay in the folder, those of optimisers left out:
+whoever copies a folder file by file may have the marker before the weights, so a reader compares.
 """
 
 from __future__ import annotations

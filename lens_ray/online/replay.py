@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from lens_ray.errors import UserError
 from lens_ray.models.resolve import BUILTIN, builtin_root
 from lens_ray.store import RunHeader, Store
+from lens_ray.store.records import check_run_id
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -42,9 +43,13 @@ def replay(store: Store, suite: Suite, source: str) -> dict[int, str]:
     """
     rows = _rows(source)
     found = _headers(rows, source, suite)
-    store.put_suite(suite.info)
-    for header in found.values():
-        _put(store, header, rows, suite)
+    try:
+        _check(rows, suite)
+        store.put_suite(suite.info)
+        for header in found.values():
+            _put(store, header, rows, suite)
+    except ValueError as error:
+        raise UserError(f"replay {source}: {error}") from error
     return {step: header.run_id for step, header in found.items()}
 
 
@@ -103,13 +108,17 @@ def _headers(rows: pa.Table, source: str, suite: Suite) -> dict[int, RunHeader]:
                 f"replay {source}: step {one['step']} was asked a suite with the digest "
                 f"{str(one['suite_digest'])[:12]}, not {suite.name} ({suite.digest[:12]})"
             )
-        found[int(one["step"])] = _header(one, suite)
+        try:
+            check_run_id(one["run_id"])
+        except ValueError as error:
+            raise UserError(f"replay {source}: step {one['step']}: {error}") from error
+        found[int(one["step"])] = _header(one, source, suite)
     return found
 
 
-def _header(said: dict[str, object], suite: Suite) -> RunHeader:
+def _header(said: dict[str, object], source: str, suite: Suite) -> RunHeader:
     text = {name: str(said[name] or "") for name in _SAID}
-    series, _, name = text["model"].rpartition("-step-")
+    name = text["model"].rpartition("-step-")[2]
     step = said["step"]
     assert isinstance(step, int)
     return RunHeader(
@@ -121,13 +130,29 @@ def _header(said: dict[str, object], suite: Suite) -> RunHeader:
         suite_digest=suite.digest,
         template=text["template"],
         backend=text["backend"],
-        backend_path=f"{BUILTIN}{series}/step-{name}" if series else text["model"],
+        backend_path=f"{source}/step-{name}" if source.startswith(BUILTIN) else text["model"],
         access="open",
         step=step,
         generation={},
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         job=JOB,
     )
+
+
+def _check(rows: pa.Table, suite: Suite) -> None:
+    """Refuse rows of questions that the suite does not ask.
+
+    Raises:
+        ValueError: There are some.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    known = pc.is_in(rows["sample_id"], value_set=pa.array(suite.by_id, pa.string()))
+    other = rows.filter(pc.invert(known))
+    if other.num_rows:
+        first = other["sample_id"][0].as_py()
+        raise ValueError(f"{suite.name} has no sample {str(first)[:80]!r}")
 
 
 def _put(store: Store, header: RunHeader, rows: pa.Table, suite: Suite) -> None:

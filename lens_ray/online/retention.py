@@ -9,6 +9,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from lens_ray.errors import UserError
+from lens_ray.online.best import weights_of
 from lens_ray.online.candidates import Candidates, candidates_of
 from lens_ray.online.findings import Findings
 from lens_ray.online.keep import Fate, Keep, Pruned, fates_of, parse_keep, prune
@@ -160,28 +161,41 @@ def delete_rest(
     return found
 
 
-def merge_candidates(spec: WatchSpec, store: Store, run: RunSpec) -> Candidates:
+def merge_candidates(
+    spec: WatchSpec, store: Store, run: RunSpec, *, replay: bool = False
+) -> Candidates:
     """The checkpoints of a run that are worth merging.
+
+    Args:
+        spec: The watch.
+        store: Where its state is.
+        run: Which of its runs.
+        replay: Take the stored rows that the run names, as ``watch --replay`` does.
 
     Raises:
         UserError: None that was asked is there any more.
         StoreUnavailable: The store or the run's folder is out of reach.
     """
-    log = store.watch(spec.name)
-    state = log.state(run.name).read()
-    if not state.asked:
-        raise UserError(f"run {run.name}: no checkpoint was asked so far; run lens-ray watch first")
+    from lens_ray.online.assess import replayed
     from lens_ray.online.detect import detect
     from lens_ray.online.load import load_series
 
+    state = replayed(spec, store, run) if replay else store.watch(spec.name).state(run.name).read()
+    if not state.asked:
+        raise UserError(f"run {run.name}: no checkpoint was asked so far; run lens-ray watch first")
     series = load_series(spec, store, run, state)
     gone = set(state.pruned)
+    paths = {one.step: one.path for one in state.asked if one.step not in gone}
+    if replay:
+        headers = zip(series.steps.tolist(), series.marks.runs, strict=True)
+        paths = {step: header.backend_path for step, header in headers}
     return candidates_of(
         series,
         detect(series, spec.rules),
-        {one.step: one.path for one in state.asked if one.step not in gone},
+        paths,
         margin=spec.rules.margin,
         confidence=spec.rules.confidence,
+        weights=weights_of(series, spec.needs),
     )
 
 

@@ -42,14 +42,15 @@ class _Problem(Exception):
         self.path, self.what, self.at_key = path, what, at_key
 
 
-def read_changes(run: RunSpec) -> tuple[dict[int, str], str | None]:
+def read_changes(run: RunSpec, checkpoint: str | None = None) -> tuple[dict[int, str], str | None]:
     """The changes of a run, and what was wrong with its file, in one line.
 
     Args:
-        run: ``run_yaml`` names its file; else it is looked for in ``path``, and for a replay of a
-            built-in series beside that.
+        run: ``run_yaml`` names its file; else it is looked for in ``path``.
+        checkpoint: Path of one of its checkpoints, beside which it is looked for first: of a
+            replay that is another place than ``path``.
     """
-    for place in _places(run):
+    for place in _places(run, checkpoint):
         try:
             data = _read(place)
         except (OSError, UserError, StoreUnavailable) as error:
@@ -84,13 +85,17 @@ def changes_in(data: bytes, name: str) -> dict[int, str]:
         raise UserError(first_line(name, [problem], document)) from error
 
 
-def _places(run: RunSpec) -> list[str]:
+def _places(run: RunSpec, checkpoint: str | None) -> list[str]:
     if run.run_yaml is not None:
         return [run.run_yaml]
-    places = [f"{run.path.rstrip('/')}/{NAME}"]
-    if run.replay is not None and run.replay.startswith(BUILTIN):
-        places.append(str(builtin_root() / run.replay.removeprefix(BUILTIN) / NAME))
-    return places
+    beside = (checkpoint or "").rstrip("/").rpartition("/")[0]
+    folders = dict.fromkeys(folder for folder in (beside, run.path.rstrip("/")) if folder)
+    return [
+        str(builtin_root() / folder.removeprefix(BUILTIN) / NAME)
+        if folder.startswith(BUILTIN)
+        else f"{folder}/{NAME}"
+        for folder in folders
+    ]
 
 
 def _read(place: str) -> bytes | None:

@@ -300,7 +300,7 @@ _KEYS_OF_POLICIES: Mapping[str, tuple[PolicyName, ...]] = {
 
 
 def _problem(place: tuple[str, ...], kind: str, what: str, **words: str) -> InitErrorDetails:
-    return {"type": PydanticCustomError(kind, what, words), "loc": place, "input": None}  # type: ignore[arg-type]
+    return {"type": PydanticCustomError(kind, what, words), "loc": place, "input": None}
 
 
 def _lacking(policy: PolicyName, given: Set[str]) -> list[InitErrorDetails]:

@@ -14,9 +14,12 @@ from lens_ray.errors import ClusterError, RunBusy, StoreUnavailable, UserError
 from lens_ray.online.assess import assess
 from lens_ray.online.evaluator import Answered, Evaluator, Question
 from lens_ray.online.findings import Findings
+from lens_ray.online.keep import parse_keep
 from lens_ray.online.looking import Looker, stamp, taken
 from lens_ray.online.place import open_place
 from lens_ray.online.queue import Wanted, decided, next_questions, recorded, waiting
+from lens_ray.online.retention import delete_rest
+from lens_ray.online.shelf import Shelf
 from lens_ray.online.spec import RunSpec, WatchSpec
 from lens_ray.online.stop_file import ask_to_stop
 from lens_ray.online.stopping import reason_to_stop
@@ -61,6 +64,8 @@ class WatchSettings:
     outage_s: float | None = None
 
 
+#: With a backlog, so many times as long as finding things takes is for asking.
+_SHARE = 4.0
 #: Ends a watch, asked after each round.
 Until = Callable[[Sequence[Standing]], bool]
 
@@ -96,8 +101,8 @@ def watch(
             at the start for each run that has answers.
         on_line: Called with each line for the log.
         until: When to end.
-        prune: What of the evaluated checkpoints is kept (``best_per_ability``); the others are
-            deleted. None deletes nothing.
+        prune: What of the evaluated checkpoints is kept (`lens_ray.online.keep.parse_keep`); the
+            others are deleted. None deletes nothing.
         settings: Of the loop.
 
     Returns:
@@ -130,6 +135,8 @@ class _Watched:
         self.unsettled = 0
         self.reachable = True
         self.told: tuple[object, ...] | None = None
+        self.told_at = 0.0
+        self.telling_s = 0.0
         self.looker = Looker(
             open_place(run.path), run.path, settle_s=spec.settle_s, never_whole_s=spec.never_whole_s
         )
@@ -153,12 +160,13 @@ class _Watcher:
         self._evaluator = evaluator
         self._on_findings = on_findings
         self._say = on_line
-        self._prune = prune
+        self._keep = parse_keep(prune) if prune is not None else None
+        self._shelf = Shelf(store, spec.name)
         self._settings = settings
         self._served: dict[str, int] = {}
         self._turn = 0
         self._not_before: dict[tuple[str, int], float] = {}
-        self._trouble: str | None = None
+        self._troubles: set[str] = set()
         log = store.watch(spec.name)
         self.runs = [_Watched(run, spec, log) for run in spec.runs]
 
@@ -240,7 +248,7 @@ class _Watcher:
         except (ClusterError, RunBusy) as error:
             self._complain(f"{error}; it is tried again")
             return ()
-        self._trouble = None
+        self._troubles.clear()
         return answers
 
     def _record(self, answer: Answered) -> None:
@@ -263,16 +271,28 @@ class _Watcher:
         """Say what is found where there is a new answer or incident, and act on it."""
         for run in self.runs:
             ground = (run.state.asked, run.state.incidents)
-            if run.told == ground or not any(ground):
+            if run.told == ground or not any(ground) or self._is_too_soon(run):
                 continue
+            began = time.monotonic()
             try:
-                run.findings = assess(self._spec, self._store, run.spec, state=run.state)
+                run.findings = assess(
+                    self._spec, self._store, run.spec, state=run.state, shelf=self._shelf
+                )
             except UserError as error:
                 self._complain(f"{run.spec.name}: {error}")
+                run.told = ground
                 continue
+            run.told_at = time.monotonic()
+            run.telling_s = run.told_at - began
             self._on_findings(run.findings)
             self._stop(run, run.findings)
-            run.told = ground
+            self._delete(run)
+            run.told = ground  # only now: what failed on the way is done again
+
+    def _is_too_soon(self, run: _Watched) -> bool:
+        """Whether more is about to be known: with a backlog, most of the time is for asking."""
+        spent = time.monotonic() - run.told_at
+        return bool(self._wanted(run)) and spent < _SHARE * run.telling_s
 
     def _stop(self, run: _Watched, findings: Findings) -> None:
         """Tell the trainer to stop, once, where the watch file says so."""
@@ -284,14 +304,22 @@ class _Watcher:
         run.state = run.cell.update(lambda state: state.stopped(now))
         self._say(f"{run.spec.name}: the trainer is told to stop ({reason})")
 
+    def _delete(self, run: _Watched) -> None:
+        """Delete what is not kept, where that was asked for."""
+        if self._keep is None or not run.reachable:
+            return
+        for one in delete_rest(self._spec, self._store, run.spec, self._keep):
+            outcome = "deleted" if one.deleted else f"not deleted: {one.reason}"
+            self._say(f"{run.spec.name}: step {one.step} is {outcome} (--prune)")
+
     def _standing(self, run: _Watched) -> Standing:
         return Standing(run.spec.name, run.state, len(self._wanted(run)), run.unsettled)
 
     def _complain(self, line: str) -> None:
-        """Say a trouble once, until it is another one or over."""
-        if line != self._trouble:
+        """Say a trouble once, until somebody was asked again."""
+        if line not in self._troubles:
+            self._troubles.add(line)
             self._say(line)
-        self._trouble = line
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from lens_ray.report.safe import content_policy, script_json, visible_line
 from lens_ray.suites.suite import load_suite
 
 if TYPE_CHECKING:
+    from lens_ray.online.findings import Findings
     from lens_ray.report.gather import SuitePage
     from lens_ray.report.samples import SuiteLoader
     from lens_ray.store import Store
@@ -32,8 +33,8 @@ def write_report(
     """Write what a store holds as one self-contained HTML file.
 
     It has a leaderboard, a profile of the abilities and the curves of training runs for each
-    suite, and samples with every model's answer. It loads nothing, and nothing in it runs but its
-    own script. The same store gives the same bytes.
+    suite, what was found in watched training runs, and samples with every model's answer. It
+    loads nothing, and nothing in it runs but its own scripts. The same store gives the same bytes.
 
     Args:
         store: The store.
@@ -53,6 +54,7 @@ def write_report(
     """
     from lens_ray.report.gather import gather
     from lens_ray.report.samples import browser_data
+    from lens_ray.report.watched import watched_runs
 
     path = Path(out)
     check_target(path)
@@ -73,22 +75,55 @@ def write_report(
         if samples
     ]
     with whole_file(path) as file:
-        file.write(render_page(store.url, pages, browsers).encode())
+        file.write(render_page(store.url, pages, browsers, watched_runs(store)).encode())
     return path
 
 
-def render_page(url: str, pages: Sequence[SuitePage], browsers: Sequence[dict[str, Any]]) -> str:
+def render_page(
+    url: str,
+    pages: Sequence[SuitePage],
+    browsers: Sequence[dict[str, Any]],
+    watches: Sequence[tuple[str, Findings]] = (),
+) -> str:
     """The page's text.
 
     Args:
         url: Where the store is.
         pages: From `lens_ray.report.gather.gather`.
         browsers: From `lens_ray.report.samples.browser_data`, for each suite or for none.
+        watches: From `lens_ray.report.watched.watched_runs`.
+    """
+    from lens_ray.report.views import suite_view
+
+    return skeleton(
+        "report.html.jinja",
+        watches=watches,
+        browsers=browsers,
+        url=visible_line(url),
+        suites=[suite_view(page, f"suite-{at}") for at, page in enumerate(pages)],
+        models=len({run.header.model for page in pages for run in page.runs}),
+    )
+
+
+def skeleton(
+    template: str,
+    *,
+    watches: Sequence[tuple[str, Findings]],
+    browsers: Sequence[dict[str, Any]] = (),
+    **values: object,
+) -> str:
+    """A page's text: a template with style, scripts, data, and the policy that allows only them.
+
+    Args:
+        template: In ``assets/``.
+        watches: Watched training runs, with the names of their watches.
+        browsers: From `lens_ray.report.samples.browser_data`.
+        values: What else the template fills in.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
-    from lens_ray.report.views import suite_view
+    from lens_ray.report.watched import plotly_script, style_marks, watch_view
 
     environment = Environment(
         loader=FileSystemLoader(_ASSETS),
@@ -99,13 +134,19 @@ def render_page(url: str, pages: Sequence[SuitePage], browsers: Sequence[dict[st
     )
     style = (_ASSETS / "report.css").read_text(encoding="utf-8")
     script = (_ASSETS / "report.js").read_text(encoding="utf-8")
-    return environment.get_template("report.html.jinja").render(
-        policy=content_policy(style, script),
+    views = [
+        watch_view(watch, findings, f"run-{at}") for at, (watch, findings) in enumerate(watches)
+    ]
+    libraries = [plotly_script()] if any(figure["data"] for _, figure in views) else []
+    data = {"suites": browsers, "figures": [figure for _, figure in views]}
+    return environment.get_template(template).render(
+        policy=content_policy(style, script, *libraries),
         style=Markup(style),
         script=Markup(script),
-        url=visible_line(url),
-        suites=[suite_view(page, f"suite-{at}") for at, page in enumerate(pages)],
-        models=len({run.header.model for page in pages for run in page.runs}),
+        libraries=[Markup(library) for library in libraries],
+        style_marks=[mark for library in libraries for mark in style_marks(library)],
+        runs=[view for view, _ in views],
         browsers=bool(browsers),
-        data=Markup(script_json({"suites": browsers})),
+        data=Markup(script_json(data)),
+        **values,
     )

@@ -12,6 +12,7 @@ import base64
 import hashlib
 import json
 import re
+from collections.abc import Sequence
 
 #: C0 controls and DEL have pictures of themselves; the C1 controls, the characters that turn the
 #: direction of what follows and the invisible ones are written out.
@@ -45,17 +46,26 @@ def script_json(value: object) -> str:
     return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", _whole(text))
 
 
-def content_policy(style: str, script: str) -> str:
-    """A content security policy that allows one style, one script, and images within the page."""
+def content_policy(style: str, *scripts: str) -> str:
+    """A content security policy that allows one style, some scripts, and images within the page.
+
+    Where there is a second script, it is a library that makes an empty style sheet and fills it
+    rule by rule, so the empty one is allowed too.
+    """
+    styles = [style, *([""] if len(scripts) > 1 else [])]
     rules = (
         "default-src 'none'",
         "img-src data:",
-        f"style-src '{_source_hash(style)}'",
-        f"script-src '{_source_hash(script)}'",
+        f"style-src {_sources(styles)}",
+        f"script-src {_sources(scripts)}",
         "base-uri 'none'",
         "form-action 'none'",
     )
     return "; ".join(rules)
+
+
+def _sources(texts: Sequence[str]) -> str:
+    return " ".join(f"'{_source_hash(text)}'" for text in texts)
 
 
 def _source_hash(text: str) -> str:

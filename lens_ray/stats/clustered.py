@@ -96,7 +96,8 @@ class Clustered:
 
     def counted(self, weights: Floats) -> int:
         """Clusters of the strata whose weight is not 0."""
-        return len(np.unique(self.cluster[weights[self.stratum] != 0]))
+        # They are sorted by cluster.
+        return int(np.count_nonzero(np.diff(self.cluster[weights[self.stratum] != 0], prepend=-1)))
 
     @property
     def _components(self) -> int:

@@ -107,14 +107,18 @@ def contrast(
     moved = score[0] - score[1]
     sums = clustered(moved, marks.stratum, marks.cluster, len(marks.strata))
     pairs = _pairs(moved, marks.stratum, sums)
+    units, better, worse = (
+        np.bincount(marks.stratum[those], minlength=len(marks.strata))
+        for those in (both, moved > SAME, moved < -SAME)
+    )
     found = []
     for place, name in enumerate(figures.names):
         slope = figures.slope[place]
-        counted = both & (slope[marks.stratum] != 0)
+        counted = slope != 0
         clusters = sums.counted(slope)
         empty = Difference(
-            figure=name, a=a, b=b, n=int(counted.sum()), clusters=clusters,
-            better=int((moved[counted] > SAME).sum()), worse=int((moved[counted] < -SAME).sum()),
+            figure=name, a=a, b=b, n=int(units[counted].sum()), clusters=clusters,
+            better=int(better[counted].sum()), worse=int(worse[counted].sum()),
             method="cluster t", **dict.fromkeys(_FIGURES),
         )  # fmt: skip
         reason = figures.reasons.get(name) or _lacking(marks, slope, means)
@@ -124,7 +128,7 @@ def contrast(
         known = replace(
             empty, value_a=float(values[0, place]), value_b=float(values[1, place]),
             difference=float(values[0, place] - values[1, place]),
-            p_exact=_exact(sums, slope, moved[counted]), note=few_clusters(clusters),
+            p_exact=_exact(sums, slope, moved, marks.stratum), note=few_clusters(clusters),
         )  # fmt: skip
         found.append(_tested(known, sums, pairs, slope, confidence, with_mde))
     return found
@@ -204,11 +208,13 @@ def _tested(
     )
 
 
-def _exact(sums: Clustered, slope: Floats, moved: Floats) -> float | None:
+def _exact(sums: Clustered, slope: Floats, moved: Floats, stratum: Ints) -> float | None:
     """The exact McNemar p-value where it holds."""
     places = np.flatnonzero(slope)
-    whole = np.abs(moved - np.round(moved)) < SAME
-    if len(places) != 1 or sums.clusters[places[0]] != sums.size[places[0]] or not whole.all():
+    if len(places) != 1 or sums.clusters[places[0]] != sums.size[places[0]]:
+        return None
+    moved = moved[(stratum == places[0]) & ~np.isnan(moved)]
+    if not (np.abs(moved - np.round(moved)) < SAME).all():
         return None
     return mcnemar_exact(int((moved > SAME).sum()), int((moved < -SAME).sum()))
 

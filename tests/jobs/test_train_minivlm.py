@@ -16,8 +16,10 @@ import torch
 import yaml
 
 from jobs.minivlm_models import BUILDERS
+from jobs.minivlm_online import Watched, shipped, weights_of
 from jobs.train_minivlm import (
     IGNORED,
+    ONLINE,
     Phase,
     Recipe,
     _asked_otherwise,
@@ -26,6 +28,8 @@ from jobs.train_minivlm import (
     train,
 )
 from lens_ray.models.checkpoint import inspect_checkpoint
+from lens_ray.online.marker import MARKER, read_marker
+from lens_ray.online.stop_file import ask_to_stop
 from lens_ray.scoring import extract
 from lens_ray.suites.images import image_hash
 from lens_ray.suites.mini import SIZES, build_mini, train_stream
@@ -162,3 +166,47 @@ def test_a_recipe_with_an_unknown_key_is_refused(tmp_path: Path) -> None:
     (tmp_path / "r.yaml").write_text(json.dumps(body))
     with pytest.raises(TypeError, match="learning"):
         load_recipe(tmp_path / "r.yaml")
+
+
+def test_the_watched_recipe_goes_on_from_the_shipped_series() -> None:
+    recipe, series = load_recipe(ONLINE), load_recipe("jobs/minivlm-a.yaml")
+    assert (recipe.first, recipe.steps) == (8700, 9600)
+    assert [recipe.at(step)[0] for step in (0, 5000, 8699)] == [
+        series.at(step)[0] for step in (0, 5000, 8699)
+    ]
+    # The old mix goes on for 200 steps; then entity is dropped.
+    assert recipe.at(8899)[0].mix == series.at(8699)[0].mix
+    assert "entity" not in recipe.at(8900)[0].mix
+    assert max(recipe.save) == recipe.steps
+    assert not set(recipe.save) - set(range(8800, 9601, 100))
+
+
+@pytest.mark.slow
+def test_a_watched_run_announces_and_heeds_the_stop_file(tmp_path: Path) -> None:
+    last = load_recipe("jobs/minivlm-a.yaml").phases[:-1]
+    recipe = dataclasses.replace(
+        RECIPE, phases=(*last, Phase(3, (1e-4, 1e-4), MIX, aloud=True)), batch=3,
+        save=(8701, 8702), sight=0, starts_from="minivlm-a/step-8700",
+    )  # fmt: skip
+    watched = Watched(tmp_path, recipe.starts_from)
+    steps = sorted(path.name for path in tmp_path.glob("step-*"))
+    assert steps == [f"step-{n:04d}" for n in (500, 3000, 4500, 6000, 6900, 8700)]
+    train(recipe, tmp_path, stop=8701, watched=watched)
+    folder = tmp_path / "step-8701"
+    found = read_marker((folder / MARKER).read_bytes(), "-")
+    assert found.step == 8701
+    assert found.metrics.keys() == {"loss", "lr", "seconds_per_step"}
+    before, after = (
+        weights_of("minivlm-a/step-8700"),
+        torch.load(tmp_path / "state.pt", weights_only=True)["model"],
+    )
+    moved = max(float((after[name] - before[name]).abs().max()) for name in before)
+    assert 0 < moved < 0.01
+    same = inspect_checkpoint(str(folder)), inspect_checkpoint(str(shipped("minivlm-a/step-8700")))
+    assert same[0].dtype == same[1].dtype == "BF16"
+
+    # Told to stop, it ends where it is; its history is not copied again.
+    ask_to_stop(tmp_path, "enough")
+    train(recipe, tmp_path, watched=Watched(tmp_path, recipe.starts_from))
+    assert not (tmp_path / "step-8702").exists()
+    assert torch.load(tmp_path / "state.pt", weights_only=True)["step"] == 8701

@@ -39,7 +39,7 @@ def test_one_line_an_ability_and_one_for_the_run() -> None:
         ("counting", "keep_training"), ("ocr", "keep_training"), ("entity", "converged"),
     ]  # fmt: skip
     assert ("run", "continue") in said
-    assert "still gains: +0.050 [+0.020, +0.080]" in said["counting", "keep_training"].line
+    assert "gained (+0.050, at least +0.020, 95 % sure)" in said["counting", "keep_training"].line
     undecided = said["ocr", "keep_training"]
     assert undecided.confidence is None
     assert "up to 0.040" in undecided.line
@@ -52,7 +52,7 @@ def test_an_ability_that_converged_costs_since_then() -> None:
     # 800 steps x 3.6 s x 8 GPUs = 6.4 hours.
     assert line.gpu_hours == pytest.approx(6.4)
     assert line.usd == pytest.approx(6.4 * load_prices().accelerators["H100"].usd_per_hour)
-    assert line.evidence == ("convergence:entity:900",)
+    assert line.evidence == ("convergence:entity:0",)
     assert line.confidence == 0.95
     assert "6.4 GPU-hours, $44.03 since then" in line.line
 
@@ -114,7 +114,7 @@ def test_stop_when_nothing_that_counts_may_gain() -> None:
     assert "and ocr falls since step 500" in line.line
     assert "stopping now saves 10.0 GPU-hours" in line.line
     assert set(line.evidence) == {
-        "convergence:entity:900", "convergence:counting:950", "decline:ocr:900",
+        "convergence:entity:0", "convergence:counting:0", "decline:ocr:900",
     }  # fmt: skip
 
 

@@ -27,12 +27,12 @@ FOUND = Findings(
     alarms=(Alarm("near_chance", "grounding", 500, "grounding is near chance"),),
     advice=(
         AdviceLine("ocr", "falling", "ocr: falling", evidence=("decline:ocr:900",)),
-        AdviceLine("run", "stop", "run: stop now", (300,), evidence=("convergence:entity:900",)),
+        AdviceLine("run", "stop", "run: stop now", (300,), evidence=("convergence:entity:700",)),
     ),
 )  # fmt: skip
 KEYS = [
-    "convergence:entity:900", "withdrawn:entity:700", "decline:ocr:900",
-    "conflict:counting:ocr:900", "near_chance:grounding:500", "stop:900",
+    "convergence:entity:700", "withdrawn:entity:700", "decline:ocr:900",
+    "conflict:counting:ocr:900", "near_chance:grounding:500", alerts_of(FOUND)[-1].key,
 ]  # fmt: skip
 
 
@@ -57,6 +57,23 @@ def ids(hook: Hook) -> list[str]:
 
 def test_every_finding_is_an_alert_of_its_own_key() -> None:
     assert [alert.key for alert in alerts_of(FOUND)] == KEYS
+
+
+def test_what_still_holds_is_the_same_alert_however_its_figures_move() -> None:
+    """More checkpoints move the step of a convergence, and bring further windows of a decline."""
+    moved = replace(
+        FOUND,
+        convergence=(replace(FOUND.convergence[0], step=400, declared_at=1000),),
+        advice=(replace(FOUND.advice[1], evidence=("convergence:entity:700", "decline:ocr:1400")),),
+    )
+    before = replace(
+        FOUND,
+        advice=(replace(FOUND.advice[1], evidence=("decline:ocr:900", "convergence:entity:700")),),
+    )
+    assert [alert.key for alert in alerts_of(moved)] == [alert.key for alert in alerts_of(before)]
+    again = replace(FOUND.convergence[0], withdrawn=(700, 1200))
+    keys = [alert.key for alert in alerts_of(Findings("r", 1500, convergence=(again,)))]
+    assert keys == ["convergence:entity:1200", "withdrawn:entity:700", "withdrawn:entity:1200"]
 
 
 @pytest.mark.parametrize(
@@ -89,11 +106,11 @@ def test_each_is_told_once_by_whatever_watcher(
         second.tell(replace(FOUND, run="other", convergence=(), declines=(), conflicts=()))
         assert second.close() == 0
     assert ids(hook)[len(KEYS) :] == [
-        "w/r/one_answer:-:1000", "w/other/near_chance:grounding:500", "w/other/stop:900",
+        "w/r/one_answer:-:1000", "w/other/near_chance:grounding:500", f"w/other/{KEYS[-1]}",
     ]  # fmt: skip
     assert hook.heard[2]["finding"]["ability"] == "ocr"
     assert hook.heard[2]["line"].startswith("ocr fell by 0.080")
-    assert hook.headers[0]["Idempotency-Key"] == "w/r/convergence:entity:900"
+    assert hook.headers[0]["Idempotency-Key"] == "w/r/convergence:entity:700"
 
 
 def test_what_failed_is_tried_again_and_told_once(
@@ -164,7 +181,7 @@ def test_one_that_was_on_its_way_when_a_watcher_died_is_not_told_again_and_said(
         mine = alerts(log, hook, monkeypatch, lines=lines, on=("decline", "stop"))
         mine.tell(FOUND)
         assert mine.close() == 0
-    assert ids(hook) == ["w/r/stop:900"]
+    assert ids(hook) == [f"w/r/{KEYS[-1]}"]
     assert lines == [
         "r: webhook: an earlier watcher ended while it told decline:ocr:900; it may not have "
         "been heard and is not told again"

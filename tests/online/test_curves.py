@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from lens_ray.online.load import series_of
 from lens_ray.online.spec import RunSpec
 from lens_ray.stats import ability_scores, make_pool
 from lens_ray.stats.abilities import OVERALL
+from lens_ray.stats.anchors import estimate
 from lens_ray.stats.compare import compare
 from tests.online.training import is_anchor, run_id_of, training
 
@@ -107,6 +109,35 @@ def test_changes_between_depths_are_of_the_anchors(tmp_path: Path) -> None:
     assert curve(mixed, OVERALL).points[0].n == N
 
 
+def test_an_anchor_after_a_full_checkpoint_is_estimated_for_all_units(tmp_path: Path) -> None:
+    late = [mark if n % 7 else 1 - mark for n, mark in enumerate(scores(1))]
+    plan = {100: scores(1), 200: late}
+    store, asked = training(tmp_path / "a", plan, {200: "anchor"})
+    mixed = curves_of(series_of(store, ME, asked))
+    found = {one.figure: one for one in estimate(store, "run@200", "run@100").figures}
+    store, asked = training(tmp_path / "b", plan)
+    truth = curves_of(series_of(store, ME, asked))
+    store, asked = training(tmp_path / "c", plan, {100: "anchor", 200: "anchor"})
+    plain = curves_of(series_of(store, ME, asked))
+    for name in ("counting", "ocr", OVERALL):
+        point = curve(mixed, name).points[1]
+        assert point.value == pytest.approx(found[name].estimate)
+        assert point.interval == pytest.approx((found[name].ci_low, found[name].ci_high))
+        assert point.n == curve(plain, name).points[1].n
+        there = curve(truth, name).points[1]
+        assert point.interval is not None
+        assert there.value is not None
+        assert point.interval[0] < there.value < point.interval[1]
+    alone = curve(plain, "ocr").points[1]
+    assert curve(mixed, "ocr", "signs").points[1].value == pytest.approx(
+        curve(plain, "ocr", "signs").points[1].value
+    )
+    assert alone.interval is not None
+    mended = curve(mixed, "ocr").points[1].interval
+    assert mended is not None
+    assert mended[1] - mended[0] < alone.interval[1] - alone.interval[0]
+
+
 def test_no_pool_and_what_is_unknown_has_a_reason(tmp_path: Path) -> None:
     store, asked = training(tmp_path, {100: scores(1)})
     series = series_of(store, ME, asked)
@@ -129,3 +160,49 @@ def test_an_ability_that_a_checkpoint_was_not_asked_has_no_value(tmp_path: Path)
         assert there.reason is not None
     assert curve(curves, "counting").points[1].value is not None
     assert curve(curves, "ocr", "signs").points[1].value is None
+
+
+def test_what_is_remembered_is_what_would_be_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lens_ray.online import curves as module
+
+    depths: dict[int, Depth] = {200: "anchor", 300: "anchor"}
+    plan = {100: scores(1), 200: scores(2), 300: scores(3), 400: scores(4)}
+    store, asked = training(tmp_path, plan, depths)
+    whole = series_of(store, ME, asked)
+    pool = make_pool("p", 1, "d" * 64, {
+        model: {a: dict.fromkeys(s, share) for a, s in HALVES.items()}
+        for model, share in (("x", 0.1), ("y", 0.4))
+    })  # fmt: skip
+    changed = whole.marks.score.copy()
+    changed[1, np.flatnonzero(~np.isnan(changed[1]))[:9]] = 1.0
+    uneven = {"counting": {"dots": 0.9, "bars": 0.1}, "ocr": {"signs": 1.0, "labels": 0.0}}
+    looks = [
+        (series_of(store, ME, asked[:2]), None),
+        (whole, None),
+        (whole, pool),
+        (replace(whole, marks=replace(whole.marks, score=changed)), None),
+        (replace(whole, marks=replace(whole.marks, weights=uneven)), pool),
+        (replace(whole, depth=("full",) * 4), None),
+        (replace(whole, gpu_hours=(1.0, 2.0, 3.0, 9.0)), None),
+        (replace(whole, tokens=()), None),
+    ]
+    remembered = [curves_of(*look) for look in (*looks, *looks)]
+    for number, look in enumerate((*looks, *looks)):
+        monkeypatch.setattr(module, "_HELD", {})
+        assert curves_of(*look) == remembered[number]
+
+
+def test_no_more_is_remembered_than_there_is_room_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lens_ray.online import curves as module
+
+    held: dict[bytes, object] = {}
+    monkeypatch.setattr(module, "_HELD", held)
+    monkeypatch.setattr(module, "_MOST", 2)
+    store, asked = training(tmp_path, {step: scores(step) for step in (100, 200, 300)})
+    series = series_of(store, ME, asked)
+    assert curves_of(series) == curves_of(series)
+    assert len(held) == 2

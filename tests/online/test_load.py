@@ -78,9 +78,7 @@ def test_an_anchor_is_not_seen_in_part_while_the_rest_is_asked(tmp_path: Path) -
 
 
 def watched(store: Store, asked: Sequence[Asked], shelf: Shelf | None = None) -> Series:
-    found = load_series(SPEC, store, ME, state_of(asked), shelf=shelf)
-    assert found is not None
-    return found
+    return load_series(SPEC, store, ME, state_of(asked), shelf=shelf)
 
 
 def no_rows(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,7 +169,8 @@ def test_another_suite_or_template_and_no_answer_are_left_out_and_said(tmp_path:
 
 def test_no_answer_yet(tmp_path: Path) -> None:
     store = Store(str(tmp_path), create=True)
-    assert load_series(SPEC, store, ME) is None
+    with pytest.raises(NotComparable, match="no checkpoint has answers"):
+        load_series(SPEC, store, ME)
     with pytest.raises(NotComparable, match="no checkpoint has answers"):
         series_of(store, ME, ())
 
@@ -196,14 +195,12 @@ def test_what_the_trainer_and_its_record_say(tmp_path: Path) -> None:
     state = state_of(told)
     state = replace(state, seen=(state.seen[0], replace(state.seen[1], broken="NaN in 3 tensors")))
     series = load_series(spec, store, me, state)
-    assert series is not None
     assert series.tokens == (1000.0, 2000.0)
     assert series.gpu_hours == pytest.approx((1.0, 2.0))
     assert [each.broken for each in series.health] == [None, "NaN in 3 tensors"]
     assert series.changes == {150: "more ocr"}
     (tmp_path / "run.yaml").write_text("changes: [")
     series = load_series(spec, store, me, state)
-    assert series is not None
     assert "run.yaml:1:11: not valid YAML" in series.marks.notes[0]
 
 

@@ -79,6 +79,29 @@ def test_a_file_of_rows(tmp_path: Path, suite: Suite) -> None:
         replay(store, suite, str(tmp_path / "two.parquet"))
 
 
+@pytest.mark.parametrize(
+    ("column", "value", "said"),
+    [
+        ("run_id", "../x", "run id '../x'"),
+        ("run_id", None, "run id None"),
+        ("sample_id", "other/1", "mini:full has no sample 'other/1'"),
+        ("score", None, "answered rows have no score"),
+        ("status", "fine", "status 'fine'"),
+    ],
+)
+def test_rows_that_are_none_are_one_line(
+    tmp_path: Path, suite: Suite, column: str, value: object, said: str
+) -> None:
+    rows = pq.read_table(builtin_root() / "rows" / "mini-full.parquet")
+    one = rows.filter(np.array(rows["model"].to_pylist()) == "minivlm-b-step-3000").slice(0, 9)
+    changed = [{**row, column: value} if n < 2 or column == "run_id" else row
+               for n, row in enumerate(one.to_pylist())]  # fmt: skip
+    pq.write_table(type(one).from_pylist(changed, schema=one.schema), tmp_path / "x.parquet")
+    with pytest.raises(UserError, match=said) as caught:
+        replay(Store(tmp_path / "store", create=True), suite, str(tmp_path / "x.parquet"))
+    assert "\n" not in str(caught.value)
+
+
 def test_what_cannot_be_replayed_is_one_line(tmp_path: Path, suite: Suite) -> None:
     store = Store(tmp_path / "store", create=True)
     (tmp_path / "x.parquet").write_bytes(b"no rows")

@@ -19,7 +19,7 @@ def run(path: object, **changes: object) -> RunSpec:
 
 
 def test_the_shipped_run_tells_its_switch() -> None:
-    told, trouble = read_changes(run("/nowhere", replay="builtin:minivlm-a"))
+    told, trouble = read_changes(run("/nowhere"), "builtin:minivlm-a/step-9600")
     assert trouble is None
     assert max(told) == 8700
     for part in ("ocr 1.4 -> 3", "entity 0.9 -> 0", "lr 0.0001 -> 0.0008"):
@@ -74,6 +74,17 @@ def test_a_wrong_or_missing_file_is_a_note_and_no_end(tmp_path: Path) -> None:
     assert told == {}
     assert trouble is not None
     assert trouble.startswith(f"{tmp_path}/run.yaml:1:10: changes:")
+
+
+def test_beside_the_checkpoints_comes_before_the_run_s_folder(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "run.yaml").write_text("changes: {1: one}")
+    checkpoint = str(tmp_path / "deep" / "step-100")
+    assert read_changes(run(tmp_path), checkpoint) == ({1: "one"}, None)
+    (tmp_path / "deep" / "run.yaml").write_text("changes: {2: two}")
+    assert read_changes(run(tmp_path), checkpoint) == ({2: "two"}, None)
+    assert 8700 in read_changes(run(tmp_path), "builtin:minivlm-a/step-9600")[0]
+    assert read_changes(run(tmp_path), "")[0] == {1: "one"}
 
 
 def test_a_file_in_a_bucket(bucket_url: str) -> None:

@@ -109,7 +109,7 @@ def test_an_older_file_is_replaced(store: Store, tmp_path: Path) -> None:
     assert write_report(store, str(out), samples=0) == out
     text = out.read_text()
     assert "old" not in text[:20]
-    assert Page(text).data == {"suites": []}
+    assert Page(text).data == {"suites": [], "figures": []}
     assert "Samples" not in Page(text).text
 
 

@@ -320,5 +320,33 @@ function startBrowser(suites) {
   update();
 }
 
+// --- curves of watched training runs ----------------------------------------------------------
+
+function startCurves(figures) {
+  const ink = getComputedStyle(document.body).color;
+  const config = { displaylogo: false, responsive: true, modeBarButtonsToRemove: ["select2d", "lasso2d"] };
+  for (const box of document.querySelectorAll("[data-figure]")) {
+    const { data, layout } = figures[Number(box.dataset.figure)];
+    layout.font.color = ink;
+    Plotly.newPlot(box, data, layout, config);
+  }
+  for (const bar of document.querySelectorAll("[data-switches]")) {
+    const number = bar.dataset.switches;
+    const box = document.querySelector(`[data-figure="${number}"]`);
+    bar.addEventListener("click", (event) => {
+      const button = event.target.closest("button");
+      if (!button) return;
+      const { axis, view } = button.dataset;
+      const figure = figures[Number(number)];
+      const [traces, layout] = axis ? figure.axes[axis] : figure.views[view];
+      for (const each of button.parentElement.children) {
+        each.setAttribute("aria-pressed", String(each === button));
+      }
+      Plotly.update(box, traces, layout);
+    });
+  }
+}
+
 const report = JSON.parse(document.getElementById("data").textContent);
 if (report.suites.length) startBrowser(report.suites);
+if (typeof Plotly !== "undefined") startCurves(report.figures);
