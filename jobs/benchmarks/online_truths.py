@@ -76,7 +76,9 @@ def said_of(series: Series, truth: Truth, design: Design, rules: Rules) -> list[
     found = []
     for place, ability in enumerate(design.abilities):
         said = walk(courses[ability], rules, level_of(rules)).said
-        found.append(_said(said, truth.skill[:, place], truth, ability, rules.margin))
+        found.append(
+            _said(said, truth.skill[:, place], series.steps, (truth, ability), rules.margin)
+        )
     return found
 
 
@@ -94,13 +96,14 @@ def alarmed_by(series: Series, truth: Truth, rules: Rules) -> Alarmed:
     )
 
 
-def _said(said: Ints, skill: Floats, truth: Truth, ability: str, margin: float) -> Said:
+def _said(said: Ints, skill: Floats, steps: Ints, of: tuple[Truth, str], margin: float) -> Said:
+    truth, ability = of
     looks = np.flatnonzero(said >= 0)
     false = false_of_step = False
     for look in looks.tolist():
         step = int(said[look])
         later = float(skill[step + 1 : look + 1].mean())
-        width = int(base_width(np.array(step), np.array(look - step)))
+        width = int(base_width(steps, np.array(step), np.array(look)))
         above_step = later - float(skill[step]) > margin + _ROUNDING
         window = float(skill[step + 1 - width : step + 1].mean())
         false_of_step |= above_step
