@@ -6,9 +6,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import islice
 
 from lens_ray.errors import CheckpointError, StoreUnavailable
-from lens_ray.online.discover import Candidate, discover
+from lens_ray.online.discover import Candidate, discover, step_in
 from lens_ray.online.marker import MARKER, Marker
 from lens_ray.online.place import FolderFact, Place
 from lens_ray.online.whole import Whole, announced_whole, examine, marker_of, what_differs
@@ -16,6 +17,9 @@ from lens_ray.store.watch_log import Incident, Seen, WatchState
 
 #: Files that have lain unchanged for so long before the first look are at rest.
 _LONG_AGO_S = 60.0
+#: What a checkpoint says of itself is not trusted to be short.
+_LINE = 500
+_METRICS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +111,7 @@ class Looker:
         paths = {one.path for one in alive.values()}
         known = [folder.name for folder in folders if folder.path in paths]
         discovery = discover(folders, markers, known)
-        if alive and not discovery.candidates:
+        if alive and not discovery.candidates and not any(one.trouble for one in folders):
             return self._out_of_reach("none of its checkpoints is there any more")
         found = _Gathered()
         if discovery.two_runs is not None:
@@ -123,6 +127,11 @@ class Looker:
                 found.unsettled += 1
                 self._rest_of(candidate).lacks = str(error)
         there = {candidate.step for candidate in discovery.candidates}
+        for folder in folders:
+            if folder.trouble is not None and (named := step_in(folder.name)) is not None:
+                found.incidents.append(self._incident("unreachable", named[1], folder.trouble))
+        closed = {folder.path for folder in folders if folder.trouble is not None}
+        there |= {step for step, one in alive.items() if one.path in closed}
         gone = tuple(step for step in alive if step not in there)
         for step in gone:
             found.incidents += self._lost(alive[step])
@@ -200,10 +209,10 @@ class Looker:
             status="failed" if whole.broken else "whole",
             whole_at=now,
             tries=0,
-            reason=whole.broken or whole.doubt,
+            reason=_short(whole.broken or whole.doubt or "") or None,
             shell=whole.shell,
             broken=whole.broken,
-            metrics=dict(marker.metrics) if marker is not None else {},
+            metrics=dict(islice(marker.metrics.items(), _METRICS)) if marker is not None else {},
             written=folder.written,
             size=folder.size,
         )
@@ -247,10 +256,16 @@ class Looker:
         return Look(incidents=(self._incident("unreachable", None, line),), reachable=False)
 
     def _incident(self, kind: str, step: int | None, line: str) -> Incident:
-        return Incident(kind, step, " ".join(line.split()), stamp(self._wall()))
+        return Incident(kind, step, _short(line), stamp(self._wall()))
 
     def _age(self, seen: Seen) -> float:
         return self._wall() - datetime.fromisoformat(seen.first_at).timestamp()
+
+
+def _short(line: str) -> str:
+    """One line that nothing in a checkpoint's files can make long."""
+    line = " ".join(line.split())
+    return line if len(line) <= _LINE else f"{line[: _LINE - 3]}..."
 
 
 def _came_after(seen: Seen, top: Seen) -> bool:

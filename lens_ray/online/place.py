@@ -50,11 +50,13 @@ class FolderFact:
         name: Of the folder, below the run's path.
         path: Folder or URL.
         files: Directly in it, by name.
+        trouble: Why nobody can look into it; one line.
     """
 
     name: str
     path: str
     files: Mapping[str, FileFact]
+    trouble: str | None = None
 
     @property
     def model_files(self) -> dict[str, FileFact]:
@@ -134,7 +136,7 @@ class FolderPlace:
         """See `Place.folders`."""
         try:
             with os.scandir(self._root) as entries:
-                names = sorted(entry.name for entry in entries if entry.is_dir())
+                names = sorted(entry.name for entry in entries if _is_folder(entry))
         except FileNotFoundError:
             raise
         except OSError as error:
@@ -152,7 +154,7 @@ class FolderPlace:
             except FileNotFoundError:
                 continue  # deleted meanwhile
             except OSError as error:
-                raise _unreadable(folder, error) from error
+                found.append(FolderFact(name, str(folder), {}, str(_unreadable(folder, error))))
         return found
 
     def read(self, folder: FolderFact, name: str, start: int, length: int) -> bytes:
@@ -212,16 +214,23 @@ def _content(folder: Path) -> tuple[dict[str, FileFact], list[str]]:
     with os.scandir(folder) as entries:
         for entry in entries:
             try:
-                if entry.is_dir():
+                if _is_folder(entry):
                     inner.append(entry.name)
                     continue
                 facts = entry.stat()
-            except FileNotFoundError:
-                continue  # deleted meanwhile
+            except OSError:
+                continue  # deleted meanwhile, or a link to nowhere
             files[entry.name] = FileFact(
                 facts.st_size, str(facts.st_mtime_ns), facts.st_mtime, facts.st_ctime
             )
     return files, sorted(inner)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link in a circle
+        return False
 
 
 def _is_model(files: Mapping[str, FileFact]) -> bool:
