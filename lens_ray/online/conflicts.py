@@ -36,15 +36,13 @@ def conflicts(series: Series, rules: Rules, looks: Sequence[Looked]) -> tuple[Co
 def _pairs(looked: Looked) -> Iterator[tuple[tuple[str, ...], Shifts, float]]:
     for shifts in looked.shifts:
         for rises, falls in permutations(shifts.moved, 2):
-            wander = shifts.wander(rises, falls)
-            up, down = shifts.moved[rises], shifts.moved[falls]
-            yield (rises, falls), shifts, max(up.above(wander), down.below(wander))
+            yield (rises, falls), shifts, shifts.in_conflict(rises, falls)[0]
 
 
 def _conflict(series: Series, first: Tested, newest: Tested, rules: Rules) -> Conflict:
     rises, falls = newest.names
     shifts = newest.shifts
-    wander = shifts.wander(rises, falls)
+    _, wander = shifts.in_conflict(rises, falls)
     up, down = shifts.moved[rises], shifts.moved[falls]
     early = window_of(series.steps, shifts.windows.early)
     late = window_of(series.steps, shifts.windows.late)

@@ -88,8 +88,8 @@ def declines(series: Series, rules: Rules, looks: Sequence[Looked]) -> tuple[Dec
 
 def _falls(looked: Looked) -> Iterator[tuple[tuple[str, ...], Shifts, float]]:
     for shifts in looked.shifts:
-        for name, moved in shifts.moved.items():
-            yield (name,), shifts, moved.below(shifts.wander(name))
+        for name in shifts.moved:
+            yield (name,), shifts, shifts.fell(name)[0]
 
 
 def episodes(by_look: Sequence[Sequence[Tested]], alpha: float) -> Iterator[tuple[Tested, Tested]]:
@@ -118,7 +118,7 @@ def _decline(
 ) -> Decline:
     [name] = newest.names
     shifts = newest.shifts
-    wander = shifts.wander(name)
+    _, wander = shifts.fell(name)
     moved = shifts.moved[name]
     return Decline(
         ability=name,

@@ -93,9 +93,9 @@ def _shifts(series: Series, rules: Rules, looks: tuple[Looked, ...]) -> tuple[Sh
             early=window_of(series.steps, shifts.windows.early),
             late=window_of(series.steps, shifts.windows.late),
             effect=moved.effect,
-            interval=moved.interval(wander := shifts.wander(name), rules.confidence),
+            interval=moved.interval(shifts.shown, rules.confidence),
             confidence=rules.confidence,
-            wander=wander is not None,
+            wander=shifts.shown is not None,
         )
         for shifts in looks[-1].shifts
         for name, moved in shifts.moved.items()
@@ -110,7 +110,7 @@ def _notes(series: Series, rules: Rules, looks: tuple[Looked, ...]) -> tuple[str
     newest = looks[-1]
     lacking = {name: why for shifts in newest.shifts for name, why in shifts.lacking.items()}
     found += [f"{name} could not be compared: {why}" for name, why in sorted(lacking.items())]
-    if any(shifts.wander(name) is None for shifts in newest.shifts for name in shifts.moved):
+    if any(shifts.fell(name)[1] is None for shifts in newest.shifts for name in shifts.moved):
         found.append(
             "windows of so few checkpoints do not show how far checkpoints wander by themselves: "
             "declines and conflicts rest on the items alone"

@@ -190,8 +190,6 @@ def _reasons(
         )
         for name, each in best.items():
             note(each.step, f"best of {name}")
-            if each.highest != each.step:
-                note(each.highest, f"highest score of {name}")
     if "before_falls" in keep:
         for step, ability in before_falls(findings, sorted(there)):
             note(step, f"before {ability} fell")

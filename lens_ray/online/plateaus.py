@@ -96,7 +96,7 @@ def _plateau(course: Course, first: int, end: int, rules: Rules) -> Plateau:
         window=(int(course.steps[first]), int(course.steps[end - 1])),
         effect=moved,
         interval=(moved - off, moved + off),
-        confidence=2 * rules.confidence - 1,
+        confidence=round(2 * rules.confidence - 1, 12),
         margin=rules.margin,
         ended=_ended(course, first, end, rules),
     )

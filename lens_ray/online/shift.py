@@ -9,19 +9,24 @@ clusters (`lens_ray.stats.contrast`). To that comes what checkpoints wander by t
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 import numpy as np
 
 from lens_ray.online.findings import Interval
 from lens_ray.online.series import Series
 from lens_ray.online.wander import (
-    INSIDE,
-    INSIDE_DECLARED,
+    BLOCKS_CONFLICT,
+    BLOCKS_DECLINE,
+    DECLARED_CONFLICT,
+    DECLARED_DECLINE,
+    Raise,
     Scatter,
+    StepVariance,
+    Wander,
     around,
+    around_without_largest,
     directions,
     reach,
     step_variance,
@@ -45,7 +50,6 @@ class Moved:
         items: Variance of ``effect`` that comes from the items.
         df: Its degrees of freedom.
         centre: ``effect`` where few items changed: drawn towards 0.
-        inside: Variance of wander, from inside the windows; None where it cannot be told.
     """
 
     ability: str
@@ -53,30 +57,33 @@ class Moved:
     items: float
     df: float
     centre: float
-    inside: float | None
 
-    def se(self, wander: float | None) -> float:
-        """Standard error with some variance of wander."""
-        return math.sqrt(self.items + (wander or 0.0))
-
-    def below(self, wander: float | None, *, by: float = 0.0) -> float:
+    def below(self, wander: Wander | None, *, by: float = 0.0) -> float:
         """One-sided p-value of "it did not fall by more than so much"."""
         from scipy.special import stdtr
 
-        return float(stdtr(self.df, (self.centre + by) / self.se(wander)))
+        se, df = self._doubt(wander)
+        return float(stdtr(df, (self.centre + by) / se))
 
-    def above(self, wander: float | None) -> float:
+    def above(self, wander: Wander | None) -> float:
         """One-sided p-value of "it did not rise"."""
         from scipy.special import stdtr
 
-        return float(stdtr(self.df, -self.centre / self.se(wander)))
+        se, df = self._doubt(wander)
+        return float(stdtr(df, -self.centre / se))
 
-    def interval(self, wander: float | None, confidence: float) -> Interval:
+    def interval(self, wander: Wander | None, confidence: float) -> Interval:
         """Two-sided; it holds the effect."""
         from scipy.special import stdtrit
 
-        half = float(stdtrit(self.df, (1 + confidence) / 2)) * self.se(wander)
+        se, df = self._doubt(wander)
+        half = float(stdtrit(df, (1 + confidence) / 2)) * se
         return min(self.centre - half, self.effect), max(self.centre + half, self.effect)
+
+    def _doubt(self, wander: Wander | None) -> tuple[float, float]:
+        if wander is None:
+            return math.sqrt(self.items), self.df
+        return math.sqrt(self.items + wander.variance), wander.freedom(self.items, self.df)
 
 
 @dataclass(frozen=True)
@@ -88,36 +95,65 @@ class Shifts:
         declared: Whether a watch file names them.
         moved: One an ability that could be compared.
         lacking: Why the others could not, by ability.
+        step: sigma^2 inside the windows; None where it cannot be told.
+        reached: What a walk of variance 1 moves their difference by.
     """
 
     windows: Windows
     declared: bool
     moved: Mapping[str, Moved]
     lacking: Mapping[str, str]
+    step: StepVariance | None
+    reached: float
 
-    def wander(self, *tested: str) -> float | None:
-        """Variance of wander for a test of some abilities: the smaller of what two ways give.
+    @property
+    def shown(self) -> Wander | None:
+        """What is seen inside the windows, as it is: for intervals that are no test."""
+        if self.step is None:
+            return None
+        return self.step.wander(self.reached, 0.0, counted=True)
 
-        The way around leaves the tested abilities out, and, where only one is tested, the one of
-        the others that moved most: in a conflict that is the one that rose. It is for declared
-        windows, which mostly lie farther apart than what is seen inside them reaches.
+    def fell(self, name: str) -> tuple[float, Wander | None]:
+        """One-sided p-value of "it did not fall", and the wander in it.
 
         Args:
-            tested: One ability, or the two of a conflict.
+            name: An ability of ``moved``.
         """
-        inside = self.moved[tested[0]].inside
-        if not self.declared:
-            return inside
-        others = [one for name, one in self.moved.items() if name not in tested]
-        share = 1.0
-        if len(tested) == 1 and len(others) > 1:
-            share = _without_largest(len(others))
-            others = sorted(others, key=lambda one: abs(one.effect))[:-1]
-        # The scale of what is left, not its items' noise, is what leaving out shrinks.
-        effects = [one.effect / math.sqrt(share) for one in others]
-        outside = around(effects, [one.items for one in others])
-        known = [each for each in (inside, outside) if each is not None]
-        return min(known) if known else None
+        raised = DECLARED_DECLINE if self.declared else BLOCKS_DECLINE
+        others = [one for other, one in self.moved.items() if other != name]
+        ways = self._ways(raised, others, around_without_largest, counted=True)
+        return min(((self.moved[name].below(way), way) for way in ways), key=lambda found: found[0])
+
+    def in_conflict(self, rises: str, falls: str) -> tuple[float, Wander | None]:
+        """The larger p-value of "it did not rise" and "it did not fall", and the wander in it.
+
+        Args:
+            rises: An ability of ``moved``.
+            falls: Another.
+        """
+        raised = DECLARED_CONFLICT if self.declared else BLOCKS_CONFLICT
+        up, down = self.moved[rises], self.moved[falls]
+        others = [one for one in self.moved.values() if one not in (up, down)]
+        ways = self._ways(raised, others, around, counted=False)
+        tests = ((max(up.above(way), down.below(way)), way) for way in ways)
+        return min(tests, key=lambda found: found[0])
+
+    def _ways(
+        self, raised: Raise, others: Sequence[Moved], outside: _Outside, *, counted: bool
+    ) -> Sequence[Wander | None]:
+        """What is known of wander, each way; None where nothing is."""
+        found: list[Wander] = []
+        if self.step is not None:
+            found.append(self.step.wander(self.reached, raised.inside, counted=counted))
+        if raised.around is not None:
+            way = outside(
+                [one.effect for one in others], [one.items for one in others], raised.around
+            )
+            found += [way] if way is not None else []
+        return found or [None]
+
+
+_Outside = Callable[[Sequence[float], Sequence[float], float], Wander | None]
 
 
 class Ground:
@@ -142,20 +178,21 @@ class Ground:
             windows: Which; the marks of other checkpoints are not looked at.
             declared: Whether a watch file names them.
         """
-        inside = self._inside(windows, INSIDE_DECLARED if declared else INSIDE)
         moved, lacking = {}, {}
         for found in self._differences(windows):
             if found.difference is None or not found.se or found.df is None or found.p is None:
                 lacking[found.figure] = found.reason or "no unit varies"
                 continue
             moved[found.figure] = Moved(
-                found.figure, found.difference, found.se**2, found.df, _centre(found), inside
+                found.figure, found.difference, found.se**2, found.df, _centre(found)
             )
-        return Shifts(windows, declared, moved, lacking)
+        early, late = times_of(windows, self._steps)
+        step = self._step_variance(windows, early, late)
+        return Shifts(windows, declared, moved, lacking, step, reach(early, late))
 
     def _differences(self, windows: Windows) -> Sequence[Difference]:
         means = np.stack([self._mean(windows.late), self._mean(windows.early)])
-        both: Bools = ~np.isnan(means).any(axis=0)
+        both: Bools = ~np.isnan(means[0]) & ~np.isnan(means[1])
         figures = self._figures
         marks = replace(self._marks, models=("late", "early"), score=means)
         if not both.any():
@@ -169,15 +206,12 @@ class Ground:
             self._means[places] = self._marks.score[list(places)].mean(axis=0)
         return self._means[places]
 
-    def _inside(self, windows: Windows, above: float) -> float | None:
-        early, late = times_of(windows, self._steps)
-        scatters = [
+    def _step_variance(self, windows: Windows, early: Floats, late: Floats) -> StepVariance | None:
+        return step_variance(
             one
             for places, times in ((windows.early, early), (windows.late, late))
             for one in self._scatter(places, times).values()
-        ]
-        found = step_variance(scatters, above)
-        return None if found is None else found * reach(early, late)
+        )
 
     def _scatter(self, places: tuple[int, ...], times: Floats) -> dict[str, Scatter]:
         """How each ability's checkpoints deviate inside a window."""
@@ -208,19 +242,11 @@ def _centre(found: Difference) -> float:
     """What the test is of (see `lens_ray.stats.contrast`), from its p-value."""
     from scipy.special import stdtrit
 
-    assert found.se is not None and found.df is not None
-    assert found.p is not None and found.difference is not None
+    assert found.se is not None
+    assert found.df is not None
+    assert found.p is not None
+    assert found.difference is not None
     if found.p < 1e-12:  # so far off nothing is drawn anywhere
         return found.difference
     away = -float(stdtrit(found.df, found.p / 2)) * found.se
     return math.copysign(away, found.difference)
-
-
-@lru_cache(maxsize=64)
-def _without_largest(count: int) -> float:
-    """Mean square of so many standard normal values without the largest square."""
-    from scipy.special import chdtr
-
-    at = np.linspace(0.0, 60.0, 60_001)
-    largest = float(np.trapezoid(1 - chdtr(1, at) ** count, at))
-    return (count - largest) / (count - 1)

@@ -12,27 +12,31 @@ from lens_ray.testing.simulated_runs import Design, simulate
 from tests.online.hand_made import conflict, decline, series
 
 
-def test_the_earliest_that_is_not_worse_is_the_best() -> None:
+def test_the_highest_is_the_best_and_the_earliest_that_is_not_worse_is_named() -> None:
     run = series({"ocr": [200, 300, 302, 301]})
     best = best_checkpoints(run, margin=0.02)["ocr"]
-    # 2 of 400 more is 0.005: within the margin, and its bound too.
-    assert (best.step, best.highest) == (200, 300)
+    assert (best.step, best.earliest) == (300, 200)
+    assert best.value == pytest.approx(302 / 400)
+    # 2 of 400 less is 0.005: within the margin, and its bound too.
     assert best.behind == pytest.approx(-0.005)
     assert best.behind_low is not None
     assert -0.02 < best.behind_low < -0.005
-    assert best.value == pytest.approx(0.75)
 
 
-def test_without_a_margin_worth_the_name_the_highest_is_the_best() -> None:
+def test_without_a_margin_worth_the_name_none_is_as_good() -> None:
     best = best_checkpoints(series({"ocr": [200, 300, 302, 301]}), margin=0.005)["ocr"]
-    assert (best.step, best.behind, best.behind_low) == (300, 0.0, 0.0)
+    assert (best.step, best.earliest, best.behind, best.behind_low) == (300, 300, 0.0, 0.0)
+
+
+def test_the_earliest_of_equals_is_the_best() -> None:
+    assert best_checkpoints(series({"ocr": [200, 300, 300]}), margin=0.02)["ocr"].step == 200
 
 
 def test_each_ability_has_its_own_and_overall_follows_the_weights() -> None:
     run = series({"ocr": [100, 200, 300], "entity": [300, 200, 100]})
     best = best_checkpoints(run, margin=0.02)
     assert (best["ocr"].step, best["entity"].step) == (300, 100)
-    assert best[OVERALL].step == 100  # all are 0.5 overall
+    assert best[OVERALL].step == 100  # all are 0.5 overall: the earliest
     heavy = best_checkpoints(run, margin=0.02, weights={"ocr": 0.9, "entity": 0.1})
     assert heavy[OVERALL].step == 300
     assert heavy[OVERALL].value == pytest.approx(0.9 * 0.75 + 0.1 * 0.25)
@@ -69,7 +73,7 @@ def test_agrees_with_every_pair_by_itself(seed: int) -> None:
     figures = ability_figures(run.marks)
     for name in run.abilities:
         best = found[name]
-        top = str(best.highest)
+        top = str(best.step)
         bounds = [
             contrast(run.marks, str(step), top, figures.only([name]), confidence=0.9)[0].ci_low
             for step in run.steps.tolist()
@@ -77,7 +81,7 @@ def test_agrees_with_every_pair_by_itself(seed: int) -> None:
         ]
         rest = [step for step in run.steps.tolist() if str(step) != top]
         fit = [s for s, low in zip(rest, bounds, strict=True) if low is not None and low > -0.03]
-        assert best.step == min([*fit, best.highest])
+        assert best.earliest == min([*[step for step in fit if step < int(top)], int(top)])
 
 
 def test_what_was_there_before_something_fell() -> None:

@@ -28,7 +28,7 @@ def test_a_plateau_between_two_rises() -> None:
     assert first.ended
     assert first.effect == 0.0
     half = student.ppf(0.95, ITEMS - 1) * 2**0.5 / ITEMS
-    assert first.interval == (pytest.approx(-half), pytest.approx(half))
+    assert list(first.interval) == pytest.approx([-half, half])
     assert first.confidence == pytest.approx(0.90)
     assert second.window == (1300, 1700)
     assert not second.ended
