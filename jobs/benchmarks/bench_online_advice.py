@@ -1,6 +1,6 @@
 """What following the advice of online evaluation is worth, in compute and in points.
 
-``python jobs/benchmarks/bench_online_advice.py [--runs 100] [--only KIND] [--out FILE.json]``.
+``python jobs/benchmarks/bench_online_advice.py [--runs 40] [--only KIND] [--out FILE.json]``.
 Training runs with a known truth are simulated (`lens_ray.testing.simulated_runs`: six abilities of
 1,000 items, 30 checkpoints) and looked at after every checkpoint. Four who decide when to end:
 
@@ -43,9 +43,11 @@ import numpy as np
 from lens_ray.online.advice import RUN, advise_run
 from lens_ray.online.best import best_checkpoints
 from lens_ray.online.convergence import convergence
-from lens_ray.online.detect import detect
-from lens_ray.online.findings import AdviceLine, Decline, Findings
+from lens_ray.online.declines import declines
+from lens_ray.online.detect import look_at
+from lens_ray.online.findings import AdviceLine, Findings
 from lens_ray.online.series import Series
+from lens_ray.online.shift import Ground
 from lens_ray.online.spec import WatchSpec, load_watch
 from lens_ray.stats.abilities import OVERALL
 from lens_ray.stats.cells import means_of
@@ -53,7 +55,7 @@ from lens_ray.stats.figures import ability_figures
 from lens_ray.stats.units import Floats
 from lens_ray.testing.simulated_runs import Design, Kind, simulate
 
-RUNS, SEED, PATIENCE = 100, 20261128, 5
+RUNS, SEED, PATIENCE = 40, 20261128, 5
 #: Of kinds that can be foreseen; compute saved where all is flat early.
 MOST_LOST, LEAST_SAVED = 2.0, 0.20
 POLICIES = ("fixed", "patience", "advice", "oracle")
@@ -121,31 +123,23 @@ def until(series: Series, look: int) -> Series:
 def advised_end(series: Series, spec: WatchSpec) -> tuple[int, AdviceLine | None]:
     """The first look at which the advice is to stop, and its line; the last look where none is.
 
-    Declines are found once, at the end, and taken as known from the look at which they were
-    declared on, as `detect` walks the looks. An ability that rises is not falling, so looks at
-    which one does, or at which one has not been learned, need no advice.
+    An ability that rises is not falling, so looks at which one does, or at which one has not been
+    learned, need no further test.
     """
-    declines = detect(series, spec.rules).declines
     last = len(series.steps) - 1
     for look in range(last + 1):
         so_far = until(series, look)
         found = convergence(so_far, spec.rules)
         if any(each.phase in ("rising", "not_learned", "too_few") for each in found):
             continue
-        line = _advice(so_far, declines, spec)
+        fallen = declines(so_far, spec.rules, look_at(so_far, spec.rules, Ground(so_far)))
+        step = int(so_far.steps[-1])
+        findings = Findings(so_far.run, step, convergence=found, declines=fallen)
+        lines = advise_run(so_far, findings, spec, spec.runs[0])
+        line = next(line for line in lines if line.about == RUN)
         if line.verdict == "stop":
             return look, line
     return last, None
-
-
-def _advice(series: Series, declines: Sequence[Decline], spec: WatchSpec) -> AdviceLine:
-    step = int(series.steps[-1])
-    known = tuple(each for each in declines if each.declared_at <= step >= each.late[1])
-    findings = Findings(
-        series.run, step, convergence=convergence(series, spec.rules), declines=known
-    )
-    lines = advise_run(series, findings, spec, spec.runs[0])
-    return next(line for line in lines if line.about == RUN)
 
 
 def patient_end(overall: Floats) -> int:
@@ -213,18 +207,14 @@ def one(number: int, truths: Truths) -> dict[str, Taken]:
     skill = {name: truth.skill[:, place] for place, name in enumerate(truths.design.abilities)} | {
         OVERALL: truth.skill.mean(axis=1)
     }
-    return outcomes(series, skill, watch_of(truth.early, truth.late))
+    return outcomes(series, skill, watch())
 
 
-def watch_of(early: tuple[int, int], late: tuple[int, int]) -> WatchSpec:
-    """A watch whose windows were declared beforehand."""
-    return WatchSpec.model_validate(
-        {
-            "name": "bench", "suite": "simulated", "store": "none",
-            "runs": [{"name": "run", "path": "none"}],
-            "rules": {"windows": [{"early": early, "late": late}]},
-        }
-    )  # fmt: skip
+def watch() -> WatchSpec:
+    """A watch with the usual rules."""
+    run = {"name": "run", "path": "none"}
+    facts = {"name": "bench", "suite": "simulated", "store": "none", "runs": [run]}
+    return WatchSpec.model_validate(facts)
 
 
 def shipped() -> dict[str, Taken]:

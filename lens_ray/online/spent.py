@@ -28,7 +28,7 @@ class Spent:
         steps = self.series.steps.tolist()
         hours = self.series.gpu_hours
         if len(hours) == len(steps) and step in steps:
-            return hours[-1] - hours[steps.index(step)]
+            return float(hours[-1] - hours[steps.index(step)])
         per_step = self.per_step
         return None if per_step is None else float(steps[-1] - step) * per_step
 

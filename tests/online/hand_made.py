@@ -20,7 +20,7 @@ ITEMS = 400
 def marks(answers: Mapping[str, Floats]) -> Marks:
     """Marks of checkpoints x items by ability: one subtask each, chance 0, one item a cluster."""
     names = sorted(answers)
-    score = np.concatenate([answers[name] for name in names], axis=1).astype(np.float64)
+    score = np.concatenate([answers[name] for name in names], axis=1)
     stratum = np.concatenate([np.full(answers[n].shape[1], k) for k, n in enumerate(names)])
     size = score.shape[1]
     return Marks(
@@ -42,12 +42,16 @@ def series(
 ) -> Series:
     """So many items of each ability are right at each checkpoint: always the first ones."""
     place = np.arange(ITEMS)
-    answers = {name: place[None] < np.array(counts)[:, None] for name, counts in rights.items()}
+    answers = {
+        name: (place[None] < np.array(counts)[:, None]).astype(np.float64)
+        for name, counts in rights.items()
+    }
     found = marks(answers)
     count = len(found.models)
+    whole: Depth = "full"
     return Series(
         run="r", steps=every * np.arange(1, count + 1), marks=found,
-        depth=tuple(depth) or ("full",) * count, gpu_hours=tuple(gpu_hours),
+        depth=tuple(depth) or (whole,) * count, gpu_hours=tuple(gpu_hours),
     )  # fmt: skip
 
 

@@ -7,6 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.stats import t as student
 
 from jobs.benchmarks.online_truths import said_of
@@ -75,6 +77,25 @@ def test_rising_names_its_gain() -> None:
     assert found.effect is not None
     assert 0 < found.interval[0] < found.effect
     assert found.interval[1] == 1.0
+
+
+def test_what_rose_and_fell_is_not_rising() -> None:
+    """As entity of the shipped run: up to 8700, then down."""
+    found = of([0, 50, 100, 150, 200, 250, 300, 220, 230, 225])
+    assert found.phase == "undecided"
+    assert found.reason == "the newest checkpoints lie below step 700"
+    assert found.effect == pytest.approx((225 - 300) / ITEMS)
+
+
+def test_a_stall_is_said_in_words() -> None:
+    """The newest five are 290, 292, 292, 292, 292; the step before has too few later ones."""
+    found = of([100, 150, 200, 250, 280, 290, *[292] * 4])
+    assert found.phase == "undecided"
+    assert found.reason is not None
+    assert found.reason.startswith("stalled since 600,")
+    assert found.later == 3
+    # Means of 292, 292, 292 and of 290, 292 apart by 1 of 400.
+    assert found.effect == pytest.approx(1 / ITEMS)
 
 
 def test_a_second_rise_takes_it_back() -> None:
@@ -160,6 +181,27 @@ def test_milestones_see_what_anchors_cannot() -> None:
     assert found.confidence == pytest.approx(0.99)
     assert found.step is not None
     assert found.step % 200 == 0
+
+
+@given(
+    st.lists(st.integers(0, ITEMS), max_size=24),
+    st.integers(1, 40),
+    st.floats(0.005, 0.4),
+)
+def test_whatever_comes_a_decision_is_whole(rights: list[int], window: int, margin: float) -> None:
+    rules = Rules(window=window, margin=margin)
+    found = of(rights, rules)
+    assert (found.phase == "converged") == (found.step is not None)
+    assert (found.phase in ("converged", "rising")) == (found.reason is None)
+    if found.phase == "converged":
+        assert found.interval is not None
+        assert found.interval[1] < margin
+        assert found.later >= 4
+        assert found.declared_at is not None
+        assert found.step is not None
+        assert found.step + 400 <= found.declared_at <= 100 * len(rights)
+    assert list(found.withdrawn) == sorted(set(found.withdrawn))
+    json.dumps(Findings("r", 1, convergence=(found,)).to_json(), allow_nan=False)
 
 
 def test_it_prints_as_json() -> None:

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from lens_ray.errors import UserError
@@ -85,8 +87,6 @@ def test_pins_waiting_questions_and_falls_keep_more(tmp_path: Path) -> None:
 def test_what_was_not_asked_or_is_not_whole_or_has_changed_stays(tmp_path: Path) -> None:
     state = run_in(tmp_path)
     seen = {one.step: one for one in state.seen}
-    from dataclasses import replace
-
     state = state.with_seen(
         replace(seen[100], run_id=None, depth=None),
         replace(seen[200], status="growing"),
@@ -212,7 +212,7 @@ def test_a_bucket_loses_just_those_objects(proxy: FaultProxy, moto: str) -> None
     run = series({"ocr": [100, 300, 200]})
     found = fates_of(
         watch(), path, state, Pins(), ["best_per_ability"],
-        series=type(run)(run.run, run.steps * 0 + [10, 100, 600], run.marks, run.depth),
+        series=replace(run, steps=np.array([10, 100, 600])),
         findings=Findings("r", 600),
     )  # fmt: skip
     assert [fate.kept for fate in found] == [False, True, True]
