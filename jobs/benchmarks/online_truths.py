@@ -7,10 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lens_ray.online.conflicts import conflicts
 from lens_ray.online.convergence import base_width, level_of, walk
 from lens_ray.online.courses import courses_of
-from lens_ray.online.findings import Findings
+from lens_ray.online.declines import declines
+from lens_ray.online.detect import look_at
 from lens_ray.online.series import Series
+from lens_ray.online.shift import Ground
 from lens_ray.online.spec import Rules
 from lens_ray.stats.units import Floats, Ints
 from lens_ray.testing.simulated_runs import Design, Truth
@@ -73,14 +76,17 @@ def said_of(series: Series, truth: Truth, design: Design, rules: Rules) -> list[
     found = []
     for place, ability in enumerate(design.abilities):
         said = walk(courses[ability], rules, level_of(rules)).said
-        found.append(_said(said, truth.skill[:, place], truth, ability, rules.margin))
+        found.append(
+            _said(said, truth.skill[:, place], series.steps, (truth, ability), rules.margin)
+        )
     return found
 
 
-def alarmed_by(findings: Findings, truth: Truth) -> Alarmed:
-    """Declines and conflicts; in random walks whatever is said is false."""
-    fell = {found.ability for found in findings.declines}
-    pairs = {(found.rises, found.falls) for found in findings.conflicts}
+def alarmed_by(series: Series, truth: Truth, rules: Rules) -> Alarmed:
+    """Declines and conflicts of all looks; in random walks whatever is said is false."""
+    looks = look_at(series, rules, Ground(series))
+    fell = {found.ability for found in declines(series, rules, looks)}
+    pairs = {(found.rises, found.falls) for found in conflicts(series, rules, looks)}
     true_pairs = {(rises, falls) for rises in truth.rises for falls in truth.falls}
     return Alarmed(
         false_decline=bool(fell - set(truth.falls)),
@@ -90,13 +96,14 @@ def alarmed_by(findings: Findings, truth: Truth) -> Alarmed:
     )
 
 
-def _said(said: Ints, skill: Floats, truth: Truth, ability: str, margin: float) -> Said:
+def _said(said: Ints, skill: Floats, steps: Ints, of: tuple[Truth, str], margin: float) -> Said:
+    truth, ability = of
     looks = np.flatnonzero(said >= 0)
     false = false_of_step = False
     for look in looks.tolist():
         step = int(said[look])
         later = float(skill[step + 1 : look + 1].mean())
-        width = int(base_width(np.array(step), np.array(look - step)))
+        width = int(base_width(steps, np.array(step), np.array(look)))
         above_step = later - float(skill[step]) > margin + _ROUNDING
         window = float(skill[step + 1 - width : step + 1].mean())
         false_of_step |= above_step

@@ -141,7 +141,7 @@ def walk(course: Course, rules: Rules, level: float) -> Walk:
     # What is impossible is computed for windows that exist, and left out.
     step, look = np.clip(step, BASE - 1, size - 1 - LATER), np.maximum(look, BASE - 1 + LATER)
     step = np.minimum(step, look - LATER)
-    first, end = step + 1 - base_width(step, look - step), look + 1
+    first, end = step + 1 - base_width(course.steps, step, look), look + 1
     gain, error = course.apart((first, step + 1), (step + 1, end))
     below = gain + course.quantile(level) * error < rules.margin
     rising = [_rising(course, first, end, guard) for guard in (_GUARD, _GUARD_KEPT)]
@@ -150,9 +150,21 @@ def walk(course: Course, rules: Rules, level: float) -> Walk:
     return Walk(_states(declared, kept), gain, error)
 
 
-def base_width(step: Ints, later: Ints) -> Ints:
-    """Checkpoints that end at a step and make its mean: more of them where more follow."""
-    found: Ints = np.minimum(np.where(later < 6, BASE, np.where(later < 12, 3, 5)), step + 1)
+def base_width(steps: Ints, step: Ints, look: Ints) -> Ints:
+    """How many checkpoints, ending at a step, make its mean: more of them where more follow.
+
+    Two, three where six follow, five where twelve do. Where checkpoints lie unevenly, none further
+    back than half of what follows, in steps of training: it would lie before the bend.
+
+    Args:
+        steps: Of all checkpoints.
+        step: Place of the step.
+        look: Place of the newest checkpoint.
+    """
+    later = look - step
+    wanted = np.where(later < 6, BASE, np.where(later < 12, 3, 5))
+    back = steps[step] - (steps[look] - steps[step]) / 2
+    found: Ints = np.minimum(wanted, step + 1 - np.searchsorted(steps, back))
     return found
 
 
@@ -202,19 +214,59 @@ def _open(course: Course, rules: Rules, level: float, withdrawn: tuple[int, ...]
             "it may still rise"
         )
         return replace(known, phase="not_learned", reason=reason)
-    first = max(size - 2 * rules.window, 0)
-    cut = (first + size) // 2
-    gain, error = course.apart((first, cut), (cut, size))
+    return _lately(known, course, rules)
+
+
+def _lately(known: Convergence, course: Course, rules: Rules) -> Convergence:
+    """Whether it falls, stalls or rises: of the newest checkpoints."""
+    size, window = len(course), max(rules.window, _NEWEST)
+    halves = [_halves(course, rules, max(size - count * window, 0)) for count in (1, 2)]
+    fallen, (stalled, risen) = _moved(course, rules, size - _NEWEST - 1, size - _NEWEST), halves
+    if fallen.gain < -fallen.off:
+        reason = f"the newest checkpoints lie below step {course.steps[-1 - _NEWEST]}"
+        return replace(fallen.shown(known), reason=reason)
+    if stalled.gain + stalled.off < rules.margin:
+        since = course.steps[max(size - window, 0)]
+        reason = f"stalled since {since}, but not for long enough to say that it has converged"
+        return replace(stalled.shown(known), reason=reason)
+    if risen.gain > risen.off:
+        lower = (risen.gain - risen.off, 1.0)
+        return replace(risen.shown(known), phase="rising", interval=lower)
+    since = course.steps[max(size - 2 * window, 0)]
+    reason = f"since {since} a gain of {rules.margin:g} can neither be seen nor excluded"
+    return replace(risen.shown(known), reason=reason)
+
+
+@dataclass(frozen=True, slots=True)
+class _Moved:
+    """The newest checkpoints from some place on, minus those before.
+
+    Attributes:
+        gain: Of their means.
+        off: How far a one-sided bound lies off.
+        confidence: Of the bound.
+        later: How many they are.
+    """
+
+    gain: float
+    off: float
+    confidence: float
+    later: int
+
+    def shown(self, known: Convergence) -> Convergence:
+        """A decision with this as its effect."""
+        upper = min(self.gain + self.off, 1.0)
+        return replace(
+            known, effect=self.gain, interval=(-1.0, upper), confidence=self.confidence,
+            later=self.later,
+        )  # fmt: skip
+
+
+def _halves(course: Course, rules: Rules, first: int) -> _Moved:
+    return _moved(course, rules, first, (first + len(course)) // 2)
+
+
+def _moved(course: Course, rules: Rules, first: int, cut: int) -> _Moved:
+    gain, error = course.apart((first, cut), (cut, len(course)))
     off = course.quantile(rules.confidence) * error
-    known = replace(
-        known, effect=gain, interval=(-1.0, min(gain + off, 1.0)),
-        confidence=rules.confidence, later=size - cut,
-    )  # fmt: skip
-    stretch = f"from {course.steps[first]} to {course.steps[-1]}"
-    if gain > off:
-        return replace(known, phase="rising", interval=(gain - off, 1.0))
-    if gain + off < rules.margin:
-        reason = f"stalled {stretch}, but not for long enough to say that it has converged"
-    else:
-        reason = f"{stretch} a gain of {rules.margin:g} can neither be seen nor excluded"
-    return replace(known, reason=reason)
+    return _Moved(gain, off, rules.confidence, len(course) - cut)

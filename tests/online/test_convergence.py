@@ -7,6 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.stats import t as student
 
 from jobs.benchmarks.online_truths import said_of
@@ -77,6 +79,25 @@ def test_rising_names_its_gain() -> None:
     assert found.interval[1] == 1.0
 
 
+def test_what_rose_and_fell_is_not_rising() -> None:
+    """As entity of the shipped run: up to 8700, then down."""
+    found = of([0, 50, 100, 150, 200, 250, 300, 220, 230, 225])
+    assert found.phase == "undecided"
+    assert found.reason == "the newest checkpoints lie below step 700"
+    assert found.effect == pytest.approx((225 - 300) / ITEMS)
+
+
+def test_a_stall_is_said_in_words() -> None:
+    """The newest five are 290, 292, 292, 292, 292; the step before has too few later ones."""
+    found = of([100, 150, 200, 250, 280, 290, *[292] * 4])
+    assert found.phase == "undecided"
+    assert found.reason is not None
+    assert found.reason.startswith("stalled since 600,")
+    assert found.later == 3
+    # Means of 292, 292, 292 and of 290, 292 apart by 1 of 400.
+    assert found.effect == pytest.approx(1 / ITEMS)
+
+
 def test_a_second_rise_takes_it_back() -> None:
     rights = [100, 200, 300, *[300] * 8, 330, 360, 390, 390]
     assert of(rights[:11]).phase == "converged"
@@ -142,6 +163,16 @@ def test_gain_and_error_by_brute_force() -> None:
         assert found.error[step, look] == pytest.approx(variance**0.5, rel=1e-9)
 
 
+def test_a_base_stays_behind_the_bend_of_uneven_steps() -> None:
+    """Checkpoints each 1,000 steps, then each 100: only the last of the former is near."""
+    run = series({"ocr": [100, 200, 260, *[300] * 9]})
+    uneven = np.array([1000, 2000, 3000, 4000, *range(4100, 4900, 100)])
+    found = convergence(replace(run, steps=uneven), RULES)[0]
+    assert (found.step, found.later) == (4000, 8)
+    even = convergence(run, RULES)[0]
+    assert (even.step, even.later) == (600, 6)
+
+
 def test_milestones_see_what_anchors_cannot() -> None:
     """4,000 items every second checkpoint, 800 anchors at each: half of alpha for either."""
     design = Design(items=4000, abilities=("ocr",), checkpoints=40, milestones=2)
@@ -150,6 +181,27 @@ def test_milestones_see_what_anchors_cannot() -> None:
     assert found.confidence == pytest.approx(0.99)
     assert found.step is not None
     assert found.step % 200 == 0
+
+
+@given(
+    st.lists(st.integers(0, ITEMS), max_size=24),
+    st.integers(1, 40),
+    st.floats(0.005, 0.4),
+)
+def test_whatever_comes_a_decision_is_whole(rights: list[int], window: int, margin: float) -> None:
+    rules = Rules(window=window, margin=margin)
+    found = of(rights, rules)
+    assert (found.phase == "converged") == (found.step is not None)
+    assert (found.phase in ("converged", "rising")) == (found.reason is None)
+    if found.phase == "converged":
+        assert found.interval is not None
+        assert found.interval[1] < margin
+        assert found.later >= 4
+        assert found.declared_at is not None
+        assert found.step is not None
+        assert found.step + 400 <= found.declared_at <= 100 * len(rights)
+    assert list(found.withdrawn) == sorted(set(found.withdrawn))
+    json.dumps(Findings("r", 1, convergence=(found,)).to_json(), allow_nan=False)
 
 
 def test_it_prints_as_json() -> None:
