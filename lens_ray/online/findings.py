@@ -295,8 +295,8 @@ class Findings:
         alarms: The rest that somebody should look at.
         advice: What to do.
         notes: What a reader should know, one line each.
-        shifts: Of all abilities between the windows of the newest look.
         changes: Of mix or learning rate, as the run's own record says, by step.
+        shifts: Of all abilities between the windows of the newest look.
     """
 
     run: str
@@ -309,8 +309,8 @@ class Findings:
     alarms: tuple[Alarm, ...] = ()
     advice: tuple[AdviceLine, ...] = ()
     notes: tuple[str, ...] = ()
-    shifts: tuple[Shift, ...] = ()
     changes: Mapping[int, str] = field(default_factory=dict)
+    shifts: tuple[Shift, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """As ``lens-ray watch --json`` prints it; a step as a key becomes text."""
