@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from lens_ray.engine.interrupt import sigterm_interrupts
 from lens_ray.engine.warm import WarmEvaluator
 from lens_ray.errors import UserError
 from lens_ray.online.alerts import Alerts
@@ -57,7 +58,7 @@ def watch(
     Raises:
         UserError: The watch, its suite or an argument is at fault.
         StoreUnavailable: The store is out of reach, read-only or full at the start.
-        KeyboardInterrupt: Ctrl-C; nothing is lost.
+        KeyboardInterrupt: Ctrl-C or SIGTERM; nothing is lost.
     """
     spec = job if isinstance(job, WatchSpec) else load_watch(job, store=store)
     failing = Failing(fail_on)
@@ -81,15 +82,16 @@ def watch(
         alerts.tell(findings)
 
     try:
-        return look(
-            spec,
-            place,
-            asker,
-            on_findings=told,
-            on_line=on_line,
-            until=lambda standings: feared or end(standings),
-            prune=prune,
-        )
+        with sigterm_interrupts():
+            return look(
+                spec,
+                place,
+                asker,
+                on_findings=told,
+                on_line=on_line,
+                until=lambda standings: feared or end(standings),
+                prune=prune,
+            )
     finally:
         asker.close()
         unheard = alerts.close()

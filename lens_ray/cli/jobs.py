@@ -43,7 +43,7 @@ def _cells(job: Job, progress: JobProgress) -> tuple[object, ...]:
     return (
         job.id,
         job.status,
-        len(job.metadata.get("models", "").split(",")),
+        len(job.metadata.get("models", job.metadata.get("runs", "")).split(",")),
         progress.done if progress.models else None,
         progress.expected if progress.models else None,
         job.metadata.get("suite"),

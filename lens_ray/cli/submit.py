@@ -1,4 +1,4 @@
-"""``lens-ray submit``: a job file as a Ray job, and what a job that ended means for a shell."""
+"""``lens-ray submit``: a job or watch file as a Ray job, and what its end means for a shell."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def submit(
-    job: Annotated[Path, typer.Argument(metavar="JOB.yaml", help="The job file.")],
+    job: Annotated[Path, typer.Argument(metavar="JOB.yaml", help="The job or watch file.")],
     address: Dashboard,
     store: StoreOverride = None,
     image: Annotated[
@@ -45,7 +45,7 @@ def submit(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Evaluate the models of a job file on a cluster, as one Ray job.
+    """Run a job file, or watch the training runs of a watch file, on a cluster: one Ray job.
 
     The same job (file, store, version of lens-ray) gets the same id: while it runs, submitting it
     again attaches to it; after its end, it goes on where the store says it stopped.

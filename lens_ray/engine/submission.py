@@ -21,8 +21,10 @@ import yaml
 from lens_ray.errors import JobError
 from lens_ray.job import JobSpec, load_job
 from lens_ray.job_secrets import refuse_secret
+from lens_ray.job_yaml import MAX_BYTES, YamlProblem, read_yaml
 from lens_ray.models import backend_entry
 from lens_ray.models.resolve import BUILTIN
+from lens_ray.online.spec import WatchSpec, load_watch
 from lens_ray.suites.suite import load_suite
 
 #: The job file of a job that brings nothing else along.
@@ -75,10 +77,10 @@ def prepare(
     image: str | None = None,
     variables: Sequence[str] = (),
 ) -> Submission:
-    """Read a job file and say what to send.
+    """Read a job or watch file and say what to send.
 
     Args:
-        job: The job file.
+        job: The file; one with ``runs`` is a watch file.
         store: In the place of the job's store.
         working_dir: Folder to send along.
         folder_digest: Of its content.
@@ -86,10 +88,10 @@ def prepare(
         variables: Names that must be set where the driver runs.
 
     Raises:
-        JobError: The job file is not valid, or it names what is only on this machine.
+        JobError: The file is not valid, or it names what is only on this machine.
         SuiteError: Its suite or one of its abilities is not known.
     """
-    spec = load_job(job, store=store)
+    spec = load_watch(job, store=store) if is_watch(job) else load_job(job, store=store)
     check_variables(variables)
     _check_paths(job, spec, working_dir)
     place = _absolute(spec.store)
@@ -98,14 +100,26 @@ def prepare(
     on_head = "://" not in place or place.startswith("file://")
     return Submission(
         base=base_id(spec.name, [text, place, version("lens-ray"), image, folder_digest]),
-        entrypoint=_entrypoint(text, place, variables, inline=bool(working_dir or image)),
+        entrypoint=_entrypoint(
+            "watch" if isinstance(spec, WatchSpec) else "run",
+            text, place, variables, inline=bool(working_dir or image),
+        ),
         job_file=text,
         working_dir=working_dir,
         image=image,
         environment=_environment(on_head=on_head),
         metadata=_metadata(job, spec, place),
         on_head=on_head,
-    )
+    )  # fmt: skip
+
+
+def is_watch(path: Path) -> bool:
+    """Whether a file is a watch file; what is wrong with it is for its reader to say."""
+    try:
+        value = read_yaml(path.read_bytes()[: MAX_BYTES + 1]).value
+    except (OSError, YamlProblem):
+        return False
+    return isinstance(value, dict) and "runs" in value and "models" not in value
 
 
 def check_variables(names: Iterable[str]) -> None:
@@ -146,7 +160,7 @@ def next_id(base: str, taken: Iterable[str]) -> str:
     return f"{base}-a{max(used, default=0) + 1}"
 
 
-def _check_paths(job: Path, spec: JobSpec, working_dir: Path | None) -> None:
+def _check_paths(job: Path, spec: JobSpec | WatchSpec, working_dir: Path | None) -> None:
     """Refuse relative paths that mean something here and nothing on the cluster.
 
     Raises:
@@ -155,9 +169,7 @@ def _check_paths(job: Path, spec: JobSpec, working_dir: Path | None) -> None:
     if working_dir is not None and not working_dir.is_dir():
         raise JobError(f"--working-dir {working_dir}: is no folder; give the folder to send along")
     named = [("suite", spec.suite)] if ":" not in spec.suite and "@" not in spec.suite else []
-    for number, model in enumerate(spec.models):
-        if backend_entry(model.backend).needs_checkpoint and not model.path.startswith(BUILTIN):
-            named.append((f"models[{number}].path", model.path))
+    named += _watched_paths(spec) if isinstance(spec, WatchSpec) else _model_paths(spec)
     for key, path in named:
         if "://" in path or Path(path).expanduser().is_absolute():
             continue
@@ -170,17 +182,32 @@ def _check_paths(job: Path, spec: JobSpec, working_dir: Path | None) -> None:
             )
 
 
+def _model_paths(spec: JobSpec) -> list[tuple[str, str]]:
+    return [
+        (f"models[{number}].path", model.path)
+        for number, model in enumerate(spec.models)
+        if backend_entry(model.backend).needs_checkpoint and not model.path.startswith(BUILTIN)
+    ]
+
+
+def _watched_paths(spec: WatchSpec) -> list[tuple[str, str]]:
+    named = [("pool", spec.pool)]
+    for number, run in enumerate(spec.runs):
+        named += [(f"runs[{number}].path", run.path), (f"runs[{number}].run_yaml", run.run_yaml)]
+    return [(key, path) for key, path in named if path is not None]
+
+
 def _absolute(store: str) -> str:
     return store if "://" in store else str(Path(store).expanduser().absolute())
 
 
-def _written(spec: JobSpec, store: str) -> str:
+def _written(spec: JobSpec | WatchSpec, store: str) -> str:
     """The job file as it is sent: only what the user wrote, in one order."""
     fields = spec.model_dump(mode="json", exclude_unset=True)
     return yaml.safe_dump({**fields, "store": store}, sort_keys=False, allow_unicode=True)
 
 
-def _entrypoint(text: str, store: str, variables: Sequence[str], *, inline: bool) -> str:
+def _entrypoint(verb: str, text: str, store: str, variables: Sequence[str], *, inline: bool) -> str:
     """The driver's command; an inline job file is given to it on standard input."""
     checks = [
         f'if [ -z "${{{name}}}" ]; then echo "lens-ray: {name} is not set on the node of the '
@@ -188,7 +215,7 @@ def _entrypoint(text: str, store: str, variables: Sequence[str], *, inline: bool
         for name in dict.fromkeys(variables)
     ]
     file = "/dev/stdin" if inline else JOB_FILE
-    run = f"exec python -m lens_ray run {file} --address auto --store {shlex.quote(store)}"
+    run = f"exec python -m lens_ray {verb} {file} --address auto --store {shlex.quote(store)}"
     whole = "".join(checks) + run
     if inline:
         whole += f" <<'{_END}'\n{text}{_END}\n"
@@ -205,23 +232,27 @@ def _environment(*, on_head: bool) -> dict[str, str]:
     return {"RAY_JOB_STOP_WAIT_TIME_S": str(STOP_WAIT_S), **reserved}
 
 
-def _metadata(job: Path, spec: JobSpec, store: str) -> dict[str, str]:
+def _metadata(job: Path, spec: JobSpec | WatchSpec, store: str) -> dict[str, str]:
     """What `lens-ray jobs` reads back; Ray takes only texts."""
     facts = {
         "lens_ray": version("lens-ray"),
         "job": spec.name,
         "suite": spec.suite,
-        "models": ",".join(model.name for model in spec.models),
         "store": store,
         "abilities": ",".join(spec.abilities or ()),
-        "limit": "" if spec.limit is None else str(spec.limit),
-        "samples": _samples(spec),
         "git_sha": _git_sha(job),
     }
+    samples = _samples(spec)  # also to find out that suite and abilities are known
+    if isinstance(spec, WatchSpec):
+        facts["runs"] = ",".join(run.name for run in spec.runs)
+    else:
+        facts["models"] = ",".join(model.name for model in spec.models)
+        facts["limit"] = "" if spec.limit is None else str(spec.limit)
+        facts["samples"] = samples
     return {key: value for key, value in facts.items() if value}
 
 
-def _samples(spec: JobSpec) -> str:
+def _samples(spec: JobSpec | WatchSpec) -> str:
     """How many samples each model is asked, where the suite can be told here.
 
     Raises:
@@ -229,7 +260,10 @@ def _samples(spec: JobSpec) -> str:
     """
     if "/" in spec.suite or "@" in spec.suite or Path(spec.suite).exists():
         return ""  # it need not be there on this machine
-    return str(len(load_suite(spec.suite).select(spec.abilities, spec.limit, spec.splits)))
+    suite = load_suite(spec.suite)
+    if isinstance(spec, WatchSpec):
+        return str(len(suite.select(spec.abilities)))
+    return str(len(suite.select(spec.abilities, spec.limit, spec.splits)))
 
 
 def _git_sha(job: Path) -> str:

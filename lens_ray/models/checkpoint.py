@@ -96,7 +96,7 @@ def inspect_checkpoint(
         CheckpointError: Anything is missing, truncated, malformed or unsafe.
     """
     try:
-        return _inspect(Path(folder), trust_remote_code, digest)
+        return _inspect(Path(folder), trust_remote_code, digest=digest)
     except OSError as error:
         reason = error.strerror or str(error)
         raise CheckpointError(
@@ -104,7 +104,7 @@ def inspect_checkpoint(
         ) from error
 
 
-def _inspect(root: Path, trust_remote_code: bool, digest: bool) -> CheckpointFacts:
+def _inspect(root: Path, trust_remote_code: bool, *, digest: bool) -> CheckpointFacts:
     if not root.is_dir():
         raise CheckpointError(f"no checkpoint folder at {root}; check the path")
     config = _config(root)

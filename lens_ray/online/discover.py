@@ -15,6 +15,8 @@ _STEP = re.compile(
     r"(?P<before>.*?(?:global[-_]?step|step|checkpoint|ckpt|iteration|iter)[-_=]?|)(?P<step>[0-9]{1,15})",
     re.IGNORECASE,
 )
+#: Larger numbers are no steps, and no column of the store holds them.
+_MOST = 10**15
 _UNFINISHED = re.compile(r"(^|[-_.])(tmp|temp|partial|incomplete)([-_.]|$)", re.IGNORECASE)
 
 
@@ -76,6 +78,8 @@ def discover(
         if folder.name.startswith("."):  # on its way in or out: a prune renames before it deletes
             continue
         marker = markers.get(folder.name)
+        if marker is not None and marker.step >= _MOST:
+            marker = None
         named = step_in(folder.name)
         if named is not None and _holds_model(folder):
             step = marker.step if marker is not None else named[1]

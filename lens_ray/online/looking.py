@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from pathlib import PurePosixPath
+from itertools import islice
 
 from lens_ray.errors import CheckpointError, StoreUnavailable
-from lens_ray.online.discover import Candidate, discover
+from lens_ray.online.discover import Candidate, discover, step_in
 from lens_ray.online.marker import MARKER, Marker
 from lens_ray.online.place import FolderFact, Place
 from lens_ray.online.whole import Whole, announced_whole, examine, marker_of, what_differs
@@ -17,6 +17,9 @@ from lens_ray.store.watch_log import Incident, Seen, WatchState
 
 #: Files that have lain unchanged for so long before the first look are at rest.
 _LONG_AGO_S = 60.0
+#: What a checkpoint says of itself is not trusted to be short.
+_LINE = 500
+_METRICS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,13 +108,14 @@ class Looker:
             return self._out_of_reach("it is not there; is it mounted?") if alive else Look()
         except StoreUnavailable as error:
             return self._out_of_reach(str(error).removeprefix(f"{self._path}: "))
-        known = {PurePosixPath(one.path).name for one in alive.values()}
+        paths = {one.path for one in alive.values()}
+        known = [folder.name for folder in folders if folder.path in paths]
         discovery = discover(folders, markers, known)
-        if alive and not discovery.candidates:
+        if alive and not discovery.candidates and not any(one.trouble for one in folders):
             return self._out_of_reach("none of its checkpoints is there any more")
         found = _Gathered()
         if discovery.two_runs is not None:
-            what = "what was known before is watched" if known else "none is watched"
+            what = "what was known before is watched" if paths else "none is watched"
             line = f"{self._path}: {discovery.two_runs}; {what}: give each run a folder of its own"
             found.incidents.append(self._incident("two_runs", None, line))
         for candidate in discovery.candidates:
@@ -123,6 +127,11 @@ class Looker:
                 found.unsettled += 1
                 self._rest_of(candidate).lacks = str(error)
         there = {candidate.step for candidate in discovery.candidates}
+        for folder in folders:
+            if folder.trouble is not None and (named := step_in(folder.name)) is not None:
+                found.incidents.append(self._incident("unreachable", named[1], folder.trouble))
+        closed = {folder.path for folder in folders if folder.trouble is not None}
+        there |= {step for step, one in alive.items() if one.path in closed}
         gone = tuple(step for step in alive if step not in there)
         for step in gone:
             found.incidents += self._lost(alive[step])
@@ -172,11 +181,11 @@ class Looker:
             found.incidents.append(self._incident("never_whole", candidate.step, line))
 
     def _rest_of(self, candidate: Candidate) -> _Rest:
-        name = candidate.folder.name
+        path = candidate.folder.path
         mark = f"{candidate.folder.mark} {announced_whole(candidate)}"
-        rest = self._rests.get(name)
+        rest = self._rests.get(path)
         if rest is None or rest.mark != mark:
-            rest = self._rests[name] = _Rest(mark, self._clock())
+            rest = self._rests[path] = _Rest(mark, self._clock())
         return rest
 
     def _at_rest(self, candidate: Candidate, rest: _Rest) -> bool:
@@ -200,10 +209,10 @@ class Looker:
             status="failed" if whole.broken else "whole",
             whole_at=now,
             tries=0,
-            reason=whole.broken or whole.doubt,
+            reason=_short(whole.broken or whole.doubt or "") or None,
             shell=whole.shell,
             broken=whole.broken,
-            metrics=dict(marker.metrics) if marker is not None else {},
+            metrics=dict(islice(marker.metrics.items(), _METRICS)) if marker is not None else {},
             written=folder.written,
             size=folder.size,
         )
@@ -237,7 +246,7 @@ class Looker:
             yield self._incident("shell_changed", step, line)
 
     def _lost(self, seen: Seen) -> Iterator[Incident]:
-        self._rests.pop(PurePosixPath(seen.path).name, None)
+        self._rests.pop(seen.path, None)
         if seen.status == "whole" and seen.depth is None:
             line = f"step {seen.step} was deleted before it was asked"
             yield self._incident("gone", seen.step, line)
@@ -247,10 +256,16 @@ class Looker:
         return Look(incidents=(self._incident("unreachable", None, line),), reachable=False)
 
     def _incident(self, kind: str, step: int | None, line: str) -> Incident:
-        return Incident(kind, step, " ".join(line.split()), stamp(self._wall()))
+        return Incident(kind, step, _short(line), stamp(self._wall()))
 
     def _age(self, seen: Seen) -> float:
         return self._wall() - datetime.fromisoformat(seen.first_at).timestamp()
+
+
+def _short(line: str) -> str:
+    """One line that nothing in a checkpoint's files can make long."""
+    line = " ".join(line.split())
+    return line if len(line) <= _LINE else f"{line[: _LINE - 3]}..."
 
 
 def _came_after(seen: Seen, top: Seen) -> bool:

@@ -1,6 +1,8 @@
 """Where a training run writes its checkpoints: `Place`, a folder or an ``s3://`` prefix.
 
-Only what lies one folder below the run's path counts; everything is read, nothing is written.
+Only what lies one folder below the run's path counts; and, where that folder holds no model, an
+announced checkpoint one level deeper (Ray Train's ``checkpoint_TIME/checkpoint``). Everything is
+read, nothing is written.
 """
 
 from __future__ import annotations
@@ -45,14 +47,16 @@ class FolderFact:
     """A folder below a run's path.
 
     Attributes:
-        name: Of the folder.
+        name: Of the folder, below the run's path.
         path: Folder or URL.
         files: Directly in it, by name.
+        trouble: Why nobody can look into it; one line.
     """
 
     name: str
     path: str
     files: Mapping[str, FileFact]
+    trouble: str | None = None
 
     @property
     def model_files(self) -> dict[str, FileFact]:
@@ -132,7 +136,7 @@ class FolderPlace:
         """See `Place.folders`."""
         try:
             with os.scandir(self._root) as entries:
-                names = sorted(entry.name for entry in entries if entry.is_dir())
+                names = sorted(entry.name for entry in entries if _is_folder(entry))
         except FileNotFoundError:
             raise
         except OSError as error:
@@ -141,11 +145,16 @@ class FolderPlace:
         for name in names:
             folder = self._root / name
             try:
-                found.append(FolderFact(name, str(folder), _files(folder)))
+                files, inner = _content(folder)
+                found.append(FolderFact(name, str(folder), files))
+                for below in () if _is_model(files) else inner:
+                    files, _ = _content(folder / below)
+                    if MARKER in files:
+                        found.append(FolderFact(f"{name}/{below}", str(folder / below), files))
             except FileNotFoundError:
                 continue  # deleted meanwhile
             except OSError as error:
-                raise _unreadable(folder, error) from error
+                found.append(FolderFact(name, str(folder), {}, str(_unreadable(folder, error))))
         return found
 
     def read(self, folder: FolderFact, name: str, start: int, length: int) -> bytes:
@@ -173,15 +182,20 @@ class BucketPlace:
         files: dict[str, dict[str, FileFact]] = {}
         try:
             for found in self._objects.list(""):
-                name, _, rest = found.key.partition("/")
-                if rest and "/" not in rest:
+                folder, _, name = found.key.rpartition("/")
+                if folder and name and folder.count("/") < 2:
                     when = found.modified
                     fact = FileFact(found.size, found.tag or str(when), when, when)
-                    files.setdefault(name, {})[rest] = fact
+                    files.setdefault(folder, {})[name] = fact
         except StoreUnavailable as error:
             raise _not_a_store(error) from error
         root = self._objects.url
-        return [FolderFact(name, f"{root}/{name}", files[name]) for name in sorted(files)]
+        return [
+            FolderFact(name, f"{root}/{name}", held)
+            for name, held in sorted(files.items())
+            if "/" not in name
+            or (MARKER in held and not _is_model(files.get(name.partition("/")[0], {})))
+        ]
 
     def read(self, folder: FolderFact, name: str, start: int, length: int) -> bytes:
         """See `Place.read`."""
@@ -194,20 +208,33 @@ class BucketPlace:
         return data
 
 
-def _files(folder: Path) -> dict[str, FileFact]:
-    found = {}
+def _content(folder: Path) -> tuple[dict[str, FileFact], list[str]]:
+    """The files and the folders directly in a folder."""
+    files, inner = {}, []
     with os.scandir(folder) as entries:
         for entry in entries:
             try:
-                if not entry.is_file():
+                if _is_folder(entry):
+                    inner.append(entry.name)
                     continue
                 facts = entry.stat()
-            except FileNotFoundError:
-                continue  # deleted meanwhile
-            found[entry.name] = FileFact(
+            except OSError:
+                continue  # deleted meanwhile, or a link to nowhere
+            files[entry.name] = FileFact(
                 facts.st_size, str(facts.st_mtime_ns), facts.st_mtime, facts.st_ctime
             )
-    return found
+    return files, sorted(inner)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link in a circle
+        return False
+
+
+def _is_model(files: Mapping[str, FileFact]) -> bool:
+    return MARKER in files or "config.json" in files
 
 
 def _unreadable(path: Path, error: OSError) -> StoreUnavailable:

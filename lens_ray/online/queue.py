@@ -16,6 +16,8 @@ from lens_ray.online.spec import HostSpec, RunSpec, WatchSpec
 from lens_ray.store.watch_log import Incident, Seen, WatchState
 
 _NOT_DUE = "policy every:"
+#: A reason may quote a checkpoint's files.
+_LINE = 500
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -120,7 +122,7 @@ def recorded(state: WatchState, answer: Answered, tries: int, now: str) -> Watch
         return state
     final = seen.tries + 1 >= tries
     if answer.status == "failed" or answer.run_id is None:
-        reason = answer.reason or "it cannot be asked"
+        reason = (answer.reason or "it cannot be asked")[:_LINE]
         failed = replace(seen, tries=seen.tries + 1, reason=reason)
         if not final or seen.status != "whole" or seen.mark != checkpoint.mark:
             return state.with_seen(failed)

@@ -106,10 +106,6 @@ def _facts(place: Place, folder: FolderFact) -> CheckpointFacts:
         try:
             # Nothing is run here; whoever asks it refuses code that comes along.
             return inspect_checkpoint(str(path), trust_remote_code=True, digest=False)
-        except OSError as error:
-            raise CheckpointError(
-                f"{folder.path}: {error.strerror or type(error).__name__}"
-            ) from error
         except CheckpointError as error:
             raise CheckpointError(str(error).replace(str(path), folder.path)) from error
 

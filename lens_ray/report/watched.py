@@ -42,20 +42,13 @@ def watched_runs(store: Store) -> list[tuple[str, Findings]]:
     for name, runs in store.watches().items():
         try:
             spec = WatchSpec.model_validate(store.watch(name).spec())
-            found += [(name, assess(spec, store, run)) for run in spec.runs]
+            known = [assess(spec, store, run) for run in spec.runs]
+            found += [(name, findings) for findings in known if findings.step is not None]
         except (UserError, ValidationError) as error:
-            said = " ".join(str(error).split())
-            note = f"the curves cannot be shown: {said[:300]}; start the watch again"
+            said = " ".join(str(error).split())[:300]
+            note = f"the curves cannot be shown: {said}; start the watch again"
             found += [(name, Findings(run, None, notes=(note,))) for run in runs]
-            continue
-    return [
-        (name, findings) for name, findings in found if findings.curves or not _nothing(findings)
-    ]
-
-
-def _nothing(findings: Findings) -> bool:
-    """Whether the run was not asked so far, and nothing is wrong with it."""
-    return findings.step is None and not any("cannot be shown" in n for n in findings.notes)
+    return found
 
 
 def write_watch_page(runs: Sequence[tuple[str, Findings]], out: str | Path, url: str) -> Path:

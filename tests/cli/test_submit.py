@@ -418,3 +418,53 @@ def test_how_a_job_ended_is_the_exit_code() -> None:
 
 def test_logs_cannot_move_a_cursor() -> None:
     assert shown("a\tb\n\x1b[2Jc\r\u202e") == "a\tb\n\\x1b[2Jc\\r\\u202e"
+
+
+# A watch file.
+
+WATCH = """\
+name: nightly
+suite: mini:quick
+store: {store}
+runs:
+  - {{name: a, path: s3://bucket/runs/a}}
+  - {{name: b, path: /data/runs/b}}
+"""
+
+
+@pytest.fixture
+def watch(tmp_path: Path) -> Path:
+    file = tmp_path / "watch.yaml"
+    file.write_text(WATCH.format(store="s3://bucket/store"))
+    return file
+
+
+def test_a_watch_is_submitted_as_a_watch(watch: Path, job: Path) -> None:
+    ready = prepare(watch)
+    assert ready.entrypoint.startswith("exec python -m lens_ray watch lens-job.yaml --address auto")
+    assert ready.base.startswith("lens-nightly-")
+    assert ready.metadata["runs"] == "a,b"
+    assert not {"models", "samples"} & ready.metadata.keys()
+    assert not ready.on_head
+    sent = yaml.safe_load(ready.job_file)
+    assert [run["path"] for run in sent["runs"]] == ["s3://bucket/runs/a", "/data/runs/b"]
+    assert prepare(job).entrypoint.startswith("exec python -m lens_ray run lens-job.yaml")
+
+
+def test_a_run_that_is_only_here_is_refused(
+    watch: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").mkdir()
+    watch.write_text(watch.read_text().replace("/data/runs/b", "runs"))
+    with pytest.raises(JobError, match=r"runs\[1\].path: runs is on this machine"):
+        prepare(watch)
+
+
+def test_mistakes_of_a_watch_file_are_its_own(watch: Path) -> None:
+    watch.write_text(watch.read_text().replace("suite: mini:quick", "suit: mini:quick"))
+    with pytest.raises(JobError, match=r"watch\.yaml:2:1: suit.*suite"):
+        prepare(watch)
+    watch.write_text(WATCH.format(store="s3://bucket/store") + "abilities: [smell]\n")
+    with pytest.raises(SuiteError, match="smell"):
+        prepare(watch)

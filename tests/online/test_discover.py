@@ -77,6 +77,12 @@ def test_an_announced_step_counts_before_the_name() -> None:
     ]  # fmt: skip
 
 
+def test_a_step_that_can_be_none_is_not_believed() -> None:
+    held = [folder("checkpoint-3", *MODEL, MARKER), folder("best", *MODEL, MARKER)]
+    found = discover(held, {"checkpoint-3": marker(10**30), "best": marker(10**15)})
+    assert [one.step for one in found.candidates] == [3]
+
+
 def test_a_copy_of_the_last_one_is_no_second_run() -> None:
     held = [folder("checkpoint-1000"), folder("final", *MODEL, MARKER)]
     found = discover(held, {"final": marker(1000)})

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from lens_ray.online import watcher
+from lens_ray.online.assess import assess
 from lens_ray.online.watcher import caught_up, watch
 from lens_ray.store import Store
 from lens_ray.suites.suite import load_suite
@@ -50,7 +51,7 @@ def check(root: Path, url: str, kills: int, monkeypatch: pytest.MonkeyPatch) -> 
     )
     assert sum(count - 1 for count in asked.values()) <= kills * BATCH
     # A watcher that nobody kills has the same answers, and states.
-    monkeypatch.setattr(watcher, "assess", unfinished)
+    monkeypatch.setattr(watcher, "assess", unfinished)  # here, too, at the end only
     quiet = Store(str(root / "quiet"), create=True)
     evaluator = FakeEvaluator(quiet, suite, accuracy)
     watch(spec_of(root, quiet.url, str(root / "suite")), quiet, evaluator, until=caught_up)
@@ -59,6 +60,11 @@ def check(root: Path, url: str, kills: int, monkeypatch: pytest.MonkeyPatch) -> 
         states = [one.watch("w").state(run).read() for one in (store, quiet)]
         one, two = ([(s.step, s.run_id, s.depth, s.status) for s in each.seen] for each in states)
         assert one == two
+    spec = spec_of(root, url, str(root / "suite"))
+    for run in spec.runs:
+        first = assess(spec, store, run)
+        assert first.curves
+        assert first.to_json() == assess(spec, quiet, run).to_json()
 
 
 def answers_of(store: Store) -> dict[tuple[str, int, str], str]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -243,3 +246,51 @@ def test_a_marker_that_cannot_be_read_is_none(run: Watching) -> None:
     assert run.statuses() == {100: "growing"}
     run.look(10)
     assert run.statuses() == {100: "whole"}
+
+
+def test_what_ray_train_reports_lies_one_level_deeper(run: Watching) -> None:
+    at = run.root / "checkpoint_2026-11-27_12-00-00.123456"
+    write_checkpoint(at / "checkpoint")
+    run.look()
+    assert run.statuses() == {}  # its digits are no step: it must be announced
+    marker = Marker(step=40, announced_at="t")
+    (at / "checkpoint" / MARKER).write_bytes(marker.to_bytes())
+    run.look()
+    [seen] = run.state.seen
+    assert (seen.step, seen.status, seen.path) == (40, "whole", str(at / "checkpoint"))
+
+
+def test_a_folder_that_nobody_may_read_hides_no_other(
+    run: Watching, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run.write(100), run.write(200)
+    run.settle()
+    scandir = os.scandir
+
+    def refused(path: Any) -> Any:
+        if str(path).endswith(("step-100", "lost+found")):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    (run.root / "lost+found").mkdir()
+    (run.root / "step-300").symlink_to("step-300")  # a link in a circle
+    monkeypatch.setattr("os.scandir", refused)
+    run.write(400)
+    run.settle()
+    assert run.statuses() == {100: "whole", 200: "whole", 400: "whole"}
+    assert run.kinds() == [("unreachable", 100)]
+    assert run.state.incidents[0].line == f"{run.root}/step-100: Permission denied; check the path"
+
+
+def test_what_a_checkpoint_says_of_itself_stays_short(run: Watching) -> None:
+    at = run.write(100)
+    index = {"weight_map": {"a": "x" * 100_000}}
+    (at / "model.safetensors").unlink()
+    (at / "model.safetensors.index.json").write_text(json.dumps(index))
+    metrics = {f"m{number}": 1.0 for number in range(1000)}
+    marker = Marker(step=100, announced_at="t", metrics=metrics)
+    (at / MARKER).write_bytes(marker.to_bytes())
+    run.look()
+    [seen] = run.state.seen
+    assert len(seen.reason or "") == 500
+    assert len(seen.metrics) == 64

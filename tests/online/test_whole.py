@@ -213,6 +213,18 @@ def test_a_prefix_without_rights_is_one_line(bucket_url: str, proxy: FaultProxy)
     )
 
 
+def test_a_bucket_one_level_deeper(tmp_path: Path, bucket_url: str, moto: str) -> None:
+    at = Path(write_checkpoint(tmp_path / "checkpoint"))
+    upload(at, f"{bucket_url}/checkpoint_now/checkpoint", moto)
+    upload(at, f"{bucket_url}/step-5", moto)
+    upload(at, f"{bucket_url}/step-5/inner/deep", moto)
+    place = open_place(bucket_url)
+    assert [one.name for one in place.folders()] == ["step-5"]
+    (at / MARKER).write_bytes(Marker(step=7, announced_at="t").to_bytes())
+    upload(at, f"{bucket_url}/checkpoint_now/checkpoint", moto)
+    assert [one.name for one in place.folders()] == ["checkpoint_now/checkpoint", "step-5"]
+
+
 def upload(folder: Path, url: str, moto: str) -> None:
     import boto3
 
