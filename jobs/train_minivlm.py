@@ -37,7 +37,7 @@ from PIL import Image
 from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
 
 from jobs.minivlm_models import BUILDERS
-from jobs.minivlm_online import Watched, shell_of, shipped, step_of, weights_of
+from jobs.minivlm_online import Watched, copy_shell, shell_of, shipped, step_of, weights_of
 from jobs.minivlm_practice import practice, verdict
 from jobs.minivlm_sight import (
     BESIDE,
@@ -362,7 +362,7 @@ class Run:
         self.processor = AutoProcessor.from_pretrained(str(self.shell))
         torch.manual_seed(recipe.seed)
         self.model: Any = AutoModelForImageTextToText.from_config(
-            AutoConfig.from_pretrained(str(self.shell)), dtype=torch.float32
+            AutoConfig.from_pretrained(str(self.shell))
         )
         for name, parameter in self.model.named_parameters():
             if "position_embedding" in name:  # as loud as the patches: a third fewer steps
@@ -408,6 +408,8 @@ class Run:
             self.model.to(torch.bfloat16).save_pretrained(str(partial))
             self.model.to(torch.float32).load_state_dict(whole)
         self.processor.save_pretrained(str(partial))
+        if self.recipe.starts_from:
+            copy_shell(self.recipe.starts_from, partial)
         shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)
         return folder

@@ -6,9 +6,11 @@ from dataclasses import replace
 from typing import get_args
 
 from lens_ray.online.findings import Alarm, AlarmKind, Findings
+from lens_ray.online.series import Series
 from lens_ray.online.shelf import Shelf
 from lens_ray.online.spec import RunSpec, WatchSpec
 from lens_ray.stats.marks import NotComparable
+from lens_ray.stats.pool import Pool, load_pool, pool_for
 from lens_ray.store import Store
 from lens_ray.store.watch_log import Incident, Seen, WatchState
 
@@ -47,9 +49,16 @@ def assess(
         series = load_series(spec, store, run, state, shelf=shelf)
     except NotComparable as error:
         return Findings(run.name, None, alarms=noticed, notes=(str(error),))
-    found = detect(series, spec.rules)
+    found = detect(series, spec.rules, _pool(spec, series))
     found = replace(found, alarms=(*noticed, *found.alarms), changes=series.changes)
     return replace(found, advice=advise_run(series, found, spec, run))
+
+
+def _pool(spec: WatchSpec, series: Series) -> Pool | None:
+    """The frozen pool against which all steps of all runs are measured."""
+    if spec.pool is not None:
+        return load_pool(spec.pool)
+    return pool_for(series.marks.suite, series.marks.suite_digest)
 
 
 def assess_replay(spec: WatchSpec, store: Store) -> tuple[Findings, ...]:

@@ -281,7 +281,7 @@ class WatchSpec(ClosedModel):
     def _keys_that_belong_together(self) -> WatchSpec:
         problems = [
             *_lacking(self.policy, self.model_fields_set),
-            *_without_effect(self.policy, self.model_fields_set),
+            *_without_effect(self.policy, self.model_dump(exclude_defaults=True).keys()),
         ]
         if "needs_met" in self.stop.when and self.needs is None:
             what = "needs_met rests on needs; write needs: {min_score: ...} too"

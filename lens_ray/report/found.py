@@ -40,8 +40,16 @@ def verdicts(ability: str, findings: Findings) -> list[str]:
     return list(_verdicts(ability, findings))
 
 
+def standing(findings: Findings) -> list[Convergence]:
+    """What is said of convergence, but not that an ability still rises which has fallen since."""
+    fallen = {fall.ability for fall in findings.declines}
+    return [
+        one for one in findings.convergence if not (one.phase == "rising" and one.ability in fallen)
+    ]
+
+
 def _verdicts(ability: str, findings: Findings) -> Iterator[str]:
-    for found in findings.convergence:
+    for found in standing(findings):
         if found.ability == ability:
             since = f" since {found.step:,}" if found.step is not None else ""
             yield f"{found.phase.replace('_', ' ')}{since}"
@@ -116,6 +124,11 @@ def window(steps: Window) -> str:
 def beside_text(changes: Mapping[int, str]) -> str:
     """Changes of a run's mix or learning rate."""
     return "; ".join(f"{what} at {int(step):,}" for step, what in sorted(changes.items()))
+
+
+def sure(confidence: float) -> str:
+    """A confidence in percent; never a full hundred."""
+    return "> 99.9 %" if confidence > 0.999 else f"{100 * confidence:.3g} %"
 
 
 def p_text(p: float) -> str:

@@ -152,3 +152,11 @@ def test_a_missing_file_names_its_neighbour(tmp_path: Path) -> None:
     load(tmp_path, GOOD)
     with pytest.raises(JobError, match=r"there is no such watch file; did you mean .*watch\.yaml"):
         load_watch(tmp_path / "wach.yaml")
+
+
+@pytest.mark.parametrize(
+    "more", ["", "policy: every\nevery: 30m\n", "policy: every_n\nevery_n: 3\n"]
+)
+def test_what_a_store_keeps_of_it_is_the_same_watch(tmp_path: Path, more: str) -> None:
+    spec = load(tmp_path, GOOD + more)
+    assert WatchSpec.model_validate(spec.model_dump(mode="json")) == spec

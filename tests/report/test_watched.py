@@ -32,7 +32,8 @@ def test_the_page_has_figure_lists_and_advice(tmp_path: Path) -> None:
     for said in (
         "falling since 8,700", "ocr rises +0.210 [+0.100, +0.300] while entity falls",
         "counting: converged since 8,700; later gain at most +0.012 (95 %), less than 0.02",
-        "taken back at 9,000", "3 checkpoints were skipped (falls behind)", "8,700: mix: entity out",
+        "taken back at 9,000", "3 checkpoints were skipped (falls behind)",
+        "8,700: mix: entity out",
     ):  # fmt: skip
         assert said in plain, said
     assert 4_700_000 < len(text.encode()) < 5_500_000  # Plotly's own script is 4.8 MB of it
