@@ -26,9 +26,22 @@ def step_of(checkpoint: str | Path) -> int:
 
 
 def shell_of(checkpoint: str) -> tuple[Any, Any]:
-    """Processor and config of a shipped checkpoint."""
+    """Processor and config of a shipped checkpoint, as its series had them when it began."""
     folder = str(shipped(checkpoint))
-    return AutoProcessor.from_pretrained(folder), AutoConfig.from_pretrained(folder)
+    config = AutoConfig.from_pretrained(folder)
+    config.dtype = None  # trained in float32, whatever it was saved in
+    return AutoProcessor.from_pretrained(folder), config
+
+
+def copy_shell(checkpoint: str, folder: Path) -> None:
+    """Put all of a shipped checkpoint but its weights into a folder.
+
+    transformers writes some of it in other words by version and environment (HF_HUB_OFFLINE), and a
+    watcher takes that for another model.
+    """
+    for file in shipped(checkpoint).iterdir():
+        if file.suffix != ".safetensors":
+            shutil.copyfile(file, folder / file.name)
 
 
 def weights_of(checkpoint: str) -> dict[str, torch.Tensor]:

@@ -127,7 +127,7 @@ def _print(found: Sequence[Findings], report: Path | None) -> None:
             print(line)
         _print_list("conflicts", words.conflict_line, findings.conflicts)
         _print_list("declines", words.decline_line, findings.declines)
-        _print_list("convergence", words.convergence_line, findings.convergence)
+        _print_list("convergence", words.convergence_line, words.standing(findings))
         _print_list("alarms", words.alarm_line, findings.alarms)
         _print_list("what to do", lambda line: line.line, findings.advice)
         _print_list("notes", str, findings.notes)

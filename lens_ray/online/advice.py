@@ -181,7 +181,7 @@ def _converged(ground: _Ground, found: Convergence, step: int) -> AdviceLine:
     name = found.ability
     bound = found.interval[1] if found.interval is not None else None
     margin = found.margin if found.margin is not None else ground.rules.margin
-    known = "less" if bound is None else f"at most {max(bound, 0.0):.3f}"
+    known = "less" if bound is None else _at_most(bound)
     sure = "" if found.confidence is None else f", {_percent(found.confidence)} sure"
     line = AdviceLine(
         about=name,
@@ -197,6 +197,10 @@ def _converged(ground: _Ground, found: Convergence, step: int) -> AdviceLine:
         evidence=(convergence_key(found),),
     )
     return ground.cost(line, step)
+
+
+def _at_most(bound: float) -> str:
+    return f"at most {bound:.3f}" if bound >= 0.0005 else "nothing"
 
 
 def _learning(bare: AdviceLine, found: Convergence) -> AdviceLine:
@@ -248,7 +252,7 @@ def _of_run(ground: _Ground, abilities: list[AdviceLine]) -> AdviceLine:
     learning = [line for line in counted if line.verdict in _STILL_LEARNING]
     evidence = tuple(key for line in counted for key in line.evidence)
     if learning or not counted:
-        said = "; ".join(f"{line.about} {_WHY[line.verdict]}" for line in learning)
+        said = "; ".join(f"{line.about} {_why(line)}" for line in learning)
         rising = [line for line in learning if line.confidence is not None]
         sure = max((line.confidence or 0.0 for line in rising), default=None)
         doubt = "" if rising else ", and nobody can say that it will gain"
@@ -257,6 +261,13 @@ def _of_run(ground: _Ground, abilities: list[AdviceLine]) -> AdviceLine:
         text = f"{RUN}: continue: {said or 'no ability has a weight'}{doubt}{left}"
         return AdviceLine(RUN, "continue", text, confidence=sure, evidence=evidence)
     return _stop(ground, counted, evidence)
+
+
+def _why(line: AdviceLine) -> str:
+    """Why an ability is a reason to go on."""
+    if line.verdict == "keep_training" and line.confidence is not None:
+        return "still gains"
+    return _WHY[line.verdict]
 
 
 _WHY = {
@@ -301,9 +312,16 @@ def _of_mix(ground: _Ground, abilities: list[AdviceLine]) -> list[AdviceLine]:
         return []
     falling.sort(key=lambda line: ground.weights[line.about] * (line.effect or 0.0))
     wants = falling or rising
-    why = "fell" if falling else "still gains"
-    gives = [line.about for line in done or rising]
+    against = [
+        each.rises
+        for each in newest_conflicts(ground.findings)
+        if each.falls in {line.about for line in falling} and each.rises in counted
+    ]
+    gives = list(dict.fromkeys(against)) or [line.about for line in done or rising]
     given = f" at the expense of {_listed(gives)}" if gives else ""
+    if against:
+        given += " (which rose meanwhile)"
+    why = "fell" if falling else "still gains"
     rate = " or a lower learning rate" if falling and not gives else ""
     text = (
         f"{RUN}: change the mix: more data of {_listed([line.about for line in wants])} "

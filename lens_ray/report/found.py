@@ -40,11 +40,17 @@ def verdicts(ability: str, findings: Findings) -> list[str]:
     return list(_verdicts(ability, findings))
 
 
-def _verdicts(ability: str, findings: Findings) -> Iterator[str]:
+def standing(findings: Findings) -> list[Convergence]:
+    """What is said of convergence, but not that an ability still rises which has fallen since."""
     fallen = {fall.ability for fall in findings.declines}
-    for found in findings.convergence:
-        # Whether it still rises somewhere is beside the point where it fell.
-        if found.ability == ability and not (found.phase == "rising" and ability in fallen):
+    return [
+        one for one in findings.convergence if not (one.phase == "rising" and one.ability in fallen)
+    ]
+
+
+def _verdicts(ability: str, findings: Findings) -> Iterator[str]:
+    for found in standing(findings):
+        if found.ability == ability:
             since = f" since {found.step:,}" if found.step is not None else ""
             yield f"{found.phase.replace('_', ' ')}{since}"
     falls = [fall for fall in findings.declines if fall.ability == ability]
@@ -118,6 +124,11 @@ def window(steps: Window) -> str:
 def beside_text(changes: Mapping[int, str]) -> str:
     """Changes of a run's mix or learning rate."""
     return "; ".join(f"{what} at {int(step):,}" for step, what in sorted(changes.items()))
+
+
+def sure(confidence: float) -> str:
+    """A confidence in percent; never a full hundred."""
+    return "> 99.9 %" if confidence > 0.999 else f"{100 * confidence:.3g} %"
 
 
 def p_text(p: float) -> str:

@@ -94,7 +94,7 @@ def watch_view(watch: str, findings: Findings, name: str) -> tuple[dict[str, Any
         "advice": [
             {
                 "line": visible_line(line.line),
-                "confidence": None if line.confidence is None else f"{line.confidence:.0%}",
+                "confidence": None if line.confidence is None else words.sure(line.confidence),
                 "evidence": visible_line(", ".join(line.evidence)),
             }
             for line in findings.advice
@@ -104,7 +104,7 @@ def watch_view(watch: str, findings: Findings, name: str) -> tuple[dict[str, Any
             for title, lines in (
                 ("Conflicts", _lines(words.conflict_line, findings.conflicts)),
                 ("Declines", _lines(words.decline_line, findings.declines)),
-                ("Convergence", _lines(words.convergence_line, findings.convergence)),
+                ("Convergence", _lines(words.convergence_line, words.standing(findings))),
                 ("Plateaus", _lines(words.plateau_line, findings.plateaus)),
                 ("Alarms", _lines(words.alarm_line, findings.alarms)),
                 ("Changes of the run", _changes(findings)),
