@@ -485,6 +485,7 @@ _PARSERS: Mapping[str, Callable[[Mapping[str, Any]], object]] = {
     "state.json": parse_state,
     "told.json": parse_told,
     "pins.json": parse_pins,
+    "marks.json": parse_kept,
 }
 
 
