@@ -44,7 +44,7 @@ class Raise:
 #: them reaches, so there the way around mostly decides; over the many pairs of blocks it would have
 #: a chance too many. A conflict needs two findings at once and is raised less.
 BLOCKS_DECLINE, BLOCKS_CONFLICT = Raise(0.6, None), Raise(0.25, None)
-DECLARED_DECLINE, DECLARED_CONFLICT = Raise(2.0, 0.6), Raise(1.0, 0.5)
+DECLARED_DECLINE, DECLARED_CONFLICT = Raise(2.0, 0.7), Raise(1.0, 0.5)
 #: Fewer deviations inside windows, of all abilities together, show no wander.
 FEWEST = 12
 #: Fewer other abilities show none either.
