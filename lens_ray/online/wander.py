@@ -44,7 +44,7 @@ class Raise:
 #: them reaches, so there the way around mostly decides; over the many pairs of blocks it would have
 #: a chance too many. A conflict needs two findings at once and is raised less.
 BLOCKS_DECLINE, BLOCKS_CONFLICT = Raise(0.6, None), Raise(0.25, None)
-DECLARED_DECLINE, DECLARED_CONFLICT = Raise(2.0, 0.75), Raise(1.0, 0.5)
+DECLARED_DECLINE, DECLARED_CONFLICT = Raise(2.0, 0.7), Raise(1.0, 0.5)
 #: Fewer deviations inside windows, of all abilities together, show no wander.
 FEWEST = 12
 #: Fewer other abilities show none either.
@@ -216,7 +216,7 @@ def around_without_largest(
 
 def _beyond(total: float, items: Sequence[float], df: int, raised: float) -> float:
     noise = float(np.mean(items))
-    return max(total - noise, 0.0) + raised * (2 / df) ** 0.5 * max(total, noise)
+    return max(total - noise, 0.0) + raised * math.sqrt(2 / df) * max(total, noise)
 
 
 @lru_cache(maxsize=64)

@@ -11,6 +11,7 @@ from lens_ray.online.shift import Ground
 from lens_ray.online.windows import Windows
 from lens_ray.stats.contrast import contrast
 from lens_ray.stats.figures import ability_figures
+from lens_ray.stats.units import Bools
 from lens_ray.testing.simulated_runs import Design, simulate
 from tests.online import hand_made
 
@@ -32,7 +33,7 @@ def test_of_single_checkpoints_it_is_the_comparison_of_two_models() -> None:
 def test_effect_and_variance_of_windows_by_plain_arithmetic() -> None:
     """One stratum, each item a cluster: the mean of unit differences and its usual variance."""
     rng = np.random.default_rng(0)
-    answers = {name: rng.integers(0, 2, (6, 500)) for name in ("ocr", "entity")}
+    answers = {name: rng.integers(0, 2, (6, 500)).astype(np.float64) for name in ("ocr", "entity")}
     series = replace(hand_made.series({"ocr": [0] * 6}), marks=hand_made.marks(answers))
     found = Ground(series).shifts(Windows((0, 1), (3, 4, 5)), declared=False)
     for name, rows in answers.items():
@@ -44,7 +45,7 @@ def test_effect_and_variance_of_windows_by_plain_arithmetic() -> None:
 def test_only_units_that_both_windows_answered_count() -> None:
     series, _ = simulate("flat", 1, replace(SMALL, milestones=4))
     found = Ground(series).shifts(Windows((0, 1, 2, 3), (4, 5, 6, 7)), declared=False)
-    anchors = ~np.isnan(series.marks.score).any(axis=0)
+    anchors: Bools = np.logical_and.reduce(series.marks.answered, axis=0)
     bare = replace(series, marks=series.marks.where(anchors))
     only = Ground(bare).shifts(Windows((0, 1, 2, 3), (4, 5, 6, 7)), declared=False)
     for name, moved in found.moved.items():
