@@ -146,7 +146,9 @@ def figures(truths: Truths, runs: Sequence[Run]) -> dict[str, Share | None]:
     most = MOST if truths.held else None
     abilities = [said for run in runs for said in run.said]
     plateaus = [said for said in abilities if said.plateau]
-    near = [said.off is not None and abs(said.off) <= WITHIN for said in plateaus]
+    # After a second rise the newest step is another one.
+    first = plateaus if truths.foreseeable else []
+    near = [said.off is not None and abs(said.off) <= WITHIN for said in first]
     soon = [said.delay is not None and said.delay <= WITHIN for said in plateaus]
     asked = LEAST_PLATEAU if truths.kind == "early_plateau" else None
 
