@@ -24,8 +24,10 @@ def page_file(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
 
 @pytest.fixture(params=["light", "dark"])
 def watched(browser: Browser, page_file: Path, request: pytest.FixtureRequest) -> Iterator[Watched]:
-    scheme = "dark" if request.param == "dark" else "light"
-    context = browser.new_context(viewport={"width": 1300, "height": 900}, color_scheme=scheme)
+    context = browser.new_context(
+        viewport={"width": 1300, "height": 900},
+        color_scheme="dark" if request.param == "dark" else "light",
+    )
     watched = watch(context, page_file)
     yield watched
     watched.check()  # no request but its own, no word on the console
