@@ -13,7 +13,7 @@ from lens_ray.online.assess import assess_replay
 from lens_ray.online.ends import Failing, run_out
 from lens_ray.online.evaluator import Evaluator
 from lens_ray.online.findings import Findings
-from lens_ray.online.spec import WatchSpec, load_watch
+from lens_ray.online.spec import RunSpec, WatchSpec, load_watch
 from lens_ray.online.watcher import caught_up
 from lens_ray.online.watcher import watch as look
 from lens_ray.store import Store
@@ -97,6 +97,13 @@ def watch(
         unheard = alerts.close()
         if unheard:
             on_line(f"watch {spec.name}: {unheard} alerts are not delivered; the next start will")
+    known = {findings.run: findings for findings in found}
+    return tuple(known.get(run.name) or _nothing(run) for run in spec.runs)
+
+
+def _nothing(run: RunSpec) -> Findings:
+    note = f"no checkpoint was found in {run.path} so far"
+    return Findings(run.name, None, notes=(note,))
 
 
 def _warm(spec: WatchSpec, store: Store, address: str | None) -> Evaluator:

@@ -102,6 +102,17 @@ def test_the_report_shows_the_run(tmp_path: Path, store: Store, suite: Suite) ->
     assert "the curves cannot be shown" in text
 
 
+def test_a_folder_without_a_checkpoint_is_said_to_be_one(
+    tmp_path: Path, store: Store, suite: Suite
+) -> None:
+    evaluator = FakeEvaluator(store, suite, accuracy)
+    lines: list[str] = []
+    (found,) = watch(job(tmp_path, store), evaluator=evaluator, once=True, on_line=lines.append)
+    assert found.step is None
+    assert found.notes == (f"no checkpoint was found in {tmp_path / 'a'} so far",)
+    assert lines == [f"a: looking at {tmp_path / 'a'} every 0.01 s"]
+
+
 def test_a_replay_asks_nothing(tmp_path: Path, store: Store) -> None:
     with pytest.raises(UserError, match="--replay asks nothing"):
         watch(job(tmp_path, store), replay=True, once=True)
