@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import permutations
 
-from lens_ray.online.declines import Looked, Tested, episodes, tested, window_of
+from lens_ray.online.declines import Looked, Verdict, episodes, tested, window_of
 from lens_ray.online.findings import Conflict, Window
 from lens_ray.online.series import Series
 from lens_ray.online.shift import Shifts
@@ -39,7 +39,7 @@ def _pairs(looked: Looked) -> Iterator[tuple[tuple[str, ...], Shifts, float]]:
             yield (rises, falls), shifts, shifts.in_conflict(rises, falls)[0]
 
 
-def _conflict(series: Series, first: Tested, newest: Tested, rules: Rules) -> Conflict:
+def _conflict(series: Series, first: Verdict, newest: Verdict, rules: Rules) -> Conflict:
     rises, falls = newest.names
     shifts = newest.shifts
     _, wander = shifts.in_conflict(rises, falls)

@@ -30,7 +30,7 @@ class Looked:
 
 
 @dataclass(frozen=True, slots=True)
-class Tested:
+class Verdict:
     """One test of a look.
 
     Attributes:
@@ -50,7 +50,7 @@ class Tested:
 
 def tested(
     looked: Looked, tests: Sequence[tuple[tuple[str, ...], Shifts, float]], alpha: float
-) -> list[Tested]:
+) -> list[Verdict]:
     """Adjust the tests of one look: Holm's within it, then the look's part of alpha.
 
     Args:
@@ -61,7 +61,7 @@ def tested(
     scale = alpha / looked.look.level
     adjusted = holm([p for _, _, p in tests])
     return [
-        Tested(looked.look.place, names, shifts, p, min(scale * each, 1.0))
+        Verdict(looked.look.place, names, shifts, p, min(scale * each, 1.0))
         for (names, shifts, p), each in zip(tests, adjusted, strict=True)
     ]
 
@@ -92,16 +92,18 @@ def _falls(looked: Looked) -> Iterator[tuple[tuple[str, ...], Shifts, float]]:
             yield (name,), shifts, shifts.fell(name)[0]
 
 
-def episodes(by_look: Sequence[Sequence[Tested]], alpha: float) -> Iterator[tuple[Tested, Tested]]:
+def episodes(
+    by_look: Sequence[Sequence[Verdict]], alpha: float
+) -> Iterator[tuple[Verdict, Verdict]]:
     """What was found, as it goes on over looks: where it was first found, and where last.
 
     Args:
         by_look: The tests of each look.
         alpha: Of the run.
     """
-    open_: dict[tuple[str, ...], tuple[Tested, Tested]] = {}
+    open_: dict[tuple[str, ...], tuple[Verdict, Verdict]] = {}
     for tests in by_look:
-        best: dict[tuple[str, ...], Tested] = {}
+        best: dict[tuple[str, ...], Verdict] = {}
         for each in tests:
             if each.names not in best or each.p < best[each.names].p:
                 best[each.names] = each
@@ -114,7 +116,7 @@ def episodes(by_look: Sequence[Sequence[Tested]], alpha: float) -> Iterator[tupl
 
 
 def _decline(
-    series: Series, course: dict[str, Floats], first: Tested, newest: Tested, rules: Rules
+    series: Series, course: dict[str, Floats], first: Verdict, newest: Verdict, rules: Rules
 ) -> Decline:
     [name] = newest.names
     shifts = newest.shifts

@@ -11,14 +11,14 @@ is a one-sided test of late minus early, paired by unit:
 * to it comes what checkpoints of a window differ among themselves, s^2 / m of each window, with
   the t quantile of their degrees of freedom; windows of one checkpoint cannot show that.
 
-The alarm is given where both tests reject (intersection-union), at ``alpha`` shared by abilities
-and looks: four fifths of it evenly by the planned looks, the rest by all later ones.
+The alarm is given where both tests reject (intersection-union). Windows, looks and their shares of
+``alpha`` are those of `lens_ray.online.windows`, and abilities share a look's evenly.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -26,22 +26,13 @@ import numpy as np
 from lens_ray.online.findings import Alarm, Curve, Point
 from lens_ray.online.series import Series
 from lens_ray.online.spec import Rules
+from lens_ray.online.windows import Windows, looks_of
 from lens_ray.stats.contrast import contrast
 from lens_ray.stats.figures import ability_figures
 from lens_ray.stats.joint import draw_jointly
 from lens_ray.stats.marks import Marks
 from lens_ray.stats.spread import spread
 from lens_ray.stats.units import Bools
-
-_PLANNED = 0.8
-
-
-@dataclass(frozen=True, slots=True)
-class _Pair:
-    """Two windows, as rows of the series."""
-
-    early: range
-    late: range
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,48 +67,24 @@ def stability_alarms(series: Series, rules: Rules, curves: Sequence[Curve]) -> t
     """
     whole = {curve.ability: curve.points for curve in curves if curve.subtask is None}
     found = []
-    for look, pair in enumerate(_pairs(series, rules), 1):
-        level = _level(look, rules) / max(len(series.abilities), 1)
-        marks = _window_marks(series, pair)
-        if marks is None:
-            continue
-        step = int(series.steps[pair.late[-1]])
-        for ability in series.abilities:
-            mine = marks.where(_of_ability(marks, ability))
-            alarm = _tested(mine, ability, whole[ability], pair, step, level, rules)
-            if alarm is not None:
-                found.append(alarm)
+    for look in looks_of(series.steps, rules):
+        # Of blocks the one before, which comes first.
+        pairs = look.pairs if look.declared else look.pairs[:1]
+        level = look.level / len(look.pairs) / max(len(series.abilities), 1)
+        for pair in pairs:
+            marks = _window_marks(series, pair)
+            if marks is None:
+                continue
+            step = int(series.steps[look.place])
+            for ability in series.abilities:
+                mine = marks.where(_of_ability(marks, ability))
+                alarm = _tested(mine, ability, whole[ability], pair, step, level, rules)
+                if alarm is not None:
+                    found.append(alarm)
     return tuple(found)
 
 
-def _pairs(series: Series, rules: Rules) -> Iterator[_Pair]:
-    """The windows that are compared, in the order in which they are complete."""
-    steps = series.steps
-    if rules.windows:
-        declared = sorted(rules.windows, key=lambda each: each.late[1])
-        for one in declared:
-            early = np.flatnonzero((steps >= one.early[0]) & (steps <= one.early[1]))
-            late = np.flatnonzero((steps >= one.late[0]) & (steps <= one.late[1]))
-            if len(early) and len(late) and steps[-1] >= one.late[1]:
-                yield _Pair(
-                    range(int(early[0]), int(early[-1]) + 1), range(int(late[0]), int(late[-1]) + 1)
-                )
-        return
-    size = rules.window
-    for end in range(2 * size, len(steps) + 1, size):
-        yield _Pair(range(end - 2 * size, end - size), range(end - size, end))
-
-
-def _level(look: int, rules: Rules) -> float:
-    """What is spent of alpha at a look, from 1."""
-    planned = len(rules.windows) or max(rules.planned_checkpoints // rules.window - 1, 1)
-    if look <= planned:
-        return _PLANNED * rules.alpha / planned
-    later = look - planned
-    return (1 - _PLANNED) * rules.alpha / (later * (later + 1))
-
-
-def _window_marks(series: Series, pair: _Pair) -> Marks | None:
+def _window_marks(series: Series, pair: Windows) -> Marks | None:
     """Late and early as two models, on the units that all their checkpoints answered."""
     score = series.marks.score
     rows = [*pair.early, *pair.late]
@@ -125,7 +92,7 @@ def _window_marks(series: Series, pair: _Pair) -> Marks | None:
     if not common.any():
         return None
     bare = replace(series.marks, models=(), runs=(), score=score[:0]).where(common)
-    means = [score[window.start : window.stop, common].mean(axis=0)
+    means = [score[list(window)][:, common].mean(axis=0)
              for window in (pair.late, pair.early)]  # fmt: skip
     return replace(bare, models=("late", "early"), score=np.stack(means))
 
@@ -142,7 +109,7 @@ def _tested(
     marks: Marks,
     ability: str,
     points: Sequence[Point],
-    pair: _Pair,
+    pair: Windows,
     step: int,
     level: float,
     rules: Rules,
@@ -179,7 +146,7 @@ def _tested(
 
 
 def _with_wander(
-    effect: float, se: float, df: float, points: Sequence[Point], pair: _Pair, name: str
+    effect: float, se: float, df: float, points: Sequence[Point], pair: Windows, name: str
 ) -> _Moved:
     """Add what the checkpoints of each window differ among themselves."""
     parts = [(se**2, df)]

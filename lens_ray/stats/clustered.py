@@ -12,6 +12,7 @@ it in 97 %.
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
@@ -127,28 +128,86 @@ def clustered(values: Floats, stratum: Ints, cluster: Ints, strata: int) -> Clus
     second, third = (_sums(stratum, apart**power, strata) for power in (2, 3))
     spread = second / np.maximum(size - 1, 1)
     lean = np.divide(third, second, out=np.zeros(strata), where=spread > TINY)
+    cells = _cells(stratum, cluster, strata)
+    clusters = cells.clusters
+    residual = _sums(cells.inverse, apart, len(cells.stratum)) / many[cells.stratum]
+    alike = size**2 / np.maximum(cells.squares, 1.0)
+    squares = _sums(cells.stratum, residual**2, strata)
+    plain = squares * clusters / np.maximum(clusters - 1, 1)
+    fourth = _sums(cells.stratum, residual**4, strata)
+    whole = spread / np.maximum(alike, 1.0)
+    variance = plain + _doubt(squares, fourth, clusters) * np.maximum(whole - plain, 0.0)
+    return Clustered(
+        size=size, clusters=clusters, mean=mean, spread=spread, lean=lean, variance=variance,
+        alike=alike, stratum=cells.stratum, cluster=cells.cluster, residual=residual,
+        component=cells.component, plain=plain,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Cells:
+    """Where units lie, whatever their values.
+
+    Attributes:
+        units: Stratum and cluster of each unit.
+        inverse: Cell of each unit: its (cluster, stratum).
+        stratum: Stratum of each cell, sorted by cluster.
+        cluster: Cluster of each cell, numbered without gaps.
+        clusters: Clusters by stratum.
+        component: Number of each cluster's set of strata that share clusters.
+        squares: Sum over the cells of their squared numbers of units, by stratum.
+    """
+
+    units: tuple[Ints, Ints]
+    inverse: Ints
+    stratum: Ints
+    cluster: Ints
+    clusters: Ints
+    component: Ints
+    squares: Floats
+
+
+#: Of the units of the last calls: a run's checkpoints and a board's models are asked the same ones,
+#: and to find the cells takes twice as long as all that is done with them.
+_LATELY: deque[_Cells] = deque(maxlen=4)
+
+
+def _cells(stratum: Ints, cluster: Ints, strata: int) -> _Cells:
+    for held in tuple(_LATELY):
+        if (
+            len(held.clusters) == strata
+            and np.array_equal(held.units[0], stratum)
+            and np.array_equal(held.units[1], cluster)
+        ):
+            return held
+    found = _found(stratum, cluster, strata)
+    _LATELY.append(found)
+    return found
+
+
+def _found(stratum: Ints, cluster: Ints, strata: int) -> _Cells:
     present, inverse = np.unique(cluster * strata + stratum, return_inverse=True)
     inverse = inverse.reshape(-1)
     cell_stratum, cell_cluster = present % strata, present // strata
     _, cell_cluster = np.unique(cell_cluster, return_inverse=True)
     cell_cluster = cell_cluster.reshape(-1).astype(np.int64)
     count = np.bincount(inverse, minlength=len(present)).astype(np.float64)
-    residual = np.bincount(inverse, weights=apart, minlength=len(present)) / many[cell_stratum]
-    clusters = np.bincount(cell_stratum, minlength=strata)
-    alike = size**2 / np.maximum(_sums(cell_stratum, count**2, strata), 1.0)
-    squares = _sums(cell_stratum, residual**2, strata)
-    plain = squares * clusters / np.maximum(clusters - 1, 1)
-    fourth = _sums(cell_stratum, residual**4, strata)
-    whole = spread / np.maximum(alike, 1.0)
-    variance = plain + _doubt(squares, fourth, clusters) * np.maximum(whole - plain, 0.0)
     component = np.zeros(int(cell_cluster.max()) + 1 if len(cell_cluster) else 0, dtype=np.int64)
     for number, members in enumerate(components(cell_stratum, cell_cluster, strata)):
         component[cell_cluster[np.isin(cell_stratum, members)]] = number
-    return Clustered(
-        size=size, clusters=clusters, mean=mean, spread=spread, lean=lean, variance=variance,
-        alike=alike, stratum=cell_stratum, cluster=cell_cluster, residual=residual,
-        component=component, plain=plain,
-    )  # fmt: skip
+    found = _Cells(
+        # Copies: whoever gave them may write into them.
+        units=(stratum.copy(), cluster.copy()),
+        inverse=inverse,
+        stratum=cell_stratum,
+        cluster=cell_cluster,
+        clusters=np.bincount(cell_stratum, minlength=strata),
+        component=component,
+        squares=_sums(cell_stratum, count**2, strata),
+    )
+    for array in (found.stratum, found.cluster, found.clusters, found.component):
+        array.flags.writeable = False
+    return found
 
 
 def sums_of(units: Units) -> Clustered:

@@ -10,7 +10,7 @@ from lens_ray.online.checkpoint import Depth
 from lens_ray.online.findings import Conflict, Convergence, Decline
 from lens_ray.online.series import Series
 from lens_ray.online.spec import WatchSpec
-from lens_ray.stats.marks import Marks
+from lens_ray.stats.marks import Facet, Marks
 from lens_ray.stats.units import Floats
 
 #: Items of each ability of `series`.
@@ -29,7 +29,10 @@ def marks(answers: Mapping[str, Floats]) -> Marks:
         strata=tuple((name, "only") for name in names), stratum=stratum.astype(np.int64),
         cluster=np.arange(size, dtype=np.int64), clusters=size, chance=np.zeros(size),
         upper=np.ones(size), score=score, weights={name: {"only": 1.0} for name in names},
-        facets={},
+        facets={
+            "ability": Facet(tuple(names), stratum.astype(np.int64)),
+            "split": Facet(("sealed",), np.zeros(size, dtype=np.int64)),
+        },
     )  # fmt: skip
 
 

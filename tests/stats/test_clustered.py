@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import fields
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lens_ray.stats import clustered as clustered_module
 from lens_ray.stats.clustered import clustered, components, few_clusters
 
 
@@ -94,3 +97,23 @@ def test_what_is_said_of_few_clusters() -> None:
     assert few_clusters(1) is not None
     assert str(few_clusters(1)).startswith("1 cluster only")
     assert str(few_clusters(19)).startswith("19 clusters only")
+
+
+@given(st.data())
+@settings(max_examples=60, deadline=None)
+def test_cells_that_were_found_before_are_those_of_the_same_units_only(data: st.DataObject) -> None:
+    number = st.integers(0, 2)
+    size = data.draw(st.integers(0, 8))
+    column = st.lists(number, min_size=size, max_size=size)
+    values = np.array(data.draw(column), dtype=float) / 2
+    stratum, cluster = (np.array(data.draw(column), dtype=np.int64) for _ in range(2))
+    for _ in range(3):
+        stratum[: data.draw(st.integers(0, size))] = data.draw(number)  # as callers may do
+        strata = data.draw(st.integers(3, 4))
+        again = clustered(values, stratum, cluster, strata)
+        held = list(clustered_module._LATELY)
+        clustered_module._LATELY.clear()
+        fresh = clustered(values, stratum, cluster, strata)
+        clustered_module._LATELY.extend(held)
+        for field in fields(fresh):
+            assert np.array_equal(getattr(again, field.name), getattr(fresh, field.name))
