@@ -29,7 +29,10 @@ def marks(answers: Mapping[str, Floats]) -> Marks:
         strata=tuple((name, "only") for name in names), stratum=stratum.astype(np.int64),
         cluster=np.arange(size, dtype=np.int64), clusters=size, chance=np.zeros(size),
         upper=np.ones(size), score=score, weights={name: {"only": 1.0} for name in names},
-        facets={"split": Facet(("sealed",), np.zeros(size, dtype=np.int64))},
+        facets={
+            "ability": Facet(tuple(names), stratum.astype(np.int64)),
+            "split": Facet(("sealed",), np.zeros(size, dtype=np.int64)),
+        },
     )  # fmt: skip
 
 
