@@ -81,9 +81,11 @@ def watch(
         on_findings(findings)
         alerts.tell(findings)
 
+    for run in spec.runs:
+        on_line(f"{run.name}: looking at {run.path} every {spec.poll_s:g} s")
     try:
         with sigterm_interrupts():
-            return look(
+            found = look(
                 spec,
                 place,
                 asker,

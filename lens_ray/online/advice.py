@@ -210,9 +210,17 @@ def _learning(bare: AdviceLine, found: Convergence) -> AdviceLine:
         gain = "" if found.effect is None else f" ({found.effect:+.3f}{_least(found)})"
         text = f"{name}: keep training: its newest checkpoints gained{gain}"
         return replace(line, line=text, confidence=found.confidence)
-    most = "" if found.interval is None else f" by up to {found.interval[1]:.3f}"
     why = "" if found.reason is None else f" ({found.reason})"
-    text = f"{name}: keep training: it may still gain{most}{why}; nobody can say yet that it does"
+    bound = None if found.interval is None else found.interval[1]
+    if bound is not None and bound < 0.0005:
+        text = (
+            f"{name}: not decided: it gained nothing lately{why}; nobody can say if it will again"
+        )
+    else:
+        most = "" if bound is None else f" by up to {bound:.3f}"
+        text = (
+            f"{name}: keep training: it may still gain{most}{why}; nobody can say yet that it does"
+        )
     return replace(line, line=text)
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pyarrow.compute as pc
 import pytest
 
+from lens_ray.cli.main import main
 from lens_ray.evaluate import evaluate
 from lens_ray.job import JobSpec
 from lens_ray.models.spec import ModelSpec
@@ -19,14 +22,17 @@ KINDS = ("curves", "convergence", "declines", "conflicts", "alarms", "advice")
 
 @pytest.fixture(scope="module")
 def replayed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store with the shipped series; read it only."""
+    """A store of its own for the shipped series; read it only."""
     return tmp_path_factory.mktemp("replayed") / "store"
 
 
-@pytest.fixture
-def replay(cli: Cli, replayed: Path) -> Outcome:
-    """The replay into a folder; after the first time nothing is left to write."""
-    return cli("watch", WATCH, "--replay", "--store", replayed, "--json")
+@pytest.fixture(scope="module")
+def replay(replayed: Path) -> Outcome:
+    """The replay into that folder."""
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        code = main(["watch", WATCH, "--replay", "--store", str(replayed), "--json"])
+    return Outcome(code, out.getvalue(), err.getvalue())
 
 
 def test_the_verdicts_over_the_shipped_series(replay: Outcome) -> None:

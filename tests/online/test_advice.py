@@ -46,6 +46,16 @@ def test_one_line_an_ability_and_one_for_the_run() -> None:
     assert "nobody can say" in undecided.line
 
 
+def test_one_that_lies_lower_than_it_did_is_not_said_to_gain() -> None:
+    lower = Convergence("ocr", "undecided", effect=-0.05, interval=(-1.0, -0.02), confidence=0.95,
+                        reason="the newest checkpoints lie below step 500")  # fmt: skip
+    said = lines(found(lower))["ocr", "keep_training"].line
+    assert said == (
+        "ocr: not decided: it gained nothing lately (the newest checkpoints lie below step 500); "
+        "nobody can say if it will again"
+    )
+
+
 def test_an_ability_that_converged_costs_since_then() -> None:
     run = {"gpus": 8, "seconds_per_step": 3.6, "accelerator": "H100", "planned_steps": 1500}
     line = lines(found(converged("entity", 200)), run=run)["entity", "converged"]
