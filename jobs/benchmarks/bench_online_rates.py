@@ -51,7 +51,8 @@ class Truths:
         kind: What is simulated.
         effect: Of it.
         design: Of the run.
-        least_power: Power that is asked for; None prints it only.
+        least_power: Power that is asked for (of declines or of conflicts, by the kind); None prints
+            it only.
         held: Whether the limits of false alarms are asked for.
         foreseeable: Whether what comes later can be known; else it is in the second table.
     """
@@ -158,6 +159,7 @@ def figures(truths: Truths, runs: Sequence[Run]) -> dict[str, Share | None]:
         "step within six": share_of(near, least=asked),
         "declared within six": share_of(soon, least=asked),
     }
+    fell = truths.kind == "decline"
     picks: dict[str, Callable[[Run], Alarmed | None]] = {
         "": lambda run: run.declared,
         "blocks: ": lambda run: run.blocks,
@@ -170,8 +172,8 @@ def figures(truths: Truths, runs: Sequence[Run]) -> dict[str, Share | None]:
         found |= {
             f"{name}false decline": share_of([each.false_decline for each in alarmed], most),
             f"{name}false conflict": share_of([each.false_conflict for each in alarmed], most),
-            f"{name}declines found": share_of(declines, least=power),
-            f"{name}conflicts found": share_of(conflicts, least=power),
+            f"{name}declines found": share_of(declines, least=power if fell else None),
+            f"{name}conflicts found": share_of(conflicts, least=None if fell else power),
         }
     return found
 

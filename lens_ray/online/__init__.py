@@ -7,6 +7,9 @@
 * `lens_ray.online.series`       marks of one run's checkpoints: `Series`
 * `lens_ray.online.findings`     what is found, as values that print as JSON: `Findings`
 * `lens_ray.online.detect`       `detect(series, rules)`: all findings of a run, look by look
+* `lens_ray.online.advice`       what to do, from what was found: `advise_run`
+* `lens_ray.online.retention`    which checkpoints are kept, pinned, deleted, worth merging
+* `lens_ray.online.alerts`       who hears of it, once
 
 For trainers:
 

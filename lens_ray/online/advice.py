@@ -181,7 +181,7 @@ def _converged(ground: _Ground, found: Convergence, step: int) -> AdviceLine:
     name = found.ability
     bound = found.interval[1] if found.interval is not None else None
     margin = found.margin if found.margin is not None else ground.rules.margin
-    known = "less" if bound is None else f"at most {max(bound, 0.0):.3f}"
+    known = "less" if bound is None else _at_most(bound)
     sure = "" if found.confidence is None else f", {_percent(found.confidence)} sure"
     line = AdviceLine(
         about=name,
@@ -197,6 +197,10 @@ def _converged(ground: _Ground, found: Convergence, step: int) -> AdviceLine:
         evidence=(convergence_key(found),),
     )
     return ground.cost(line, step)
+
+
+def _at_most(bound: float) -> str:
+    return f"at most {bound:.3f}" if bound >= 0.0005 else "nothing"
 
 
 def _learning(bare: AdviceLine, found: Convergence) -> AdviceLine:

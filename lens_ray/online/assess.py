@@ -10,7 +10,8 @@ from lens_ray.online.series import Series
 from lens_ray.online.shelf import Shelf
 from lens_ray.online.spec import RunSpec, WatchSpec
 from lens_ray.stats.marks import NotComparable
-from lens_ray.stats.pool import Pool, load_pool, pool_for
+from lens_ray.stats.pool import Pool
+from lens_ray.stats.pool_making import choose_pool
 from lens_ray.store import Store
 from lens_ray.store.watch_log import Incident, Seen, WatchState
 
@@ -50,15 +51,18 @@ def assess(
     except NotComparable as error:
         return Findings(run.name, None, alarms=noticed, notes=(str(error),))
     found = detect(series, spec.rules, _pool(spec, series))
-    found = replace(found, alarms=(*noticed, *found.alarms), changes=series.changes)
+    found = replace(
+        found,
+        alarms=(*noticed, *found.alarms),
+        changes=series.changes,
+        notes=(*series.marks.notes, *found.notes),
+    )
     return replace(found, advice=advise_run(series, found, spec, run))
 
 
 def _pool(spec: WatchSpec, series: Series) -> Pool | None:
     """The frozen pool against which all steps of all runs are measured."""
-    if spec.pool is not None:
-        return load_pool(spec.pool)
-    return pool_for(series.marks.suite, series.marks.suite_digest)
+    return choose_pool(spec.pool, series.marks.suite, series.marks.suite_digest)
 
 
 def assess_replay(spec: WatchSpec, store: Store) -> tuple[Findings, ...]:

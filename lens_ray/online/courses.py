@@ -106,8 +106,12 @@ class Course:
 
 
 def courses_of(series: Series) -> dict[str, Course]:
-    """The course of each ability over all checkpoints, on the units common to all of them."""
-    return _on(series, np.arange(len(series.steps)))
+    """The course of each ability over all checkpoints, on the units common to all of them.
+
+    A checkpoint that answered less than half of what others of its depth did is left out: with it
+    there would be few common units, or none.
+    """
+    return _on(series, np.flatnonzero(_answered(series)))
 
 
 def full_courses(series: Series) -> dict[str, Course]:
@@ -115,8 +119,18 @@ def full_courses(series: Series) -> dict[str, Course]:
 
     Empty where all were, so that there is nothing that `courses_of` has not.
     """
-    full = np.flatnonzero([depth == "full" for depth in series.depth])
-    return {} if len(full) in (0, len(series.steps)) else _on(series, full)
+    answered = _answered(series)
+    full = answered & np.array([depth == "full" for depth in series.depth], dtype=bool)
+    return {} if full.sum() in (0, answered.sum()) else _on(series, np.flatnonzero(full))
+
+
+def _answered(series: Series) -> Bools:
+    """Which checkpoints answered enough."""
+    count = series.marks.answered.sum(axis=1)
+    depths = np.array(series.depth, dtype=object)
+    usual = np.array([count[depths == depth].max(initial=0) for depth in series.depth])
+    found: Bools = 2 * count >= np.maximum(usual, 1)
+    return found
 
 
 def _on(series: Series, places: Ints) -> dict[str, Course]:

@@ -110,6 +110,18 @@ def test_anchors_count_for_all_and_full_checkpoints_for_themselves() -> None:
     assert full_courses(simulate("flat", 1, SMALL)[0]) == {}
 
 
+def test_one_that_hardly_answered_is_left_out() -> None:
+    run = series({"ocr": [200, 210, 220, 230]})
+    score = run.marks.score.copy()
+    score[1, 100:] = np.nan
+    score[2, :100] = np.nan
+    course = courses_of(replace(run, marks=replace(run.marks, score=score)))["ocr"]
+    assert course.steps.tolist() == [100, 300, 400]
+    assert course.units == 300
+    # Of the last 300 items 100, 120 and 130 are right.
+    assert course.score == pytest.approx([100 / 300, 120 / 300, 130 / 300])
+
+
 def test_what_cannot_be_compared_says_why() -> None:
     run = series({"ocr": [10] * 6, "entity": [10] * 6})
     score = run.marks.score.copy()
