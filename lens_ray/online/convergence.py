@@ -22,6 +22,8 @@ from lens_ray.stats.units import Bools, Floats, Ints
 LATER = 4
 #: Checkpoints before the step that its own mean is of, at least.
 BASE = 2
+#: With so many later checkpoints the base is wider and the level higher.
+_MANY = 6
 #: The newest checkpoints, which must not stand out.
 _NEWEST = 3
 #: ``alpha`` is divided by this: calibrated by ``jobs/benchmarks/bench_online_rates.py`` for runs of
@@ -65,13 +67,21 @@ def convergence(series: Series, rules: Rules) -> tuple[Convergence, ...]:
 
 
 def level_of(rules: Rules, courses: int = 1) -> float:
-    """The one-sided level of the bound.
+    """The one-sided level of the bound while fewer than six checkpoints follow.
 
     Args:
         rules: Its ``alpha`` counts.
         courses: Chances that an ability has: its checkpoints in full, and all on the anchors.
     """
     return 1 - rules.alpha / (_SHARE * courses)
+
+
+def level_after(level: float, later: int) -> float:
+    """The level where so many checkpoints follow the step: half the error from six on.
+
+    There are more steps and looks of that kind, and on a random walk most errors are theirs.
+    """
+    return level if later < _MANY else 1 - (1 - level) / 2
 
 
 def _decided(courses: list[Course], rules: Rules) -> Convergence:
@@ -92,6 +102,7 @@ def _decided(courses: list[Course], rules: Rules) -> Convergence:
     step, last = int(found.said[-1]), len(course) - 1
     # While more follows, the first step that holds may move; it has its later checkpoints first.
     since = max(_since(told), int(course.steps[step + LATER]))
+    level = level_after(level, last - step)
     quantile = course.quantile(level)
     gain, error = float(found.gain[step, last]), float(found.error[step, last])
     return Convergence(
@@ -130,7 +141,7 @@ def walk(course: Course, rules: Rules, level: float) -> Walk:
     Args:
         course: Of one ability; without a ``reason``.
         rules: Its margin, confidence and ``near_chance`` count.
-        level: Of the one-sided bound of the gain.
+        level: Of the one-sided bound of the gain, while few checkpoints follow (`level_after`).
     """
     size = len(course)
     if size < BASE + LATER:
@@ -143,7 +154,8 @@ def walk(course: Course, rules: Rules, level: float) -> Walk:
     step = np.minimum(step, look - LATER)
     first, end = step + 1 - base_width(course.steps, step, look), look + 1
     gain, error = course.apart((first, step + 1), (step + 1, end))
-    below = gain + course.quantile(level) * error < rules.margin
+    sure = [course.quantile(level_after(level, later)) for later in (LATER, _MANY)]
+    below = gain + np.where(look - step < _MANY, *sure) * error < rules.margin
     rising = [_rising(course, first, end, guard) for guard in (_GUARD, _GUARD_KEPT)]
     learned = clear_of_chance(course, rules)[None]
     declared, kept = (possible & below & ~rise & learned for rise in rising)
@@ -162,7 +174,7 @@ def base_width(steps: Ints, step: Ints, look: Ints) -> Ints:
         look: Place of the newest checkpoint.
     """
     later = look - step
-    wanted = np.where(later < 6, BASE, np.where(later < 12, 3, 5))
+    wanted = np.where(later < _MANY, BASE, np.where(later < 12, 3, 5))
     back = steps[step] - (steps[look] - steps[step]) / 2
     found: Ints = np.minimum(wanted, step + 1 - np.searchsorted(steps, back))
     return found

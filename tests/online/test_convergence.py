@@ -178,7 +178,7 @@ def test_milestones_see_what_anchors_cannot() -> None:
     design = Design(items=4000, abilities=("ocr",), checkpoints=40, milestones=2)
     found = convergence(simulate("early_plateau", 1, design)[0], RULES)[0]
     assert found.phase == "converged"
-    assert found.confidence == pytest.approx(0.99)
+    assert found.confidence == pytest.approx(0.995 if found.later >= 6 else 0.99)
     assert found.step is not None
     assert found.step % 200 == 0
 
