@@ -27,7 +27,8 @@ from typing import Any
 import torch
 from transformers import AutoModelForImageTextToText, AutoProcessor, Trainer, TrainingArguments
 
-from jobs.train_minivlm import ONLINE, load_recipe, make_batch
+from jobs.minivlm_recipe import load_recipe
+from jobs.train_minivlm import ONLINE, make_batch
 from lens_ray.models.resolve import resolve
 from lens_ray.online import stop_file
 from lens_ray.online.callback import LensCallback

@@ -11,6 +11,10 @@
 * `lens_ray.online.retention`    which checkpoints are kept, pinned, deleted, worth merging
 * `lens_ray.online.alerts`       who hears of it, once
 
+Of the watcher, each pure but where it reads files: `place` is where a run writes, `discover` says
+which folders are its checkpoints, `whole` and `weight_scan` whether one is whole and of numbers,
+`looking` what is new, `queue` what is asked next, `stopping` whether the trainer is to stop.
+
 For trainers:
 
 * `lens_ray.online.announce`     ``announce(path, step)``: a checkpoint is whole

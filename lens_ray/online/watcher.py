@@ -24,8 +24,9 @@ from lens_ray.online.spec import RunSpec, WatchSpec
 from lens_ray.online.stop_file import ask_to_stop
 from lens_ray.online.stopping import reason_to_stop
 from lens_ray.store import Store
+from lens_ray.store.cell import Cell
 from lens_ray.store.hold import Hold
-from lens_ray.store.watch_log import Cell, WatchLog, WatchState
+from lens_ray.store.watch_log import Incident, Seen, WatchLog, WatchState
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +135,7 @@ class _Watched:
         self.findings: Findings | None = None
         self.unsettled = 0
         self.reachable = True
-        self.told: tuple[object, ...] | None = None
+        self.told: tuple[tuple[Seen, ...], tuple[Incident, ...]] | None = None
         self.told_at = 0.0
         self.telling_s = 0.0
         self.looker = Looker(
@@ -165,6 +166,7 @@ class _Watcher:
         self._settings = settings
         self._served: dict[str, int] = {}
         self._turn = 0
+        self._hold: Hold | None = None
         self._not_before: dict[tuple[str, int], float] = {}
         self._troubles: set[str] = set()
         log = store.watch(spec.name)
@@ -172,6 +174,7 @@ class _Watcher:
 
     def rounds(self, hold: Hold, until: Until) -> bool:
         """Go round until the end, which is True, or until the lease is lost."""
+        self._hold = hold
         failing_since: float | None = None
         while hold.error is None:
             try:
@@ -254,14 +257,11 @@ class _Watcher:
     def _record(self, answer: Answered) -> None:
         checkpoint = answer.question.checkpoint
         run = next(run for run in self.runs if run.spec.name == checkpoint.run)
-        before = run.state
         now = stamp(time.time())
         run.state = run.cell.update(
             lambda state: recorded(state, answer, self._settings.tries, now)
         )
         self._say(f"{checkpoint.run}: {_outcome(answer)}")
-        for line in _news(before, run.state):
-            self._say(f"{checkpoint.run}: {line}")
         seen = run.state.at(checkpoint.step)
         if seen is not None and seen.tries:
             pause = min(self._settings.pause_s, self._spec.poll_s * 2**seen.tries)
@@ -269,9 +269,11 @@ class _Watcher:
 
     def _tell(self) -> None:
         """Say what is found where there is a new answer or incident, and act on it."""
+        if self._hold is not None and self._hold.error is not None:
+            return  # another watcher tells, stops and deletes; an answer counts whoever noted it
         for run in self.runs:
             ground = (run.state.asked, run.state.incidents)
-            if run.told == ground or not any(ground) or self._is_too_soon(run):
+            if run.told == ground or not any(ground) or self._can_wait(run):
                 continue
             began = time.monotonic()
             try:
@@ -289,8 +291,10 @@ class _Watcher:
             self._delete(run)
             run.told = ground  # only now: what failed on the way is done again
 
-    def _is_too_soon(self, run: _Watched) -> bool:
+    def _can_wait(self, run: _Watched) -> bool:
         """Whether more is about to be known: with a backlog, most of the time is for asking."""
+        if run.told is None or run.told[1] != run.state.incidents:
+            return False  # an alarm is told at once
         spent = time.monotonic() - run.told_at
         return bool(self._wanted(run)) and spent < _SHARE * run.telling_s
 
@@ -344,7 +348,7 @@ def _held(log: WatchLog, settings: WatchSettings, say: Callable[[str], None]) ->
 
 
 def _news(before: WatchState, after: WatchState) -> Iterator[str]:
-    """What changed between two states, for the log."""
+    """What changed between two states, for the log; incidents are alarms of the findings."""
     old = {one.step: one for one in before.seen}
     for seen in after.seen:
         known = old.get(seen.step)
@@ -352,8 +356,6 @@ def _news(before: WatchState, after: WatchState) -> Iterator[str]:
             yield f"step {seen.step} is whole"
         elif seen.status == "skipped" and (known is None or known.status != "skipped"):
             yield f"step {seen.step} is skipped ({seen.reason})"
-    for incident in after.incidents[len(before.incidents) :]:
-        yield incident.line
 
 
 def _outcome(answer: Answered) -> str:

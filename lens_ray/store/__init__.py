@@ -4,7 +4,7 @@
 ``fold`` says what a sequence of manifests means (pure), ``records`` what a manifest, a commit and
 a run's header hold, ``dense_log`` how they are numbered, ``lease`` who may drive a run, ``paid``
 which answers it paid for, ``book`` what it has cost, ``watch_log`` what is kept of a watched
-training run; ``tables`` turns rows into Parquet and back,
+training run, in objects that ``cell`` changes; ``tables`` turns rows into Parquet and back,
 ``reader`` reads many runs, ``query`` puts SQL to them; ``check`` and ``upkeep`` prove a store whole
 and keep it small. ``objects`` names the few things that a place must do, ``folder`` and ``bucket``
 do them.

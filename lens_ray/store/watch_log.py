@@ -17,24 +17,20 @@ another one was killed::
 from __future__ import annotations
 
 import re
-import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Generic, Literal, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 from lens_ray.store import lease
+from lens_ray.store.cell import KIND, Cell
 from lens_ray.store.objects import ObjectStore, get_many
-from lens_ray.store.reader import parsed
-from lens_ray.store.records import build, dump, load
+from lens_ray.store.records import build, load
 
 #: Below the store.
 WATCH = "watch"
-_KIND = "watch"
-_OWN = ("kind", "schema_version", "nonce")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,127}")
 _BLOB = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 
-T = TypeVar("T")
 Depth = Literal["anchor", "full"]
 #: ``growing``: not whole so far; ``whole``: it may be asked; ``skipped``: the policy left it out;
 #: ``failed``: it cannot be asked; ``gone``: it was deleted before it was asked.
@@ -186,58 +182,6 @@ class Kept:
     keys: Mapping[str, str] = field(default_factory=dict)
 
 
-class Cell(Generic[T]):
-    """One object that is changed by compare-and-swap."""
-
-    def __init__(
-        self, objects: ObjectStore, key: str, parse: Callable[[Mapping[str, Any]], T]
-    ) -> None:
-        """Nothing is read yet.
-
-        Args:
-            objects: The store.
-            key: Of the object.
-            parse: Makes the value; of an empty mapping, where there is no object.
-        """
-        self._objects = objects
-        self._key = key
-        self._parse = parse
-
-    def read(self) -> T:
-        """The value as of now.
-
-        Raises:
-            StoreUnavailable: The store is out of reach, or the object is damaged.
-        """
-        return self._read()[0]
-
-    def update(self, change: Callable[[T], T]) -> T:
-        """Change the value; the change is tried again on what others have written meanwhile.
-
-        Returns:
-            The value as it is stored; durable when this returns.
-
-        Raises:
-            StoreUnavailable: The store cannot be read or written.
-        """
-        while True:
-            value, version = self._read()
-            new = change(value)
-            if new == value:
-                return value
-            if self._objects.swap(self._key, _bytes_of(new), version) is not None:
-                return new
-
-    def _read(self) -> tuple[T, str | None]:
-        found = self._objects.get_versioned(self._key)
-        if found is None:
-            return self._parse({}), None
-        return parsed(self._objects, self._key, self._parsed_bytes, found.data), found.version
-
-    def _parsed_bytes(self, data: bytes) -> T:
-        return self._parse(load(data, _KIND))
-
-
 class WatchLog:
     """What is kept of one watch; any number of processes may read it.
 
@@ -378,14 +322,6 @@ def _checked_blob(key: str) -> str:
 # Values from and to JSON.
 
 
-def _bytes_of(value: object) -> bytes:
-    record = value if isinstance(value, Mapping) else asdict(value)  # type: ignore[call-overload]
-    if isinstance(value, Mapping):
-        record = {"value": record}
-    # The nonce makes every version's bytes new, so that a version never comes back.
-    return dump({**record, "kind": _KIND, "schema_version": 1, "nonce": uuid.uuid4().hex})
-
-
 def parse_state(record: Mapping[str, Any]) -> WatchState:
     """The state of a training run.
 
@@ -476,7 +412,7 @@ def check_object(key: str, data: bytes) -> None:
     """
     parse = _PARSERS.get(key.rpartition("/")[2])
     if parse is not None:
-        parse(load(data, _KIND))
+        parse(load(data, KIND))
 
 
 _PARSERS: Mapping[str, Callable[[Mapping[str, Any]], object]] = {
@@ -485,6 +421,7 @@ _PARSERS: Mapping[str, Callable[[Mapping[str, Any]], object]] = {
     "state.json": parse_state,
     "told.json": parse_told,
     "pins.json": parse_pins,
+    "marks.json": parse_kept,
 }
 
 

@@ -17,16 +17,8 @@ import yaml
 
 from jobs.minivlm_models import BUILDERS
 from jobs.minivlm_online import Watched, shipped, weights_of
-from jobs.train_minivlm import (
-    IGNORED,
-    ONLINE,
-    Phase,
-    Recipe,
-    _asked_otherwise,
-    load_recipe,
-    make_batch,
-    train,
-)
+from jobs.minivlm_recipe import Phase, Recipe, load_recipe
+from jobs.train_minivlm import IGNORED, ONLINE, _asked_otherwise, make_batch, train
 from lens_ray.models.checkpoint import inspect_checkpoint
 from lens_ray.online.marker import MARKER, read_marker
 from lens_ray.online.stop_file import ask_to_stop

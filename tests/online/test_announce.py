@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lens_ray.errors import CheckpointError
@@ -146,6 +146,7 @@ def test_a_marker_that_is_none_is_one_line(body: str, told: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+@settings(max_examples=30)
 @given(
     step=st.integers(0, 10**12),
     metrics=st.dictionaries(

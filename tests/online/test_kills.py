@@ -58,13 +58,13 @@ def check(root: Path, url: str, kills: int, monkeypatch: pytest.MonkeyPatch) -> 
     assert answers_of(quiet) == answers
     for run in RUNS:
         states = [one.watch("w").state(run).read() for one in (store, quiet)]
-        one, two = ([(s.step, s.run_id, s.depth, s.status) for s in each.seen] for each in states)
+        one, two = ([(s.step, s.run_id, s.depth, s.status) for s in it.seen] for it in states)
         assert one == two
     spec = spec_of(root, url, str(root / "suite"))
-    for run in spec.runs:
-        first = assess(spec, store, run)
+    for each in spec.runs:
+        first = assess(spec, store, each)
         assert first.curves
-        assert first.to_json() == assess(spec, quiet, run).to_json()
+        assert first.to_json() == assess(spec, quiet, each).to_json()
 
 
 def answers_of(store: Store) -> dict[tuple[str, int, str], str]:

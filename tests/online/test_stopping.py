@@ -44,8 +44,11 @@ def test_only_abilities_that_count_must_have_converged() -> None:
 
 def test_needs_met() -> None:
     line = AdviceLine("run", "needs_met", "step 500 meets the needs")
-    assert reason_to_stop(spec("needs_met"), Findings("a", 500, advice=(line,))) == line.line
-    assert reason_to_stop(spec("needs_met"), Findings("a", 500)) is None
+    assert (
+        reason_to_stop(spec("needs_met", needs=Needs()), Findings("a", 500, advice=(line,)))
+        == line.line
+    )
+    assert reason_to_stop(spec("needs_met", needs=Needs()), Findings("a", 500)) is None
 
 
 def test_a_collapse_that_is_over_stops_nothing() -> None:

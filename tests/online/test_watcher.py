@@ -15,6 +15,7 @@ import pytest
 
 from lens_ray.errors import ClusterError, JobError, StoreUnavailable
 from lens_ray.online import watcher
+from lens_ray.online.assess import alarm_of
 from lens_ray.online.evaluator import Answered, Question
 from lens_ray.online.findings import Convergence, Findings
 from lens_ray.online.looking import stamp
@@ -36,7 +37,8 @@ FAST = WatchSettings(ttl_s=1.0, pause_s=0.02)
 def found(
     spec: WatchSpec, store: Store, run: RunSpec, *, state: WatchState, shelf: object
 ) -> Findings:
-    return Findings(run.name, state.asked[-1].step if state.asked else None)
+    alarms = tuple(alarm_of(one) for one in state.incidents)
+    return Findings(run.name, state.asked[-1].step if state.asked else None, alarms=alarms)
 
 
 class Ground:
@@ -80,6 +82,11 @@ class Ground:
 
     def said(self, text: str) -> int:
         return sum(text in line for line in self.lines)
+
+    def alarmed(self, text: str) -> bool:
+        """Whether the last findings have an alarm, which nobody says beside them."""
+        assert not self.said(text)
+        return any(text in alarm.line for alarm in self.findings[-1].alarms)
 
 
 @pytest.fixture(scope="module")
@@ -194,7 +201,7 @@ def test_deleted_while_it_is_asked(ground: Ground) -> None:
     ground.write(100), ground.write(200)
     ground.watch(evaluator=Deletes(ground.store, ground.suite, lambda ability, step: 0.5))
     assert [one.status for one in ground.state().seen] == ["gone", "whole"]
-    assert ground.said("step 100 was deleted before it was asked") == 1
+    assert ground.alarmed("step 100 was deleted before it was asked")
     assert [one.step for one in ground.state().asked] == [200]
 
 
@@ -261,7 +268,9 @@ def test_a_run_without_rights_keeps_no_other_from_being_watched(
     monkeypatch.setattr(FolderPlace, "folders", refused)
     ground.watch(ground.spec("a", "b"))
     assert [name for name, _ in ground.evaluator.asked] == ["b@100"]
-    assert ground.said("Permission denied; check the path") == 1
+    alarms = {one.run: one.alarms for one in ground.findings}
+    assert [one.kind for one in alarms["a"]] == ["unreachable"]
+    assert alarms["b"] == ()
     assert [one.kind for one in ground.state("a").incidents] == ["unreachable"]
 
 

@@ -1,0 +1,46 @@
+"""What the tests of warm replicas share: an evaluator, questions, and who is there."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+
+from lens_ray import ModelSpec
+from lens_ray.engine.settings import EngineSettings
+from lens_ray.engine.warm import WarmEvaluator
+from lens_ray.online.checkpoint import Checkpoint, Depth
+from lens_ray.online.evaluator import Answered, Question
+from lens_ray.testing.processes import descendants
+from tests.chaos.harness import TITLES, title
+
+ANCHOR, ALL = 121, 612
+SETTINGS = EngineSettings(run_ttl_s=2.0, flush_s=0.2, flip_samples=4)
+
+
+def ask(
+    warm: WarmEvaluator, step: int, depth: Depth = "anchor", path: str = "", **given: object
+) -> Answered:
+    [answer] = warm.evaluate([question(step, depth, path, **given)])
+    return answer
+
+
+def question(step: int, depth: Depth = "anchor", path: str = "", **given: object) -> Question:
+    backend = "transformers" if path else "fake"
+    path = path or f"weights-{step}"
+    spec = ModelSpec(
+        name=f"run@{step}", backend=backend, path=path, step=step, replicas=1, options=given
+    )
+    return Question(Checkpoint("run", step, path, "mark", "now"), spec, depth)
+
+
+def replicas() -> list[int]:
+    return [pid for pid in descendants(os.getpid()) if title(pid).startswith(TITLES["replica"])]
+
+
+def until(true: Callable[[], bool]) -> None:
+    """Wait for it, 10 s at most."""
+    limit = time.monotonic() + 10
+    while not true():
+        assert time.monotonic() < limit
+        time.sleep(0.1)
