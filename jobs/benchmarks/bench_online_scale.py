@@ -108,7 +108,6 @@ def write(folder: Path, checkpoints: int, samples: int) -> None:
         for name, mine in counts.items()
     }
     store.put_suite(SuiteInfo("scale", DIGEST, "CC0-1.0", "1", counts, weights, samples))
-    scores = pa.Table.from_pylist([dict.fromkeys(SCORES.names) | {"n": samples}], schema=SCORES)
     seen = []
     for number in range(checkpoints):
         step, run_id = 100 * (number + 1), f"scale-{number:05d}"
@@ -130,7 +129,8 @@ def write(folder: Path, checkpoints: int, samples: int) -> None:
                 }
             )
         )
-        log.commit(scores, expected=samples)
+        score_row = dict.fromkeys(SCORES.names) | {"run_id": run_id, "n": samples}
+        log.commit(pa.Table.from_pylist([score_row], schema=SCORES), expected=samples)
         seen.append(
             Seen(step, f"none/step-{step}", "m", "2026-01-01T00:00:00+00:00", "whole",
                  depth="full", run_id=run_id)

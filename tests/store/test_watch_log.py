@@ -11,6 +11,7 @@ from lens_ray.errors import RunBusy, StoreUnavailable
 from lens_ray.store import Store
 from lens_ray.store.watch_log import (
     Incident,
+    Kept,
     Pins,
     Seen,
     Told,
@@ -18,7 +19,7 @@ from lens_ray.store.watch_log import (
     WatchState,
     index_of,
 )
-from tests.store.makers import MemoryObjects
+from tests.store.makers import SUITE, MemoryObjects
 
 SEEN = Seen(
     500, "/runs/a/step-500", "m1", "2026-11-27T12:00:00+00:00", "whole",
@@ -156,3 +157,18 @@ def test_keys_that_a_newer_version_adds_are_passed_over(objects: MemoryObjects) 
         "watch/index.json", b'{"kind":"watch","schema_version":1,"later":1,"value":{"w":["a"]}}'
     )
     assert index_of(objects).read() == {"w": ("a",)}
+
+
+def test_where_marks_are_kept_is_checked(tmp_path: Path) -> None:
+    store = Store(tmp_path, create=True)
+    store.put_suite(SUITE)
+    log = store.watch("w")
+    log.kept("a").update(lambda kept: Kept({**kept.keys, "100-full": "100-full-abc"}))
+    log.put_marks("a", "100-full-abc", b"damaged: made again from the rows")
+    assert log.kept("a").read().keys == {"100-full": "100-full-abc"}
+    assert store.check() == []
+    (tmp_path / "watch" / "w" / "a" / "marks.json").write_bytes(b"{")
+    [problem] = store.check()
+    assert problem.startswith("watch/w/a/marks.json: ")
+    with pytest.raises(StoreUnavailable, match=r"watch/w/a/marks\.json is damaged"):
+        log.kept("a").read()
