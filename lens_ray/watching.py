@@ -13,6 +13,7 @@ from lens_ray.online.assess import assess_replay
 from lens_ray.online.ends import Failing, run_out
 from lens_ray.online.evaluator import Evaluator
 from lens_ray.online.findings import Findings
+from lens_ray.online.keep import parse_keep
 from lens_ray.online.spec import RunSpec, WatchSpec, load_watch
 from lens_ray.online.watcher import caught_up
 from lens_ray.online.watcher import watch as look
@@ -70,6 +71,8 @@ def watch(
         for one in found:
             on_findings(one)
         return found
+    if prune is not None:
+        parse_keep(prune)  # refuses a wrong rule before anything is started
     end = caught_up if once else run_out(spec)
     alerts = Alerts(spec.alerts, place.watch(spec.name).told, spec.name, on_line=on_line)
     asker = evaluator or _warm(spec, place, address)

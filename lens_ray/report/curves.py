@@ -290,7 +290,10 @@ def _shades(place: int, curve: Curve, findings: Findings, axis: Axis) -> Iterato
 def _windows(place: int, early: Window, late: Window, axis: Axis, rgb: str) -> Iterator[Json]:
     """Two windows that were compared: the earlier one lighter; both have an edge."""
     for window, strength in ((early, 0.06), (late, 0.16)):
-        shade = _shade(place, axis.at(window[0]), axis.at(window[1]), rgb, strength)
+        # A window of one checkpoint has no width of its own.
+        pad = 0.008 * (axis.values[-1] - axis.values[0]) if window[0] == window[1] else 0.0
+        left, right = axis.at(window[0]) - pad, axis.at(window[1]) + pad
+        shade = _shade(place, left, right, rgb, strength)
         yield shade | {"line": {"width": 1.5, "color": f"rgba({rgb},0.55)"}}
 
 

@@ -40,6 +40,7 @@ def watch_json(watch: str, found: Sequence[Findings]) -> dict[str, Any]:
         "conflicts": [
             {"run": one.run, **_conflict(clash)} for one in found for clash in one.conflicts
         ],
+        "shifts": _entries((one.run, one.shifts) for one in found),
         "alarms": _entries((one.run, one.alarms) for one in found),
         "advice": [
             {
