@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from lens_ray.engine.interrupt import sigterm_interrupts
-from lens_ray.engine.warm import WarmEvaluator
 from lens_ray.errors import UserError
 from lens_ray.online.alerts import Alerts
 from lens_ray.online.assess import assess_replay
@@ -18,6 +17,7 @@ from lens_ray.online.spec import RunSpec, WatchSpec, load_watch
 from lens_ray.online.watcher import caught_up
 from lens_ray.online.watcher import watch as look
 from lens_ray.store import Store
+from lens_ray.warm import WarmEvaluator
 
 __all__ = ["watch"]
 
