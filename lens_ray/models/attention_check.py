@@ -4,7 +4,7 @@ Seen: on H200s (torch 2.11, CUDA 13, float32) the last of 129 positions of a lef
 wrong by more than the values' spread under `torch.nn.functional.scaled_dot_product_attention`; the
 plain formula on the same GPU agreed with the CPU to 2e-5. Nothing was raised, and every answer was
 wrong. Kernels are chosen by device, type, width, length and layout: there, one key head of width 32
-stood for two as a view without a copy (stride 0), the first wrong length was 65, and the same numbers
+stood for two as a view (stride 0), the first wrong length was 65, and the same numbers
 with two key heads were right at every length. So each length that is likely is tried, with the
 model's own heads as transformers lays them out: some 300 calls of microseconds each.
 """
