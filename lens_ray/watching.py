@@ -110,14 +110,17 @@ def watch(
 
 
 def _check_questions(spec: WatchSpec) -> None:
-    """Refuse a suite or pool that is none now, not when the first checkpoint comes at night.
+    """Refuse a suite, pool or needs that are none now, not when the first checkpoint comes at night.
 
     Raises:
-        UserError: There is no such suite, ability or pool.
+        UserError: There is no such suite, ability or pool, or the needs name another ability.
     """
     suite = load_suite(spec.suite)
     suite.select(spec.abilities)
     choose_pool(spec.pool, suite.name, suite.digest)
+    if spec.needs is not None:
+        abilities = spec.abilities or tuple(suite.info.counts)
+        spec.needs.weights_of(abilities, abilities)
 
 
 def _nothing(run: RunSpec) -> Findings:

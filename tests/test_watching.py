@@ -124,6 +124,8 @@ def test_a_replay_asks_nothing(tmp_path: Path, store: Store) -> None:
         ({"suite": "mini:quik"}, "mini:quik"),
         ({"abilities": ["orc"]}, "the nearest is 'ocr'"),
         ({"pool": "no-such-pool"}, "no-such-pool"),
+        ({"needs": {"min_score": {"orc": 0.5}}}, "did you mean 'ocr'"),
+        ({"abilities": ["ocr"], "needs": {"min_score": {"entity": 0.5}}}, "asked nothing of"),
     ],
 )
 def test_what_cannot_be_asked_is_said_before_the_first_checkpoint(

@@ -251,7 +251,7 @@ class Looker:
             odd = what_differs(old.files if old is not None else {}, new_files if old else {})
             line = (
                 f"step {step} is of another model than step {before[-1].step}: {odd} differs; "
-                "its replica starts cold"
+                "its answers come from a cold start"
             )
             yield self._incident("shell_changed", step, line)
 

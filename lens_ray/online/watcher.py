@@ -141,6 +141,7 @@ class _Watched:
         self.reachable = True
         self.told: tuple[tuple[Seen, ...], tuple[Incident, ...]] | None = None
         self.acted = True
+        self.kept: set[str] = set()
         self.told_at = 0.0
         self.telling_s = 0.0
         self.looker = Looker(
@@ -344,7 +345,10 @@ class _Watcher:
             return False
         for one in delete_rest(self._spec, self._store, run.spec, self._keep):
             outcome = "deleted" if one.deleted else f"not deleted: {one.reason}"
-            self._say(f"{run.spec.name}: step {one.step} is {outcome} (--prune)")
+            line = f"{run.spec.name}: step {one.step} is {outcome} (--prune)"
+            if one.deleted or line not in run.kept:
+                run.kept.add(line)
+                self._say(line)
         return True
 
     def _standing(self, run: _Watched) -> Standing:
