@@ -17,6 +17,7 @@ from lens_ray.online.keep import parse_keep
 from lens_ray.online.spec import RunSpec, WatchSpec, load_watch
 from lens_ray.online.watcher import caught_up
 from lens_ray.online.watcher import watch as look
+from lens_ray.prices import load_prices
 from lens_ray.stats.pool_making import choose_pool
 from lens_ray.store import Store
 from lens_ray.suites.suite import load_suite
@@ -110,10 +111,11 @@ def watch(
 
 
 def _check_questions(spec: WatchSpec) -> None:
-    """Refuse a suite, pool or needs that are none now, not when the first checkpoint comes at night.
+    """Refuse a wrong suite, pool, price or need now, not when a checkpoint comes at night.
 
     Raises:
-        UserError: There is no such suite, ability or pool, or the needs name another ability.
+        UserError: There is no such suite, ability or pool; the needs name another ability; nobody
+            knows what an accelerator costs.
     """
     suite = load_suite(spec.suite)
     suite.select(spec.abilities)
@@ -121,6 +123,11 @@ def _check_questions(spec: WatchSpec) -> None:
     if spec.needs is not None:
         abilities = spec.abilities or tuple(suite.info.counts)
         spec.needs.weights_of(abilities, abilities)
+    for run in spec.runs:
+        if run.accelerator is not None:
+            price = load_prices().of_hours(run.accelerator, 1.0)
+            if price.usd is None:
+                raise UserError(f"run {run.name}: accelerator: {price.reason}")
 
 
 def _nothing(run: RunSpec) -> Findings:

@@ -124,6 +124,7 @@ def test_a_replay_asks_nothing(tmp_path: Path, store: Store) -> None:
         ({"suite": "mini:quik"}, "mini:quik"),
         ({"abilities": ["orc"]}, "the nearest is 'ocr'"),
         ({"pool": "no-such-pool"}, "no-such-pool"),
+        ({"runs": [{"name": "a", "path": "/a", "accelerator": "H1000"}]}, "H1000"),
         ({"needs": {"min_score": {"orc": 0.5}}}, "did you mean 'ocr'"),
         ({"abilities": ["ocr"], "needs": {"min_score": {"entity": 0.5}}}, "asked nothing of"),
     ],

@@ -177,7 +177,7 @@ class StopSpec(ClosedModel):
     """
 
     when: tuple[Literal["all_converged", "needs_met", "collapse"], ...] = ()
-    file: str = Field(default="STOP", pattern=r"^[A-Za-z0-9._-]{1,64}$")
+    file: str = Field(default="STOP", pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$")
 
 
 class WatchSpec(ClosedModel):
