@@ -68,7 +68,7 @@ def watch(
     from lens_ray.watching import watch as watch_runs
 
     spec = load_watch(job, store=store)
-    fears = [name.strip() for name in fail_on.split(",")] if fail_on else []
+    fears = [name.strip() for name in fail_on.split(",")] if fail_on is not None else []
     failing = Failing(fears)
     if report is not None:
         check_target(report)

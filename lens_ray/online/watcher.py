@@ -139,6 +139,7 @@ class _Watched:
         self.findings: Findings | None = None
         self.unsettled = 0
         self.reachable = True
+        self.looked = False
         self.told: tuple[tuple[Seen, ...], tuple[Incident, ...]] | None = None
         self.acted = True
         self.kept: set[str] = set()
@@ -239,7 +240,12 @@ class _Watcher:
             self._say(f"{run.spec.name}: {line}")
         if not look.reachable and run.reachable and before.incidents == run.state.incidents:
             self._say(f"{run.spec.name}: {look.incidents[0].line}")  # not for the first time
-        run.reachable = look.reachable
+        if look.reachable and not run.reachable:
+            self._say(f"{run.spec.name}: {run.spec.path} is there again")
+        nothing = not (run.state.seen or run.state.incidents or look.unsettled)
+        if nothing and not run.looked:
+            self._say(f"{run.spec.name}: no checkpoint is there so far")
+        run.reachable, run.looked = look.reachable, True
 
     def _wanted(self, run: _Watched) -> tuple[Wanted, ...]:
         return waiting(self._spec, run.spec, run.state)
