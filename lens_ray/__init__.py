@@ -4,6 +4,7 @@ The map, in the order in which a sample travels:
 
 * `lens_ray.evaluate`   the main job, top-down; read it first
 * `lens_ray.watching`   a watch, whole: checkpoints of a training run as they appear
+* `lens_ray.warm`       the same job, asked by replicas that stay
 * `lens_ray.job`        the YAML a user writes
 * `lens_ray.suites`     what is asked: `Sample`, `Suite`, the built-in suite ``mini``
 * `lens_ray.models`     who answers: `ModelSpec`, the `Backend` protocol, transformers, providers

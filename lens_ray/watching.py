@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from lens_ray.engine.interrupt import sigterm_interrupts
-from lens_ray.engine.warm import WarmEvaluator
 from lens_ray.errors import UserError
 from lens_ray.online.alerts import Alerts
 from lens_ray.online.assess import assess_replay
@@ -21,6 +20,7 @@ from lens_ray.prices import load_prices
 from lens_ray.stats.pool_making import choose_pool
 from lens_ray.store import Store
 from lens_ray.suites.suite import load_suite
+from lens_ray.warm import WarmEvaluator
 
 __all__ = ["watch"]
 

@@ -35,7 +35,7 @@ from jobs.benchmarks.online_truths import WITHIN, Alarmed, Said, alarmed_by, sai
 from lens_ray.online.spec import Declared, Rules
 from lens_ray.testing.simulated_runs import Design, Kind, simulate
 
-RUNS, SEED = 500, 20261127
+RUNS, SEED = 500, 20261128
 #: Blocks are looked at in every second run: they take most of the time.
 BLOCKS = 2
 #: False alarms of one kind a run, at most; power and plateaus found, at least.

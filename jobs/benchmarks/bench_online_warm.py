@@ -21,9 +21,9 @@ from pathlib import Path
 
 from lens_ray import ModelSpec, Store
 from lens_ray.engine.cluster import Cluster
-from lens_ray.engine.warm import WarmEvaluator
 from lens_ray.online.checkpoint import Checkpoint
 from lens_ray.online.evaluator import Question
+from lens_ray.warm import WarmEvaluator
 
 SUITE, SAMPLES, ABILITIES = "mini:quick", 612, 6
 LIMIT_S, LEAST_RATIO = 20.0, 4.0

@@ -173,7 +173,10 @@ class HostedModel:
         heads = int(config.num_attention_heads)
         width = getattr(config, "head_dim", None) or config.hidden_size // heads
         context = getattr(config, "max_position_embeddings", None)
-        wrong = first_wrong_length(heads, int(width), self.model.dtype, self.device, context)
+        wrong = first_wrong_length(
+            heads, int(width), self.model.dtype, self.device, context,
+            key_heads=getattr(config, "num_key_value_heads", None),
+        )  # fmt: skip
         if wrong is not None:
             self.model.set_attn_implementation("eager")
             self.attention = f"eager (sdpa is wrong at {wrong} positions on this device)"

@@ -1,4 +1,4 @@
-"""What a watcher asks: `Evaluator`. The engine's is `lens_ray.engine.warm.WarmEvaluator`."""
+"""What a watcher asks: `Evaluator`. The engine's is `lens_ray.warm.WarmEvaluator`."""
 
 from __future__ import annotations
 

@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lens_ray.engine.settings import EngineSettings
-from lens_ray.engine.warm import WarmEvaluator
 from lens_ray.online.ends import run_out
 from lens_ray.online.evaluator import Answered, Question
 from lens_ray.online.spec import WatchSpec
 from lens_ray.online.watcher import WatchSettings, watch
 from lens_ray.store import Store
+from lens_ray.warm import WarmEvaluator
 
 TTL_S = 3.0
 

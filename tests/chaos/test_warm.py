@@ -15,9 +15,9 @@ import pytest
 
 from lens_ray import Store
 from lens_ray.engine.cluster import Cluster
-from lens_ray.engine.warm import WarmEvaluator
 from lens_ray.testing.tiny_checkpoint import make_tiny_checkpoint
-from tests.engine.warm_stage import ANCHOR, SETTINGS, ask, question, replicas, until
+from lens_ray.warm import WarmEvaluator
+from tests.warm_stage import ANCHOR, SETTINGS, ask, question, replicas, until
 
 pytestmark = pytest.mark.chaos
 

@@ -1,7 +1,7 @@
 """Checkpoints of a run that goes on, asked by replicas that stay: `WarmEvaluator`.
 
-It runs the same jobs as `lens_ray.evaluate` does (`lens_ray.engine.one_job.run_job`), on one
-cluster that stays open and with a `lens_ray.engine.parked.Pool` between them.
+It runs the same jobs as `evaluate` does (`lens_ray.evaluate.run_job`), on one cluster that stays
+open and with a `lens_ray.engine.parked.Pool` between them.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from lens_ray.engine.cluster import Cluster
-from lens_ray.engine.one_job import ModelReport, run_job
 from lens_ray.engine.settings import EngineSettings
 from lens_ray.errors import ClusterError, StoreUnavailable
+from lens_ray.evaluate import ModelReport, run_job
 from lens_ray.job import JobSpec
 from lens_ray.online.checkpoint import Depth
 from lens_ray.online.evaluator import Answered, Question

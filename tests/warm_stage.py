@@ -8,10 +8,10 @@ from collections.abc import Callable
 
 from lens_ray import ModelSpec
 from lens_ray.engine.settings import EngineSettings
-from lens_ray.engine.warm import WarmEvaluator
 from lens_ray.online.checkpoint import Checkpoint, Depth
 from lens_ray.online.evaluator import Answered, Question
 from lens_ray.testing.processes import descendants
+from lens_ray.warm import WarmEvaluator
 from tests.chaos.harness import TITLES, title
 
 ANCHOR, ALL = 121, 612

@@ -10,9 +10,9 @@ import pytest
 
 from lens_ray import Store
 from lens_ray.engine.cluster import Cluster
-from lens_ray.engine.warm import WarmEvaluator
 from lens_ray.errors import SuiteError
-from tests.engine.warm_stage import ALL, ANCHOR, SETTINGS, ask, question, replicas
+from lens_ray.warm import WarmEvaluator
+from tests.warm_stage import ALL, ANCHOR, SETTINGS, ask, question, replicas
 
 
 @pytest.fixture(scope="module", autouse=True)
