@@ -16,7 +16,10 @@ from lens_ray.online.keep import parse_keep
 from lens_ray.online.spec import RunSpec, WatchSpec, load_watch
 from lens_ray.online.watcher import caught_up
 from lens_ray.online.watcher import watch as look
+from lens_ray.prices import load_prices
+from lens_ray.stats.pool_making import choose_pool
 from lens_ray.store import Store
+from lens_ray.suites.suite import load_suite
 from lens_ray.warm import WarmEvaluator
 
 __all__ = ["watch"]
@@ -63,10 +66,11 @@ def watch(
     """
     spec = job if isinstance(job, WatchSpec) else load_watch(job, store=store)
     failing = Failing(fail_on)
+    if replay and (once or prune is not None or address is not None):
+        raise UserError("--replay asks nothing; take out --once, --prune and --address")
+    _check_questions(spec)
     place = Store(store or spec.store, create=True)
     if replay:
-        if once or prune is not None or address is not None:
-            raise UserError("--replay asks nothing; take out --once, --prune and --address")
         found = assess_replay(spec, place)
         for one in found:
             on_findings(one)
@@ -101,9 +105,29 @@ def watch(
         asker.close()
         unheard = alerts.close()
         if unheard:
-            on_line(f"watch {spec.name}: {unheard} alerts are not delivered; the next start will")
+            on_line(f"watch {spec.name}: {unheard} alerts wait for the next start")
     known = {findings.run: findings for findings in found}
     return tuple(known.get(run.name) or _nothing(run) for run in spec.runs)
+
+
+def _check_questions(spec: WatchSpec) -> None:
+    """Refuse a wrong suite, pool, price or need now, not when a checkpoint comes at night.
+
+    Raises:
+        UserError: There is no such suite, ability or pool; the needs name another ability; nobody
+            knows what an accelerator costs.
+    """
+    suite = load_suite(spec.suite)
+    suite.select(spec.abilities)
+    choose_pool(spec.pool, suite.name, suite.digest)
+    if spec.needs is not None:
+        abilities = spec.abilities or tuple(suite.info.counts)
+        spec.needs.weights_of(abilities, abilities)
+    for run in spec.runs:
+        if run.accelerator is not None:
+            price = load_prices().of_hours(run.accelerator, 1.0)
+            if price.usd is None:
+                raise UserError(f"run {run.name}: accelerator: {price.reason}")
 
 
 def _nothing(run: RunSpec) -> Findings:

@@ -60,7 +60,6 @@ def nearest(found: str, known: Iterable[str]) -> str:
 #: What to type instead, by pydantic's name of the mistake.
 _WANTED = {
     "string_type": "write a text, in quotes where it looks like a number",
-    "string_pattern_mismatch": "use letters, digits and . _ @ + - only, at most 128",
     "string_too_short": "write at least one character",
     "int_type": "write a whole number",
     "int_parsing": "write a whole number",
@@ -73,6 +72,12 @@ _WANTED = {
     "list_type": "write a list: [ONE, TWO]",
     "dict_type": "write a mapping of keys to values",
     "model_type": "write a mapping of keys to values",
+}
+#: What the patterns of texts allow, in words.
+_PATTERNS = {
+    r"^[A-Za-z0-9][A-Za-z0-9._@+-]{0,127}$": "use letters, digits and . _ @ + - only, at most 128",
+    r"^\d+(\.\d+)?[smhd]$": "write a number and s, m, h or d: 90s, 30m, 2h",
+    r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$": "use letters, digits and . _ - only, at most 64",
 }
 
 
@@ -137,4 +142,7 @@ def _say(details: Sequence[ErrorDetails]) -> str:
 def _wanted(detail: ErrorDetails) -> str:
     if detail["type"] == "literal_error":
         return f"write {detail['ctx']['expected']}"
+    if detail["type"] == "string_pattern_mismatch":
+        pattern = str(detail.get("ctx", {}).get("pattern"))
+        return _PATTERNS.get(pattern, f"it should match {pattern}")
     return _WANTED.get(detail["type"], f"it should {detail['msg'].partition(' should ')[2]}")

@@ -110,9 +110,57 @@ def test_a_folder_without_a_checkpoint_is_said_to_be_one(
     (found,) = watch(job(tmp_path, store), evaluator=evaluator, once=True, on_line=lines.append)
     assert found.step is None
     assert found.notes == (f"no checkpoint was found in {tmp_path / 'a'} so far",)
-    assert lines == [f"a: looking at {tmp_path / 'a'} every 0.01 s"]
+    assert lines == [
+        f"a: looking at {tmp_path / 'a'} every 0.01 s", "a: no checkpoint is there so far",
+    ]  # fmt: skip
 
 
 def test_a_replay_asks_nothing(tmp_path: Path, store: Store) -> None:
     with pytest.raises(UserError, match="--replay asks nothing"):
         watch(job(tmp_path, store), replay=True, once=True)
+
+
+@pytest.mark.parametrize(
+    ("keys", "says"),
+    [
+        ({"suite": "mini:quik"}, "mini:quik"),
+        ({"abilities": ["orc"]}, "the nearest is 'ocr'"),
+        ({"pool": "no-such-pool"}, "no-such-pool"),
+        ({"runs": [{"name": "a", "path": "/a", "accelerator": "H1000"}]}, "H1000"),
+        ({"needs": {"min_score": {"orc": 0.5}}}, "did you mean 'ocr'"),
+        ({"abilities": ["ocr"], "needs": {"min_score": {"entity": 0.5}}}, "asked nothing of"),
+    ],
+)
+def test_what_cannot_be_asked_is_said_before_the_first_checkpoint(
+    tmp_path: Path, keys: dict[str, Any], says: str
+) -> None:
+    spec = WatchSpec(
+        **{
+            "name": "w", "suite": "mini:quick", "store": str(tmp_path / "new"),
+            "runs": [{"name": "a", "path": str(tmp_path / "a")}],
+        } | keys
+    )  # fmt: skip
+    with pytest.raises(UserError, match=says):
+        watch(spec)
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_page_that_cannot_be_written_ends_no_watch(
+    tmp_path: Path, store: Store, suite: Suite, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from lens_ray.cli.watch import _Show
+
+    train(tmp_path / "a", *STEPS)
+    (folder := tmp_path / "pages").mkdir()
+    spec = job(tmp_path, store)
+    show = _Show(spec, folder / "curves.html")
+    folder.rmdir()
+    evaluator = FakeEvaluator(store, suite, accuracy)
+    (found,) = watch(spec, evaluator=evaluator, once=True, on_findings=show)
+    assert found.step == 400
+    assert capsys.readouterr().err.count("is not a folder") == 1
+    assert isinstance(show.failure, UserError)
+    folder.mkdir()
+    show(found)
+    assert show.failure is None
+    assert (folder / "curves.html").exists()

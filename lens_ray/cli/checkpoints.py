@@ -163,6 +163,9 @@ def _chosen(
 
 
 def _print(found: Retention) -> None:
+    if not found.fates:
+        print(one_line(f"run {found.run}: no checkpoint was seen so far; type lens-ray watch"))
+        return
     print(one_line(f"run {found.run}, kept: {', '.join(found.keep)}"))
     rows = [
         (

@@ -13,6 +13,7 @@ from lens_ray.cli.output import note, one_line, print_json
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from lens_ray.errors import LensError
     from lens_ray.online.ends import Failing
     from lens_ray.online.findings import Findings
     from lens_ray.online.spec import WatchSpec
@@ -67,7 +68,7 @@ def watch(
     from lens_ray.watching import watch as watch_runs
 
     spec = load_watch(job, store=store)
-    fears = [name.strip() for name in fail_on.split(",")] if fail_on else []
+    fears = [name.strip() for name in fail_on.split(",")] if fail_on is not None else []
     failing = Failing(fears)
     if report is not None:
         check_target(report)
@@ -82,12 +83,15 @@ def watch(
         on_findings=show,
         on_line=note,
     )
+    page = report if show.failure is None else None
     if as_json:
         from lens_ray.report.watch_json import watch_json
 
         print_json(watch_json(spec.name, found))
     else:
-        _print(found, report)
+        _print(found, page)
+    if show.failure is not None:
+        raise show.failure
     _exit(spec.name, found, failing)
 
 
@@ -99,6 +103,7 @@ class _Show:
         self._report = report
         self._said: set[tuple[str, str]] = set()
         self._runs: dict[str, Findings] = {}
+        self.failure: LensError | None = None
 
     def __call__(self, findings: Findings) -> None:
         """Take a run's findings."""
@@ -110,10 +115,21 @@ class _Show:
                 self._said.add((findings.run, key))
                 note(f"{findings.run}: {line}")
         if self._report is not None:
-            from lens_ray.report.watched import write_watch_page
+            self._draw(self._report)
 
-            runs = [(self._spec.name, one) for one in self._runs.values()]
-            write_watch_page(runs, self._report, self._spec.store)
+    def _draw(self, report: Path) -> None:
+        """Write the page; where that fails, the watch goes on and the next page is tried."""
+        from lens_ray.errors import LensError
+        from lens_ray.report.watched import write_watch_page
+
+        runs = [(self._spec.name, one) for one in self._runs.values()]
+        try:
+            write_watch_page(runs, report, self._spec.store)
+            self.failure = None
+        except LensError as error:
+            if str(error) != str(self.failure):
+                note(f"--report: {error}; the watch goes on")
+            self.failure = error
 
 
 def _print(found: Sequence[Findings], report: Path | None) -> None:

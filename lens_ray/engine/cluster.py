@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any
 from unittest import mock
 
+from lens_ray.engine.interrupt import sigterm_kept
 from lens_ray.engine.planner import Room
 from lens_ray.engine.submission import DRIVER_CPUS_VARIABLE
 from lens_ray.errors import ClusterError
@@ -128,6 +129,7 @@ class Cluster:
             # Ray prints every death of a worker on standard output, which belongs to the results,
             # and has no switch for it. The engine says itself which replica died.
             with ExitStack() as quiet:
+                quiet.enter_context(sigterm_kept())
                 quiet.enter_context(mock.patch.object(worker, "listen_error_messages"))
                 if local:
                     # Of our own Ray nobody reads the workers' logs through the driver, and the

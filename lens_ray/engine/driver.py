@@ -268,7 +268,7 @@ class Driver:
             ended = pool.make_room(wanted.need, wanted.places, self._rooms, taken)
             log.warning(
                 "%s: cold start: the warm replicas are of another architecture, tokenizer or "
-                "options; %d of them made room", model.spec.name, ended,
+                "options%s", model.spec.name, f"; {ended} of them made room" if ended else "",
             )  # fmt: skip
         return None
 

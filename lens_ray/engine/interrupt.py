@@ -1,4 +1,4 @@
-"""SIGTERM ends a job as Ctrl-C does: `sigterm_interrupts`."""
+"""SIGTERM ends a job as Ctrl-C does: `sigterm_interrupts`, `sigterm_kept`."""
 
 from __future__ import annotations
 
@@ -20,6 +20,18 @@ def sigterm_interrupts() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def sigterm_kept() -> Iterator[None]:
+    """Put back what SIGTERM did before: ``ray.init`` sets a handler of its own, which exits."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        ours = callable(before) and threading.current_thread() is threading.main_thread()
+        if ours:
+            signal.signal(signal.SIGTERM, before)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

@@ -175,7 +175,8 @@ def _check_paths(job: Path, spec: JobSpec | WatchSpec, working_dir: Path | None)
             continue
         if working_dir is not None and (working_dir / path).exists():
             continue
-        if path.startswith(".") or Path(path).exists():
+        # A model's path may be a hub id; the path of a run may be there only later.
+        if path.startswith(".") or Path(path).exists() or isinstance(spec, WatchSpec):
             raise JobError(
                 f"{job}: {key}: {path} is on this machine, and only the job file is sent; give "
                 "an s3:// URL, a path that every node has, or --working-dir with the folder in it"

@@ -260,10 +260,10 @@ def _of_run(ground: _Ground, abilities: list[AdviceLine]) -> AdviceLine:
     learning = [line for line in counted if line.verdict in _STILL_LEARNING]
     evidence = tuple(key for line in counted for key in line.evidence)
     if learning or not counted:
-        said = "; ".join(f"{line.about} {_why(line)}" for line in learning)
+        said = _reasons(learning)
         rising = [line for line in learning if line.confidence is not None]
         sure = max((line.confidence or 0.0 for line in rising), default=None)
-        doubt = "" if rising else ", and nobody can say that it will gain"
+        doubt = "" if rising else ", and nobody can say whether they will gain"
         ahead = ground.spent.words(ground.spent.ahead())
         left = "" if ahead is None else f"; to the planned end it takes {ahead} more"
         text = f"{RUN}: continue: {said or 'no ability has a weight'}{doubt}{left}"
@@ -271,17 +271,24 @@ def _of_run(ground: _Ground, abilities: list[AdviceLine]) -> AdviceLine:
     return _stop(ground, counted, evidence)
 
 
-def _why(line: AdviceLine) -> str:
-    """Why an ability is a reason to go on."""
-    if line.verdict == "keep_training" and line.confidence is not None:
-        return "still gains"
-    return _WHY[line.verdict]
+def _reasons(learning: list[AdviceLine]) -> str:
+    """Why abilities are a reason to go on, those with the same one together."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for line in learning:
+        surely = line.verdict == "keep_training" and line.confidence is not None
+        found.setdefault(_GAINS if surely else _WHY[line.verdict], []).append(line.about)
+    return "; ".join(
+        f"{_listed(names)} {one if len(names) == 1 else several}"
+        for (one, several), names in found.items()
+    )
 
 
+_GAINS = ("still gains", "still gain")
+#: Of one ability, and of several.
 _WHY = {
-    "keep_training": "may still gain",
-    "not_learned": "is near chance and may still rise",
-    "too_few": "has too few checkpoints to judge",
+    "keep_training": ("may still gain", "may still gain"),
+    "not_learned": ("is near chance and may still rise", "are near chance and may still rise"),
+    "too_few": ("has too few checkpoints to judge", "have too few checkpoints to judge"),
 }
 
 

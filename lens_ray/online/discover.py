@@ -80,7 +80,8 @@ def discover(
         marker = markers.get(folder.name)
         if marker is not None and marker.step >= _MOST:
             marker = None
-        named = step_in(folder.name)
+        # One level deeper only an announcement counts: ``old/step-100`` is no second run.
+        named = step_in(folder.name) if "/" not in folder.name else None
         if named is not None and _holds_model(folder):
             step = marker.step if marker is not None else named[1]
             numbered.setdefault(named[0], []).append(Candidate(step, folder, marker))

@@ -33,7 +33,12 @@ def run_out(spec: WatchSpec) -> Until:
 
 def _ended(standing: Standing, planned: int) -> bool:
     state = standing.state
-    there = bool(state.seen) and state.seen[-1].step >= planned
+    given_up = {one.step for one in state.incidents if one.kind == "never_whole"}
+    # The last one may be written with pauses: while it lacks something it is waited for.
+    there = any(
+        one.step >= planned and (one.status != "growing" or one.step in given_up)
+        for one in state.seen
+    )
     return (there or state.stopped_at is not None) and not (standing.waiting or standing.unsettled)
 
 

@@ -49,6 +49,7 @@ class _Rest:
     since: float
     lacks: str = "its files still change"
     examined: bool = False
+    refused: int = 0
 
 
 @dataclass(slots=True)
@@ -124,8 +125,7 @@ class Looker:
             except FileNotFoundError:
                 continue  # it is being deleted: the next look does not list it
             except StoreUnavailable as error:
-                found.unsettled += 1
-                self._rest_of(candidate).lacks = str(error)
+                self._refused(candidate, str(error), found)
         there = {candidate.step for candidate in discovery.candidates}
         for folder in folders:
             if folder.trouble is not None and (named := step_in(folder.name)) is not None:
@@ -179,6 +179,16 @@ class Looker:
                 f"step {candidate.step} is not whole after {self._never_whole_s:g} s: {rest.lacks}"
             )
             found.incidents.append(self._incident("never_whole", candidate.step, line))
+
+    def _refused(self, candidate: Candidate, why: str, found: _Gathered) -> None:
+        """Note that a file cannot be read; at the second time it counts as one without rights."""
+        rest = self._rest_of(candidate)
+        rest.lacks, rest.refused = why, rest.refused + 1
+        if rest.refused < 2:
+            found.unsettled += 1
+        else:
+            line = f"step {candidate.step} cannot be read: {why}; it is tried again"
+            found.incidents.append(self._incident("unreachable", candidate.step, line))
 
     def _rest_of(self, candidate: Candidate) -> _Rest:
         path = candidate.folder.path
@@ -241,7 +251,7 @@ class Looker:
             odd = what_differs(old.files if old is not None else {}, new_files if old else {})
             line = (
                 f"step {step} is of another model than step {before[-1].step}: {odd} differs; "
-                "its replica starts cold"
+                "its answers come from a cold start"
             )
             yield self._incident("shell_changed", step, line)
 

@@ -14,7 +14,9 @@ from lens_ray.online.candidates import Candidates, candidates_of
 from lens_ray.online.findings import Findings
 from lens_ray.online.keep import Fate, Keep, Pruned, fates_of, parse_keep, prune
 from lens_ray.online.queue import waiting
+from lens_ray.online.series import Series
 from lens_ray.online.spec import RunSpec, WatchSpec
+from lens_ray.stats.marks import NotComparable
 from lens_ray.store import Store
 from lens_ray.store.watch_log import Pins, WatchState
 from lens_ray.yaml_problems import nearest
@@ -70,20 +72,26 @@ def retained(
     state, pins = log.state(run.name).read(), log.pins(run.name).read()
     if keep is None:
         keep = parse_keep(pins.keep or DEFAULT)
-    series, findings = None, Findings(run.name, None)
-    if state.asked:
-        from lens_ray.online.load import load_series
+    series, findings = _series(spec, store, run, state), Findings(run.name, None)
+    if series is not None and "before_falls" in keep:
+        from lens_ray.online.detect import detect
 
-        series = load_series(spec, store, run, state)
-        if "before_falls" in keep:
-            from lens_ray.online.detect import detect
-
-            findings = detect(series, spec.rules)
+        findings = detect(series, spec.rules)
     unfinished = [wanted.seen.step for wanted in waiting(spec, run, state)]
     fates = fates_of(
         spec, run.path, state, pins, keep, series=series, findings=findings, waiting=unfinished
     )
     return Retention(run.name, tuple(sorted(keep)), fates)
+
+
+def _series(spec: WatchSpec, store: Store, run: RunSpec, state: WatchState) -> Series | None:
+    """The run as it was asked; None where there are no answers that can be compared."""
+    from lens_ray.online.load import load_series
+
+    try:
+        return load_series(spec, store, run, state) if state.asked else None
+    except NotComparable:  # nobody knows which is the best, so all are kept
+        return None
 
 
 def pin(spec: WatchSpec, store: Store, run: RunSpec, steps: Sequence[int], why: str = "") -> Pins:

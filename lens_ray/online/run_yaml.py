@@ -107,7 +107,7 @@ def _read(place: str) -> bytes | None:
 
         folder, _, name = place.rpartition("/")
         return open_objects(folder).get(name)
-    path = Path(place.removeprefix("file://"))
+    path = Path(place.removeprefix("file://")).expanduser()
     if not path.is_file():
         return None
     with path.open("rb") as file:

@@ -27,6 +27,10 @@ from lens_ray.stats.advice.needs import Needs
 from lens_ray.yaml_file import FileKind, load_file
 from lens_ray.yaml_problems import nearest
 
+#: A checkpoint is called RUN@STEP, and that is a model's name, which may have 128 characters.
+_LONGEST_RUN = 112
+#: What the store keeps beside a watch's runs, or beside the watches.
+_RESERVED = ("units", "index.json", "lease.json", "spec.json")
 PolicyName = Literal["all", "newest_first", "every_n", "every", "milestones_full_else_anchor"]
 
 
@@ -55,6 +59,16 @@ class RunSpec(ClosedModel):
     seconds_per_step: float | None = Field(default=None, gt=0)
     accelerator: str | None = Field(default=None, min_length=1, max_length=128)
     run_yaml: str | None = Field(default=None, min_length=1, max_length=4096)
+
+    @field_validator("name")
+    @classmethod
+    def _can_be_kept(cls, name: str) -> str:
+        if len(name) > _LONGEST_RUN:
+            raise PydanticCustomError(
+                "long_name", "{length} characters; a run's name has {most} at most",
+                {"length": len(name), "most": _LONGEST_RUN},
+            )  # fmt: skip
+        return _free(name)
 
 
 class HostSpec(ClosedModel):
@@ -163,7 +177,7 @@ class StopSpec(ClosedModel):
     """
 
     when: tuple[Literal["all_converged", "needs_met", "collapse"], ...] = ()
-    file: str = Field(default="STOP", pattern=r"^[A-Za-z0-9._-]{1,64}$")
+    file: str = Field(default="STOP", pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$")
 
 
 class WatchSpec(ClosedModel):
@@ -221,6 +235,11 @@ class WatchSpec(ClosedModel):
     alerts: AlertSpec = Field(default_factory=AlertSpec)
     stop: StopSpec = Field(default_factory=StopSpec)
     pool: str | None = None
+
+    @field_validator("name")
+    @classmethod
+    def _can_be_kept(cls, name: str) -> str:
+        return _free(name)
 
     @field_validator("abilities")
     @classmethod
@@ -297,6 +316,16 @@ _KEYS_OF_POLICIES: Mapping[str, tuple[PolicyName, ...]] = {
     "milestones": ("milestones_full_else_anchor",),
     "ask": ("all", "newest_first", "every_n", "every"),
 }
+
+
+def _free(name: str) -> str:
+    """A name that the store has no other use for."""
+    if name in _RESERVED:
+        raise PydanticCustomError(
+            "reserved", "{name} is a name that the store uses itself; take another",
+            {"name": name},
+        )  # fmt: skip
+    return name
 
 
 def _problem(place: tuple[str, ...], kind: str, what: str, **words: str) -> InitErrorDetails:

@@ -43,11 +43,11 @@ def ask_to_stop(run: str | os.PathLike[str], reason: str, *, file: str = STOP) -
 
         objects = open_objects(place)
         return objects.get(file) is None and objects.create(file, data)
-    path = Path(place.removeprefix("file://")) / file
-    if path.exists():
-        return False
+    path = _folder(place) / file
     partial = path.with_name(f"{file}.partial")
     try:
+        if path.exists():
+            return False
         partial.write_bytes(data)
         partial.replace(path)
     except OSError as error:
@@ -55,6 +55,10 @@ def ask_to_stop(run: str | os.PathLike[str], reason: str, *, file: str = STOP) -
             f"{path}: the run cannot be told to stop: {error.strerror}; write the file by hand"
         ) from error
     return True
+
+
+def _folder(run: str) -> Path:
+    return Path(run.removeprefix("file://")).expanduser()
 
 
 def stop_asked(run: str | os.PathLike[str], *, file: str = STOP) -> str | None:
@@ -76,7 +80,7 @@ def stop_asked(run: str | os.PathLike[str], *, file: str = STOP) -> str | None:
 
         data = open_objects(place).get(file)
     else:
-        path = Path(place.removeprefix("file://")) / file
+        path = _folder(place) / file
         data = path.read_bytes()[:_MAX_REASON] if path.is_file() else None
     if data is None:
         return None

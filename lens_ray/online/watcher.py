@@ -7,10 +7,10 @@ import socket
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-from lens_ray.errors import ClusterError, RunBusy, StoreUnavailable, UserError
+from lens_ray.errors import ClusterError, LensError, RunBusy, StoreUnavailable, UserError
 from lens_ray.online.assess import assess
 from lens_ray.online.evaluator import Answered, Evaluator, Question
 from lens_ray.online.findings import Findings
@@ -38,12 +38,14 @@ class Standing:
         state: What is known of its checkpoints.
         waiting: Questions that the policy wants asked and that have no answer.
         unsettled: Checkpoints that may still become whole.
+        reachable: Whether its path could be listed at the last look.
     """
 
     run: str
     state: WatchState
     waiting: int
     unsettled: int
+    reachable: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +79,8 @@ def never(standings: Sequence[Standing]) -> bool:
 
 
 def caught_up(standings: Sequence[Standing]) -> bool:
-    """End when all that is there was asked (``--once``)."""
-    return not any(one.waiting or one.unsettled for one in standings)
+    """End when all that is there, and can be reached, was asked (``--once``)."""
+    return not any(one.reachable and (one.waiting or one.unsettled) for one in standings)
 
 
 def watch(
@@ -119,8 +121,10 @@ def watch(
     store.register_watch(spec.name, names, spec.model_dump(mode="json"))
     log = store.watch(spec.name)
     watcher = _Watcher(spec, store, evaluator, on_findings, on_line, prune, settings)
+    complain = None  # at the start, a store that cannot be used is an error
     while True:
-        with _held(log, settings, on_line) as hold:
+        with _held(log, settings, on_line, complain) as hold:
+            complain = watcher.complain
             if watcher.rounds(hold, until):
                 return tuple(run.findings for run in watcher.runs if run.findings is not None)
 
@@ -135,7 +139,10 @@ class _Watched:
         self.findings: Findings | None = None
         self.unsettled = 0
         self.reachable = True
+        self.looked = False
         self.told: tuple[tuple[Seen, ...], tuple[Incident, ...]] | None = None
+        self.acted = True
+        self.kept: set[str] = set()
         self.told_at = 0.0
         self.telling_s = 0.0
         self.looker = Looker(
@@ -187,20 +194,28 @@ class _Watcher:
                 outage_s = self._settings.outage_s
                 if outage_s is not None and time.monotonic() - failing_since >= outage_s:
                     raise
-                self._complain(f"{error}; the watch goes on when it can")
+                self.complain(_away(error))
                 worked = False
             if not worked:
                 time.sleep(self._spec.poll_s)
-        self._say(f"watch {self._spec.name}: {hold.error}")
-        if not isinstance(hold.error, RunBusy):
-            time.sleep(self._spec.poll_s)
+        if isinstance(hold.error, RunBusy):
+            self._say(str(hold.error))
+        else:
+            self.complain(_away(hold.error))
         return False
+
+    def complain(self, line: str) -> None:
+        """Say a trouble once, until somebody was asked again."""
+        if line not in self._troubles:
+            self._troubles.add(line)
+            self._say(line)
 
     def _once(self) -> bool:
         """One round: look, ask, tell; whether anybody was asked."""
         for run in self.runs:
             self._look(run)
-        self._tell()  # before the next question, which may take long
+        with suppress(StoreUnavailable):  # told again below: nobody who is asked waits for it
+            self._tell()  # before the next question, which may take long
         questions = self._next()
         answers = self._ask(questions) if questions else ()
         if not questions:
@@ -208,6 +223,8 @@ class _Watcher:
         for answer in answers:
             self._record(answer)
         self._tell()
+        if answers:
+            self._troubles.clear()  # whatever it was, it has passed
         return any(answer.status == "complete" for answer in answers)
 
     def _look(self, run: _Watched) -> None:
@@ -223,7 +240,12 @@ class _Watcher:
             self._say(f"{run.spec.name}: {line}")
         if not look.reachable and run.reachable and before.incidents == run.state.incidents:
             self._say(f"{run.spec.name}: {look.incidents[0].line}")  # not for the first time
-        run.reachable = look.reachable
+        if look.reachable and not run.reachable:
+            self._say(f"{run.spec.name}: {run.spec.path} is there again")
+        nothing = not (run.state.seen or run.state.incidents or look.unsettled)
+        if nothing and not run.looked:
+            self._say(f"{run.spec.name}: no checkpoint is there so far")
+        run.reachable, run.looked = look.reachable, True
 
     def _wanted(self, run: _Watched) -> tuple[Wanted, ...]:
         return waiting(self._spec, run.spec, run.state)
@@ -249,9 +271,8 @@ class _Watcher:
         try:
             answers = self._evaluator.evaluate(questions)
         except (ClusterError, RunBusy) as error:
-            self._complain(f"{error}; it is tried again")
+            self.complain(f"{error}; it is tried again")
             return ()
-        self._troubles.clear()
         return answers
 
     def _record(self, answer: Answered) -> None:
@@ -271,25 +292,34 @@ class _Watcher:
         """Say what is found where there is a new answer or incident, and act on it."""
         if self._hold is not None and self._hold.error is not None:
             return  # another watcher tells, stops and deletes; an answer counts whoever noted it
+        trouble: StoreUnavailable | None = None
         for run in self.runs:
-            ground = (run.state.asked, run.state.incidents)
-            if run.told == ground or not any(ground) or self._can_wait(run):
-                continue
+            try:
+                self._tell_of(run)
+            except StoreUnavailable as error:  # of one run; the others are told
+                trouble = error
+        if trouble is not None:
+            raise trouble
+
+    def _tell_of(self, run: _Watched) -> None:
+        ground = (run.state.asked, run.state.incidents)
+        if run.told != ground and any(ground) and not self._can_wait(run):
             began = time.monotonic()
             try:
                 run.findings = assess(
                     self._spec, self._store, run.spec, state=run.state, shelf=self._shelf
                 )
             except UserError as error:
-                self._complain(f"{run.spec.name}: {error}")
+                self.complain(f"{run.spec.name}: {error}")
                 run.told = ground
-                continue
+                return
             run.told_at = time.monotonic()
             run.telling_s = run.told_at - began
             self._on_findings(run.findings)
-            self._stop(run, run.findings)
-            self._delete(run)
-            run.told = ground  # only now: what failed on the way is done again
+            run.told, run.acted = ground, False
+        if not run.acted and run.findings is not None:
+            # What fails on the way is done again.
+            run.acted = self._stop(run, run.findings) and self._delete(run)
 
     def _can_wait(self, run: _Watched) -> bool:
         """Whether more is about to be known: with a backlog, most of the time is for asking."""
@@ -298,39 +328,59 @@ class _Watcher:
         spent = time.monotonic() - run.told_at
         return bool(self._wanted(run)) and spent < _SHARE * run.telling_s
 
-    def _stop(self, run: _Watched, findings: Findings) -> None:
-        """Tell the trainer to stop, once, where the watch file says so."""
+    def _stop(self, run: _Watched, findings: Findings) -> bool:
+        """Tell the trainer to stop, once, where the watch file says so; False is to try again."""
         reason = reason_to_stop(self._spec, findings)
         if reason is None or run.state.stopped_at is not None:
-            return
-        ask_to_stop(run.spec.path, reason, file=self._spec.stop.file)
+            return True
+        try:
+            ask_to_stop(run.spec.path, reason, file=self._spec.stop.file)
+        except StoreUnavailable as error:  # of the run's folder, which may be read-only
+            self.complain(f"{run.spec.name}: {error}")
+            return False
         now = stamp(time.time())
         run.state = run.cell.update(lambda state: state.stopped(now))
         self._say(f"{run.spec.name}: the trainer is told to stop ({reason})")
+        return True
 
-    def _delete(self, run: _Watched) -> None:
-        """Delete what is not kept, where that was asked for."""
-        if self._keep is None or not run.reachable:
-            return
+    def _delete(self, run: _Watched) -> bool:
+        """Delete what is not kept, where that was asked for; False is to try again."""
+        if self._keep is None:
+            return True
+        if not run.reachable:
+            return False
         for one in delete_rest(self._spec, self._store, run.spec, self._keep):
             outcome = "deleted" if one.deleted else f"not deleted: {one.reason}"
-            self._say(f"{run.spec.name}: step {one.step} is {outcome} (--prune)")
+            line = f"{run.spec.name}: step {one.step} is {outcome} (--prune)"
+            if one.deleted or line not in run.kept:
+                run.kept.add(line)
+                self._say(line)
+        return True
 
     def _standing(self, run: _Watched) -> Standing:
-        return Standing(run.spec.name, run.state, len(self._wanted(run)), run.unsettled)
+        return Standing(
+            run.spec.name, run.state, len(self._wanted(run)), run.unsettled, run.reachable
+        )
 
-    def _complain(self, line: str) -> None:
-        """Say a trouble once, until somebody was asked again."""
-        if line not in self._troubles:
-            self._troubles.add(line)
-            self._say(line)
+
+def _away(error: LensError) -> str:
+    return f"{error}; the watch goes on when it can"
 
 
 @contextmanager
-def _held(log: WatchLog, settings: WatchSettings, say: Callable[[str], None]) -> Iterator[Hold]:
-    """Be the watcher; while another one lives, wait for it."""
+def _held(
+    log: WatchLog,
+    settings: WatchSettings,
+    say: Callable[[str], None],
+    complain: Callable[[str], None] | None,
+) -> Iterator[Hold]:
+    """Be the watcher; while another one lives, wait for it.
+
+    A store that is out of reach is an error without ``complain``, and else waited for.
+    """
     owner = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex}"
     waits = False
+    away_since: float | None = None
     while True:
         try:
             lease = log.acquire(owner, ttl_s=settings.ttl_s, wait_s=4 * settings.ttl_s)
@@ -339,6 +389,14 @@ def _held(log: WatchLog, settings: WatchSettings, say: Callable[[str], None]) ->
             if not waits:
                 say(f"{error}; this one waits to take over")
             waits = True
+            time.sleep(settings.ttl_s / 4)
+        except StoreUnavailable as error:
+            away_since = away_since or time.monotonic()
+            limit = settings.outage_s
+            over = limit is not None and time.monotonic() - away_since >= limit
+            if complain is None or over:
+                raise
+            complain(_away(error))
             time.sleep(settings.ttl_s / 4)
     hold = Hold([lease], settings.ttl_s)
     try:

@@ -181,6 +181,7 @@ def test_a_mistake_is_one_line(verb: Verb, name: str, arguments: list[str], said
 def test_a_run_that_nobody_looked_at_lists_nothing(verb: Verb, run: Path) -> None:
     Store(run.parent / "store").watch("w").state("r").update(lambda _: WatchState())
     assert of(verb("list", "--json")[1]) == {}
+    assert verb("list")[1] == "run r: no checkpoint was seen so far; type lens-ray watch\n"
     code, _, err = verb("candidates")
     assert code == 2
     assert "no checkpoint was asked so far; run lens-ray watch first" in err
@@ -199,3 +200,18 @@ def test_one_that_was_written_again_stays(verb: Verb, run: Path) -> None:
     cell.update(lambda state: state.with_seen(*(replace(one, mark="new") for one in state.seen)))
     fates = of(verb("keep", "best_per_ability", "--json")[1])
     assert all(each["kept"] for each in fates.values())
+
+
+def test_answers_that_cannot_be_compared_keep_everything(
+    verb: Verb, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lens_ray.online import load
+    from lens_ray.stats.marks import NotComparable
+
+    def none(*args: object, **keys: object) -> None:
+        raise NotComparable("run r: no checkpoint has an answer")
+
+    monkeypatch.setattr(load, "load_series", none)
+    code, out, _ = verb("keep", "best_per_ability", "--json")
+    assert code == 0
+    assert all(each["kept"] for each in of(out).values())

@@ -459,6 +459,9 @@ def test_a_run_that_is_only_here_is_refused(
     watch.write_text(watch.read_text().replace("/data/runs/b", "runs"))
     with pytest.raises(JobError, match=r"runs\[1\].path: runs is on this machine"):
         prepare(watch)
+    (tmp_path / "runs").rmdir()  # it may come, and on the cluster it never will
+    with pytest.raises(JobError, match=r"runs\[1\].path: runs is on this machine"):
+        prepare(watch)
 
 
 def test_mistakes_of_a_watch_file_are_its_own(watch: Path) -> None:

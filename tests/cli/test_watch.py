@@ -113,6 +113,7 @@ def test_one_checkpoint_asked_anew_gives_its_stored_rows(
     ("arguments", "says"),
     [
         (["--replay", "--once"], "--replay asks nothing; take out --once, --prune and --address"),
+        (["--replay", "--fail-on", ""], "--fail-on '': known: "),
         (["--replay", "--fail-on", "declin"], "--fail-on 'declin': did you mean 'decline'?"),
         (["--replay", "--report", "/nowhere/x.html"], "/nowhere is not a folder"),
         (["--once", "--prune", "keep=bets"], "keep 'bets'"),

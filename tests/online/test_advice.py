@@ -169,3 +169,11 @@ def test_without_a_checkpoint_nobody_can_say_anything() -> None:
     said = lines(Findings("r", None), empty)
     assert list(said) == [("run", "continue")]
     assert "nobody can say" in said["run", "continue"].line
+
+
+def test_abilities_with_one_reason_are_said_together() -> None:
+    some = [Convergence(name, "too_few") for name in ("counting", "entity", "ocr")]  # fmt: skip
+    assert lines(found(*some))["run", "continue"].line.startswith(
+        "run: continue: counting, ocr and entity have too few checkpoints to judge, and nobody can "
+        "say whether they will gain"
+    )

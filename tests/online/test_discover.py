@@ -121,3 +121,13 @@ def test_any_name_is_read(name: str) -> None:
 def test_steps_ascend(steps: list[int]) -> None:
     found = discover([folder(f"step-{step}") for step in steps], {})
     assert [one.step for one in found.candidates] == sorted(steps)
+
+
+def test_one_level_deeper_only_an_announcement_counts() -> None:
+    found = discover(
+        [folder("old/step-300"), folder("old/step-500"), folder("step-500")],
+        {"old/step-300": marker(300), "old/step-500": marker(500)},
+    )
+    assert found.two_runs is None
+    names = {one.step: one.folder.name for one in found.candidates}
+    assert names == {300: "old/step-300", 500: "step-500"}

@@ -8,7 +8,7 @@ from lens_ray.errors import UserError
 from lens_ray.online.ends import Failing, run_out
 from lens_ray.online.spec import RunSpec, WatchSpec
 from lens_ray.online.watcher import Standing, never
-from lens_ray.store.watch_log import Seen, WatchState
+from lens_ray.store.watch_log import Incident, Seen, WatchState
 from tests.report.watched import findings
 
 
@@ -31,6 +31,14 @@ def test_a_watch_ends_when_every_run_has_its_planned_steps_and_was_asked() -> No
     assert over([standing(0, 300, 900), standing(1, 500)])
     assert not over([standing(0, 300, 900, waiting=1), standing(1, 500)])
     assert not over([standing(0), standing(1, 500)])
+
+
+def test_the_last_checkpoint_is_waited_for_until_it_is_whole() -> None:
+    over = run_out(spec(900))
+    state = WatchState((Seen(300, "p", "m", "t", status="whole"), Seen(900, "p", "", "t")))
+    assert not over([Standing("r0", state, 0, 0)])
+    given_up = state.with_incidents(Incident("never_whole", 900, "step 900 is not whole", "t"))
+    assert over([Standing("r0", given_up, 0, 0)])
 
 
 def test_a_run_that_was_told_to_stop_has_ended() -> None:

@@ -294,3 +294,27 @@ def test_what_a_checkpoint_says_of_itself_stays_short(run: Watching) -> None:
     [seen] = run.state.seen
     assert len(seen.reason or "") == 500
     assert len(seen.metrics) == 64
+
+
+def test_files_that_nobody_may_read_keep_nobody_waiting(
+    run: Watching, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lens_ray.errors import StoreUnavailable
+    from lens_ray.online import looking
+
+    def refused(*args: object) -> object:
+        raise StoreUnavailable("step-100/config.json: Permission denied; check the path")
+
+    run.write(100)
+    run.announce(100)
+    with monkeypatch.context() as patch:
+        patch.setattr(looking, "examine", refused)
+        assert run.look().unsettled == 1  # it may pass
+        assert run.look().unsettled == 0
+    assert run.kinds() == [("unreachable", 100)]
+    assert run.state.incidents[0].line == (
+        "step 100 cannot be read: step-100/config.json: Permission denied; check the path; it is "
+        "tried again"
+    )
+    run.look()
+    assert run.statuses() == {100: "whole"}

@@ -140,6 +140,16 @@ def test_the_store_of_the_command_line_wins(tmp_path: Path) -> None:
          "6:11: runs[0].path: the URL carries credentials; take them out and set "
          "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (or your store's or provider's own "
          "variables) in the environment"),
+        (GOOD.replace("name: a", "name: units"),
+         "5:11: runs[0].name: units is a name that the store uses itself; take another"),
+        (GOOD.replace("name: watched", "name: index.json"),
+         "1:7: name: index.json is a name that the store uses itself; take another"),
+        (GOOD.replace("name: a", f"name: {'a' * 113}"),
+         "5:11: runs[0].name: 113 characters; a run's name has 112 at most"),
+        (GOOD + "policy: every\nevery: 30 minutes\n",
+         "8:8: every: '30 minutes' was found; write a number and s, m, h or d: 90s, 30m, 2h"),
+        (GOOD + "stop: {file: ../x}\n",
+         "7:14: stop.file: '../x' was found; use letters, digits and . _ - only, at most 64"),
         (GOOD + "abilities: []\n", "7:12: abilities: the list is empty; leave the key out to take "
          "all of the suite's"),
     ],

@@ -108,3 +108,16 @@ def test_several_processes_leave_the_loop_at_the_same_step(tmp_path: Path) -> No
     assert steps[0] == steps[1], said
     assert int(steps[0]) % 5 == 0
     assert 7 < int(steps[0]) < 1000
+
+
+def test_a_home_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "run").mkdir()
+    assert ask_to_stop("~/run", "enough")
+    assert stop_asked(tmp_path / "run") == stop_asked("~/run") == "enough"
+
+
+def test_what_is_no_folder_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "run").write_text("a file")
+    with pytest.raises(StoreUnavailable, match="the run cannot be told to stop"):
+        ask_to_stop(tmp_path / "run", "enough")

@@ -418,3 +418,80 @@ def test_a_prefix_of_a_bucket(
     assert [one.step for one in ground.state().asked] == [100, 200]
     assert ground.state().incidents == ()
     assert ground.store.check() == []
+
+
+def test_a_full_disk_that_outlasts_the_lease_ends_no_watch(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ground.write(100), ground.write(200)
+    swap = FolderObjects.swap
+    until_s = [0.0]
+
+    def full(objects: FolderObjects, key: str, data: bytes, version: str | None) -> str | None:
+        if time.monotonic() < until_s[0]:
+            raise StoreUnavailable("store X: No space left on device; free some space")
+        return swap(objects, key, data, version)
+
+    def until(standings: Sequence[Standing]) -> bool:
+        if len(standings[0].state.asked) == 1 and not until_s[0]:
+            until_s[0] = time.monotonic() + 3 * FAST.ttl_s
+        return caught_up(standings)
+
+    monkeypatch.setattr(FolderObjects, "swap", full)
+    ground.watch(until=until)
+    assert [one.step for one in ground.state().asked] == [100, 200]
+    assert [name for name, _ in ground.evaluator.asked] == ["a@100", "a@200"]
+    assert ground.said("No space left on device") == 1
+
+
+def test_a_trainer_that_cannot_be_told_keeps_nobody_waiting(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read_only(*args: object, **keys: object) -> bool:
+        raise StoreUnavailable("a/STOP: the run cannot be told to stop: Read-only file system")
+
+    monkeypatch.setattr(watcher, "reason_to_stop", lambda spec, findings: "enough")
+    monkeypatch.setattr(watcher, "ask_to_stop", read_only)
+    for step in (100, 200):
+        ground.write(step), ground.write(step, "b")
+    ground.watch(ground.spec("a", "b"))
+    assert len(ground.evaluator.asked) == 4
+    assert {one.run for one in ground.findings} == {"a", "b"}
+    assert ground.said("a: a/STOP: the run cannot be told to stop: Read-only file system") >= 1
+    assert ground.state().stopped_at is None
+
+
+def test_what_cannot_be_told_keeps_nobody_from_being_asked(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def damaged(spec: WatchSpec, store: Store, run: RunSpec, **keys: Any) -> Findings:
+        if run.name == "a":
+            raise StoreUnavailable("store X: rows are damaged")
+        return found(spec, store, run, **keys)
+
+    monkeypatch.setattr(watcher, "assess", damaged)
+    for step in (100, 200):
+        ground.write(step), ground.write(step, "b")
+    with pytest.raises(StoreUnavailable, match="damaged"):
+        ground.watch(ground.spec("a", "b"), settings=replace(FAST, outage_s=0.5))
+    assert len(ground.evaluator.asked) == 4
+    assert ground.findings[-1].run == "b"
+    assert ground.said("rows are damaged; the watch goes on when it can") >= 1
+
+
+def test_once_does_not_wait_for_a_folder_that_is_away(ground: Ground) -> None:
+    ground.write(100), ground.write(200)
+    ground.watch(until=lambda standings: standings[0].waiting == 1)
+    (ground.root / "a").rename(ground.root / "away")
+    ground.watch()
+    assert ground.alarmed("is it mounted?")
+
+    def back(standings: Sequence[Standing]) -> bool:
+        if (ground.root / "away").exists():
+            (ground.root / "away").rename(ground.root / "a")
+            return False
+        return caught_up(standings)
+
+    ground.watch(until=back)
+    assert ground.said("is there again") == 1
+    assert len(ground.state().asked) == 2
