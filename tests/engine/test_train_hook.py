@@ -102,7 +102,7 @@ import sys, tempfile
 from pathlib import Path
 import ray, ray.train
 from ray.train import Checkpoint, RunConfig, ScalingConfig
-from ray.train.torch import TorchTrainer
+from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 from lens_ray.engine.train_hook import LensTrainCallback
 
 def train(config):
@@ -122,7 +122,7 @@ def train(config):
 
 ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
 storage = sys.argv[1]
-TorchTrainer(
+DataParallelTrainer(
     train, train_loop_config={"run": storage + "/tiny"},
     scaling_config=ScalingConfig(num_workers=1),
     run_config=RunConfig(name="tiny", storage_path=storage, callbacks=[LensTrainCallback()]),
