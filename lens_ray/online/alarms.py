@@ -27,7 +27,7 @@ from lens_ray.online.findings import Alarm, Curve, Point
 from lens_ray.online.series import Health, Series
 from lens_ray.online.shift import Ground
 from lens_ray.online.spec import Rules
-from lens_ray.online.windows import Windows, spent
+from lens_ray.online.windows import Windows, alpha_at
 from lens_ray.stats.abilities import OVERALL
 from lens_ray.stats.marks import Marks
 
@@ -52,7 +52,7 @@ def sudden_drops(series: Series, rules: Rules, ground: Ground) -> tuple[Alarm, .
     """
     found: list[Alarm] = []
     for place in range(1, len(series.steps)):
-        level = spent(place, rules.planned_checkpoints - 1, rules.alpha)
+        level = alpha_at(place, rules.planned_checkpoints - 1, rules.alpha)
         found += _fell_at(series, rules, ground, place, level / max(len(series.abilities), 1))
     return tuple(found)
 

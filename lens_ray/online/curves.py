@@ -26,11 +26,12 @@ from lens_ray.stats.dispersion import mean_covariance
 from lens_ray.stats.dvs_res import dvs_and_res
 from lens_ray.stats.figures import Figures, ability_figures
 from lens_ray.stats.heterogeneity import tau_of
+from lens_ray.stats.mark_scores import units_of
 from lens_ray.stats.marks import Marks
 from lens_ray.stats.pool import Pool
 from lens_ray.stats.steadiness import Subtasks
 from lens_ray.stats.strata import Strata
-from lens_ray.stats.units import Bools, Floats, Units
+from lens_ray.stats.units import Bools, Floats
 
 #: Fewer points than this have no bend.
 _LEAST = 5
@@ -189,9 +190,9 @@ def _points(series: Series, row: int, views: _Views, pool: Pool | None) -> _Foun
     marks = series.marks
     answered: Bools = ~np.isnan(marks.score[row])
     view = views.of(answered)
-    strata = Strata(_units(view.marks, marks.score[row][answered]))
+    strata = Strata(units_of(view.marks, marks.score[row][answered]))
     changes = _changes(marks, row, views)
-    whole = _for_all_units(series, row)
+    whole = _for_allunits_of(series, row)
     steady = _steady(view, marks.score[row][answered], pool)
     values = view.figures.values(strata.accuracy[None])[0]
     found: _Found = {}
@@ -226,7 +227,7 @@ def _figures(
         lacking: Subtasks without a unit: an ability without them would be another one.
     """
     whole = _without(ability_figures(marks), lacking)
-    strata = Strata(_units(marks, np.zeros(len(marks.stratum))))
+    strata = Strata(units_of(marks, np.zeros(len(marks.stratum))))
     flat = ~(strata.range > 0)
     slope = np.diag(np.where(flat, 0.0, 1.0 / np.where(flat, 1.0, strata.range)))
     labels = tuple("/".join(name) for name in marks.strata)
@@ -259,21 +260,6 @@ def _without(figures: Figures, lacking: Collection[tuple[str, str]]) -> Figures:
     return Figures(figures.names, slope, shift, reasons)
 
 
-def _units(marks: Marks, score: Floats) -> Units:
-    """One checkpoint's marks as `lens_ray.stats.units.marked_units` has them."""
-    return Units(
-        strata=marks.strata,
-        stratum=marks.stratum,
-        score=score,
-        chance=marks.chance,
-        upper=marks.upper,
-        cluster=marks.cluster,
-        clusters=marks.clusters,
-        covered=np.bincount(marks.stratum, minlength=len(marks.strata)),
-        first=np.arange(len(marks.stratum)),
-    )
-
-
 def _interval(strata: Strata, view: _View, place: int, value: float) -> Interval:
     shares = view.figures.slope[place] * strata.range
     weights = {each: float(shares[each]) for each in np.flatnonzero(shares).tolist()}
@@ -301,7 +287,7 @@ def _reference(series: Series, row: int) -> int | None:
     return next((each for each in range(row - 1, -1, -1) if series.depth[each] == "full"), None)
 
 
-def _for_all_units(series: Series, row: int) -> dict[_Name, tuple[float, Interval]]:
+def _for_allunits_of(series: Series, row: int) -> dict[_Name, tuple[float, Interval]]:
     """What an anchor's abilities would be on all units, by the last full checkpoint before it."""
     marks, reference = series.marks, _reference(series, row)
     if reference is None:

@@ -1,20 +1,11 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from lens_ray.online.first_fit import first_fit, look_share
+from lens_ray.online.first_fit import first_fit
 from lens_ray.stats.advice.needs import Needs
 from lens_ray.testing.simulated_runs import Design, simulate
 from tests.online.hand_made import series
-
-
-@given(st.integers(2, 200), st.integers(0, 2000))
-def test_all_looks_together_spend_no_more_than_there_is(planned: int, looks: int) -> None:
-    spent = [look_share(look, planned) for look in range(looks)]
-    assert sum(spent) <= 1 + 1e-12
-    assert min(spent, default=1) > 0
 
 
 def test_the_first_that_is_surely_good_enough() -> None:
