@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -135,6 +136,8 @@ def test_a_real_ray_train_run_is_announced_and_stopped(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", TRAINING, str(tmp_path)],
         capture_output=True, text=True, timeout=170, check=False,
+        # Each report waits for the controller's next look, 2 s apart.
+        env={**os.environ, "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     found = {
