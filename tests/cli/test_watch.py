@@ -108,7 +108,7 @@ def test_one_checkpoint_asked_anew_gives_its_stored_rows(replay: Outcome, replay
 
 async def answers(
     suite: Suite, samples: Sequence[Sample], path: str
-) -> dict[str, tuple[str, float | None]]:
+) -> dict[str, tuple[str, float]]:
     """Text and score by sample, from the backend itself: a Ray for it would take 10 s."""
     spec = ModelSpec(name="anew", path=path)
     backend = create_backend(spec, path)
