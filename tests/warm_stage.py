@@ -1,15 +1,19 @@
-"""What the tests of warm replicas share: an evaluator, questions, and who is there."""
+"""What the tests of warm replicas share: questions, what is to be answered, and who is there."""
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from lens_ray import ModelSpec
 from lens_ray.engine.settings import EngineSettings
+from lens_ray.models import Generation, Request, create_backend
 from lens_ray.online.checkpoint import Checkpoint, Depth
 from lens_ray.online.evaluator import Answered, Question
+from lens_ray.suites.suite import load_suite
+from lens_ray.suites.templates import render
 from lens_ray.testing.processes import descendants
 from lens_ray.warm import WarmEvaluator
 from tests.chaos.harness import TITLES, title
@@ -32,6 +36,20 @@ def question(step: int, depth: Depth = "anchor", path: str = "", **given: object
         name=f"run@{step}", backend=backend, path=path, step=step, replicas=1, options=given
     )
     return Question(Checkpoint("run", step, path, "mark", "now"), spec, depth)
+
+
+def fakes(step: int, samples: Iterable[str]) -> dict[str, str]:
+    """What a backend that is started with a checkpoint of `question` answers, by sample."""
+    spec = question(step).spec
+    by_id = load_suite("mini:quick").by_id
+
+    async def answers() -> dict[str, str]:
+        backend = create_backend(spec, spec.path)
+        await backend.start()
+        requests = [Request(one, render(by_id[one]), (), Generation()) for one in samples]
+        return {one.request_id: one.text async for one in backend.generate(requests)}
+
+    return asyncio.run(answers())
 
 
 def replicas() -> list[int]:

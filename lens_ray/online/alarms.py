@@ -1,4 +1,11 @@
-"""Alarms of single checkpoints, whatever their ability's tests say: `health_alarms`.
+"""Alarms of single checkpoints: `sudden_drops`, and `health_alarms`, whatever the tests say.
+
+A sudden drop is an ability that falls from one checkpoint to the next by more than a margin. The
+newest is held against the one before, paired by unit, with the variance of whole clusters: what is
+tested is this checkpoint, not the run, so no wander is in it. That the drop is no larger than
+``rules.margin`` must be rejected, so that the small moves of any checkpoint are none.
+
+The others look at answers, weights and levels:
 
 * ``broken_weights``: somebody looked at the weights and found what cannot be trusted.
 * ``empty_answers``: more than a tenth of the answers have no text.
@@ -7,7 +14,7 @@
   ``rules.near_chance``) is below it with its whole interval; or one is below it at five
   checkpoints in a row.
 
-Each is told where it begins, and again only after a checkpoint without it.
+Each of these is told where it begins, and again only after a checkpoint without it.
 """
 
 from __future__ import annotations
@@ -18,7 +25,9 @@ import numpy as np
 
 from lens_ray.online.findings import Alarm, Curve, Point
 from lens_ray.online.series import Health, Series
+from lens_ray.online.shift import Ground
 from lens_ray.online.spec import Rules
+from lens_ray.online.windows import Windows, alpha_at
 from lens_ray.stats.abilities import OVERALL
 from lens_ray.stats.marks import Marks
 
@@ -30,6 +39,42 @@ _RIGHT = 0.5
 _FEWEST = 20
 #: An ability that was never learned is told after so many checkpoints.
 _IN_A_ROW = 5
+
+
+def sudden_drops(series: Series, rules: Rules, ground: Ground) -> tuple[Alarm, ...]:
+    """One alarm for each checkpoint and ability that fell, by step.
+
+    Args:
+        series: The run.
+        rules: ``margin``, ``alpha`` (over abilities and all looks), ``planned_checkpoints`` and
+            ``confidence`` count.
+        ground: Of the series.
+    """
+    found: list[Alarm] = []
+    for place in range(1, len(series.steps)):
+        level = alpha_at(place, rules.planned_checkpoints - 1, rules.alpha)
+        found += _fell_at(series, rules, ground, place, level / max(len(series.abilities), 1))
+    return tuple(found)
+
+
+def _fell_at(
+    series: Series, rules: Rules, ground: Ground, place: int, level: float
+) -> Sequence[Alarm]:
+    before, step = int(series.steps[place - 1]), int(series.steps[place])
+    shifts = ground.shifts(Windows((place - 1,), (place,)), declared=False)
+    return [
+        Alarm(
+            kind="sudden_drop",
+            ability=name,
+            step=step,
+            line=f"step {step}: {name} fell by {-moved.effect:.3f} since step {before}",
+            effect=moved.effect,
+            interval=moved.interval(None, rules.confidence),
+            confidence=rules.confidence,
+        )
+        for name, moved in shifts.moved.items()
+        if moved.effect < -rules.margin and moved.below(None, by=rules.margin) <= level
+    ]
 
 
 def health_alarms(series: Series, rules: Rules, curves: Sequence[Curve]) -> tuple[Alarm, ...]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -48,9 +48,7 @@ class Alerts:
         watch: str,
         *,
         on_line: Callable[[str], None] = log.warning,
-        channels: Mapping[str, Send] | None = None,
         pause_s: float = FIRST_PAUSE_S,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Start a thread for each channel.
 
@@ -59,20 +57,17 @@ class Alerts:
             told: Of a training run: `lens_ray.store.watch_log.WatchLog.told`.
             watch: Name of the watch.
             on_line: Called with each line for the log, from any thread.
-            channels: In the place of those of ``spec``.
             pause_s: After the first failed try; about twice as long after each further one.
-            clock: Seconds that only grow.
 
         Raises:
             UserError: A variable of ``spec`` is not set, or holds no URL of the web; or ``on``
                 names something unknown.
         """
         check_subjects(spec.on)
-        sends = channels_of(spec, watch) if channels is None else channels
         self._on = spec.on
         self._channels = [
-            _Channel(name, send, told, on_line, pause_s, spec.timeout_s, clock)
-            for name, send in sends.items()
+            _Channel(name, send, told, on_line, pause_s, spec.timeout_s)
+            for name, send in channels_of(spec, watch).items()
         ]
 
     def tell(self, findings: Findings) -> None:
@@ -110,11 +105,10 @@ class _Channel:
         on_line: Callable[[str], None],
         pause_s: float,
         timeout_s: float,
-        clock: Callable[[], float],
     ) -> None:
         self.name = name
         self._send, self._told, self._on_line = send, told, on_line
-        self._pause_s, self._timeout_s, self._clock = pause_s, timeout_s, clock
+        self._pause_s, self._timeout_s = pause_s, timeout_s
         self._due: dict[tuple[str, str], _Due] = {}
         self._done: set[tuple[str, str]] = set()
         self._read: set[str] = set()
@@ -151,7 +145,7 @@ class _Channel:
         """The next alert whose time has come; None where the channel closes."""
         with self._changed:
             while True:
-                now = self._clock()
+                now = time.monotonic()
                 ready = [due for due in self._due.values() if due.at <= now]
                 if self._closing and not any(due.tries == 0 for due in ready):
                     return None
@@ -208,7 +202,7 @@ class _Channel:
         pause = min(self._pause_s * 2**due.tries, LONGEST_PAUSE_S)
         with self._changed:
             due.tries += 1
-            due.at = self._clock() + pause
+            due.at = time.monotonic() + pause
         if due.tries == 1:
             self._on_line(
                 f"{due.alert.run}: {self.name} did not take {due.alert.key}: {failure}; "

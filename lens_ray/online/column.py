@@ -14,16 +14,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lens_ray.online import health
 from lens_ray.online.checkpoint import Depth
-from lens_ray.online.health import health_of
 from lens_ray.online.series import Health
 from lens_ray.stats.marks import COLUMNS as MARK_COLUMNS
 from lens_ray.stats.marks import FACETS, Facet, Marks
-from lens_ray.stats.units import Bools, Floats, Ints, marked_units
+from lens_ray.stats.units import FINAL, Bools, Floats, Ints, marked_units
 
 #: Columns of the rows that are read.
-COLUMNS: tuple[str, ...] = tuple(dict.fromkeys((*MARK_COLUMNS, *health.COLUMNS)))
+COLUMNS: tuple[str, ...] = tuple(
+    dict.fromkeys((*MARK_COLUMNS, "status", "format", "text", "extracted"))
+)
 #: What is known of a unit besides its scores, sorted by ``unit``.
 UNITS: pa.Schema = pa.schema(
     [
@@ -75,6 +75,48 @@ def column_of(rows: pa.Table, depth: Depth, broken: str | None = None) -> Column
     order = pc.sort_indices(facts["sample_id"])
     units = pa.table(columns, schema=UNITS).take(order).combine_chunks()
     return Column(units, found.score[order.to_numpy()], health_of(rows, broken))
+
+
+def health_of(rows: pa.Table, broken: str | None = None) -> Health:
+    """The health of one checkpoint's answers.
+
+    Args:
+        rows: Its rows (`COLUMNS`); those that a later one may supersede are nobody's answer.
+        broken: Why its weights cannot be trusted, where somebody looked.
+    """
+    rows = rows.filter(pc.is_in(rows["status"], value_set=pa.array(FINAL)))
+    n = rows.num_rows
+    if not n:
+        return Health(broken=broken)
+    text = pc.utf8_trim_whitespace(pc.fill_null(rows["text"], ""))
+    unparsed = pc.equal(rows["status"], "unparsed")
+    return Health(
+        n=n,
+        empty=_share(pc.equal(text, ""), n),
+        commonest=_commonest(rows),
+        unparsed=_share(unparsed, n),
+        broken=broken,
+    )
+
+
+def _share(found: pa.ChunkedArray, n: int) -> float:
+    return float(pc.sum(found).as_py() or 0) / n
+
+
+def _commonest(rows: pa.Table) -> dict[str, float]:
+    """Share of the commonest extracted answer among the answers of each format."""
+    rows = rows.select(["format", "extracted"])
+    asked = rows.group_by("format").aggregate([([], "count_all")])
+    total = dict(zip(asked["format"].to_pylist(), asked["count_all"].to_pylist(), strict=True))
+    known = rows.filter(pc.is_valid(rows["extracted"]))
+    counted = known.group_by(["format", "extracted"]).aggregate([([], "count_all")])
+    most = counted.group_by("format").aggregate([("count_all", "max")])
+    return {
+        kind: count / total[kind]
+        for kind, count in sorted(
+            zip(most["format"].to_pylist(), most["count_all_max"].to_pylist(), strict=True)
+        )
+    }
 
 
 def aligned(

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from lens_ray.online.alarms import health_alarms
+from lens_ray.online.alarms import health_alarms, sudden_drops
 from lens_ray.online.conflicts import conflicts
 from lens_ray.online.convergence import convergence
-from lens_ray.online.curves import curves_of
+from lens_ray.online.curves import curves_of, knee
 from lens_ray.online.declines import Looked, declines, window_of
-from lens_ray.online.drops import sudden_drops
 from lens_ray.online.findings import Alarm, Curve, Findings, Shift
-from lens_ray.online.knee import knee
 from lens_ray.online.plateaus import plateaus
 from lens_ray.online.series import Series
 from lens_ray.online.shift import Ground

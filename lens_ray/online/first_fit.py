@@ -2,8 +2,8 @@
 
 A checkpoint's scores are judged as ``lens-ray advise`` judges a model's (`judge`). Who looks at
 every checkpoint and stops at the first that seems good enough errs more often than at one: so the
-error that the needs allow (1 - ``sure``) is spent over all looks and all needed scores, and a
-checkpoint is named that falls short in at most so many runs.
+error that the needs allow (1 - ``sure``) is spent over all looks (`alpha_at`) and all needed
+scores, and a checkpoint is named that falls short in at most so many runs.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lens_ray.online.series import Series
+from lens_ray.online.windows import alpha_at
 from lens_ray.stats.advice.best import judge
 from lens_ray.stats.advice.needs import Needs
 from lens_ray.stats.cells import means_of
@@ -21,8 +22,6 @@ from lens_ray.stats.figures import Figures, ability_figures
 from lens_ray.stats.joint import draw_jointly
 from lens_ray.stats.marks import Marks
 
-#: Of the error, what the planned looks share; later ones share the rest.
-PLANNED = 0.8
 #: Probabilities of a mean and its standard error need few replicates.
 _REPLICATES = 1000
 
@@ -46,20 +45,6 @@ class Fit:
     lacking: tuple[str, ...] = ()
 
 
-def look_share(look: int, planned: int) -> float:
-    """The part of an error that one look may spend.
-
-    Args:
-        look: Its number, from 0.
-        planned: Looks that share `PLANNED` evenly; the j-th after them gets 1 / (j (j + 1)) of the
-            rest, which sums to the rest however many follow.
-    """
-    if look < planned:
-        return PLANNED / planned
-    later = look - planned + 1
-    return (1 - PLANNED) / (later * (later + 1))
-
-
 def first_fit(series: Series, needs: Needs, *, planned: int = 30) -> Fit:
     """Find the first checkpoint that meets the needed scores.
 
@@ -77,7 +62,7 @@ def first_fit(series: Series, needs: Needs, *, planned: int = 30) -> Fit:
     error = 1 - needs.sure
     for place, chance in _chances(series.marks, figures, needs.min_score):
         missed = sum(1 - each for each in chance.values())
-        spent = look_share(place, planned)
+        spent = alpha_at(place + 1, planned, 1.0)
         if missed <= error * spent:
             sure = max(0.0, 1 - missed / spent)
             return Fit(int(series.steps[place]), sure, int(series.steps[place]), chance)

@@ -73,8 +73,8 @@ def undeclared(steps: Ints, rules: Rules) -> tuple[str, ...]:
     return tuple(found)
 
 
-def spent(look: int, planned: int, alpha: float) -> float:
-    """What a look may spend, where looks are alike: an even part of most, then ever less.
+def alpha_at(look: int, planned: int, alpha: float) -> float:
+    """What a look may spend of alpha, where looks are alike: an even part of most, then ever less.
 
     Args:
         look: Its number, from 1.
@@ -113,7 +113,7 @@ def _blocks(size: int, rules: Rules) -> Iterator[Look]:
             for back in _BACK
             if back <= block
         )
-        level = spent(block, max(planned, 0), rules.alpha)
+        level = alpha_at(block, max(planned, 0), rules.alpha)
         if block <= planned:  # even by comparison, not by look
             level *= planned * len(pairs) / comparisons
         yield Look((block + 1) * width - 1, pairs, level, False)

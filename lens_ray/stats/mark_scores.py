@@ -1,4 +1,4 @@
-"""Scores on the samples that models have in common: `scores_of_marks`."""
+"""Scores on the samples that models have in common: `scores_of_marks`, `units_of`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from lens_ray.stats.figures import Figures
 from lens_ray.stats.marks import Marks
 from lens_ray.stats.scores import AbilityScore
 from lens_ray.stats.strata import Strata
-from lens_ray.stats.units import Units
+from lens_ray.stats.units import Floats, Units
 
 #: Pools are of whole suites.
 _NO_STABILITY = "dvs, res and tau are of all samples that a model was asked, not of these"
@@ -28,7 +28,7 @@ def scores_of_marks(marks: Marks, figures: Figures) -> dict[str, dict[str, Abili
     values = figures.values(means_of(marks))
     found: dict[str, dict[str, AbilityScore]] = {}
     for row, model in enumerate(marks.models):
-        strata = Strata(_units(marks, row))
+        strata = Strata(units_of(marks, marks.score[row]))
         found[model] = {
             name: _score(strata, figures, place, float(values[row, place]))
             for place, name in enumerate(figures.names)
@@ -50,12 +50,12 @@ def _score(strata: Strata, figures: Figures, place: int, corrected: float) -> Ab
     )
 
 
-def _units(marks: Marks, row: int) -> Units:
-    """One model's marks as `lens_ray.stats.units.marked_units` has them."""
+def units_of(marks: Marks, score: Floats) -> Units:
+    """Scores on the units of some marks, as `lens_ray.stats.units.marked_units` has them."""
     return Units(
         strata=marks.strata,
         stratum=marks.stratum,
-        score=marks.score[row],
+        score=score,
         chance=marks.chance,
         upper=marks.upper,
         cluster=marks.cluster,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -102,7 +103,7 @@ import sys, tempfile
 from pathlib import Path
 import ray, ray.train
 from ray.train import Checkpoint, RunConfig, ScalingConfig
-from ray.train.torch import TorchTrainer
+from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 from lens_ray.engine.train_hook import LensTrainCallback
 
 def train(config):
@@ -122,7 +123,7 @@ def train(config):
 
 ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
 storage = sys.argv[1]
-TorchTrainer(
+DataParallelTrainer(
     train, train_loop_config={"run": storage + "/tiny"},
     scaling_config=ScalingConfig(num_workers=1),
     run_config=RunConfig(name="tiny", storage_path=storage, callbacks=[LensTrainCallback()]),
@@ -135,6 +136,8 @@ def test_a_real_ray_train_run_is_announced_and_stopped(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", TRAINING, str(tmp_path)],
         capture_output=True, text=True, timeout=170, check=False,
+        # Each report waits for the controller's next look, 2 s apart.
+        env={**os.environ, "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     found = {

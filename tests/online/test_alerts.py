@@ -278,10 +278,10 @@ def test_slack_gets_text_that_cannot_mean_anything_else() -> None:
 def test_killed_at_any_moment_nobody_hears_an_alert_twice(tmp_path: Path) -> None:
     """Processes that tell 40 alarms are killed at moments of their own; the last one ends."""
     with Hook() as hook:
-        for number in range(6):
+        for number in range(4):
             script = [sys.executable, "-c", _TELLER, str(tmp_path / "store"), hook.url]
             teller = subprocess.Popen(script)
-            if number < 5:
+            if number < 3:
                 hook.wait(len(hook.heard) + 4 + number, 30)
                 teller.kill()
             teller.wait(30)
@@ -290,7 +290,7 @@ def test_killed_at_any_moment_nobody_hears_an_alert_twice(tmp_path: Path) -> Non
     told = Store(tmp_path / "store", create=True).watch("w").told("r").read().keys
     unsure = [key for key, state in told.items() if state.startswith("trying")]
     assert len(told) == 40
-    assert len(unsure) <= 5
+    assert len(unsure) <= 3
     assert {f"webhook:{key.removeprefix('w/r/')}" for key in heard} | set(unsure) == set(told)
 
 

@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 
 from lens_ray.online.alarms import health_alarms
-from lens_ray.online.column import aligned, column_of
+from lens_ray.online.column import aligned, column_of, health_of
 from lens_ray.online.curves import curves_of
 from lens_ray.online.findings import Alarm, Curve, Interval, Point
-from lens_ray.online.health import health_of
 from lens_ray.online.series import Health, Series
 from lens_ray.online.spec import Rules
 from tests.online.training import row

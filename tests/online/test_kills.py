@@ -90,4 +90,4 @@ def test_thirty_moments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 @pytest.mark.slow
 def test_a_bucket(tmp_path: Path, bucket_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    check(tmp_path, bucket_url, kill_at(tmp_path, bucket_url, 6), monkeypatch)
+    check(tmp_path, bucket_url, kill_at(tmp_path, bucket_url, 4), monkeypatch)

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import t as student
 
+from lens_ray.online.curves import knee
 from lens_ray.online.findings import Findings
-from lens_ray.online.knee import knee
 from lens_ray.online.plateaus import plateaus
 from lens_ray.online.spec import Rules
 from lens_ray.testing.simulated_runs import Design, simulate

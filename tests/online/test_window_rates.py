@@ -17,7 +17,7 @@ from lens_ray.online.spec import Declared, Rules
 from lens_ray.testing.simulated_runs import Design, Kind, simulate
 
 pytestmark = pytest.mark.slow
-RUNS = 30
+RUNS = 20
 
 
 @lru_cache
@@ -43,17 +43,19 @@ def found(kind: Kind, effect: float, wobble: float = 0.0) -> dict[str, list[int]
 @pytest.mark.parametrize("windows", ["blocks", "declared"])
 @pytest.mark.parametrize(
     ("kind", "effect", "wobble"),
-    [("flat", 0.0, 0.0), ("flat", 0.0, 0.01), ("random_walks", 0.0025, 0.0),
-     ("random_walks", 0.005, 0.0), ("random_walks", 0.01, 0.0), ("early_plateau", 0.0, 0.0)],
+    [("flat", 0.0, 0.01), ("random_walks", 0.005, 0.0)],
 )  # fmt: skip
 def test_false_alarms_are_rare(kind: Kind, effect: float, wobble: float, windows: str) -> None:
-    """At 6 % a run 30 runs have 6 or more in 1 % of the cases."""
+    """At 6 % a run 20 runs have 5 or more in 0.6 % of the cases.
+
+    The other truths: ``jobs/benchmarks/bench_online_rates.py``.
+    """
     false_declines, false_conflicts, _, _ = found(kind, effect, wobble)[windows]
-    assert false_declines < 6
-    assert false_conflicts < 6
+    assert false_declines < 5
+    assert false_conflicts < 5
 
 
 @pytest.mark.parametrize(("kind", "place"), [("decline", 2), ("conflict", 3)])
 def test_five_points_between_declared_windows_are_found(kind: Kind, place: int) -> None:
-    """At a power of 85 % 30 runs find fewer than 20 in 1 % of the cases."""
-    assert found(kind, 0.05)["declared"][place] >= 20
+    """At a power of 85 % 20 runs find fewer than 13 in 0.6 % of the cases."""
+    assert found(kind, 0.05)["declared"][place] >= 13

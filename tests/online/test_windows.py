@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lens_ray.online.spec import Declared, Rules
-from lens_ray.online.windows import Windows, looks_of, spent, undeclared
+from lens_ray.online.windows import Windows, alpha_at, looks_of, undeclared
 
 
 def steps(count: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
@@ -73,5 +73,12 @@ def test_alpha_is_never_overspent_and_looks_never_change(
 
 
 def test_without_a_plan_the_later_looks_have_all() -> None:
-    assert spent(1, 0, 0.05) == pytest.approx(0.025)
-    assert spent(3, 2, 0.05) == pytest.approx(0.005)
+    assert alpha_at(1, 0, 0.05) == pytest.approx(0.025)
+    assert alpha_at(3, 2, 0.05) == pytest.approx(0.005)
+
+
+@given(st.integers(2, 200), st.integers(0, 2000))
+def test_all_looks_together_spend_no_more_than_there_is(planned: int, looks: int) -> None:
+    spent = [alpha_at(look + 1, planned, 1.0) for look in range(looks)]
+    assert sum(spent) <= 1 + 1e-12
+    assert min(spent, default=1) > 0
