@@ -67,6 +67,13 @@ def test_near_chance_is_not_converged() -> None:
     assert of([49] * 12).phase == "not_learned"
 
 
+def test_what_still_rises_has_not_converged_however_small_the_gain_so_far() -> None:
+    """200 of 400 items, then four more at each checkpoint: 0.06 so far, with a margin of 0.1."""
+    rules = Rules(margin=0.1)
+    assert of([200] * 12, rules).phase == "converged"
+    assert of([200] * 6 + [204, 208, 212, 216, 220, 224], rules).phase != "converged"
+
+
 def test_rising_names_its_gain() -> None:
     found = of([100 + 20 * place for place in range(12)])
     assert found.phase == "rising"
