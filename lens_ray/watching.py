@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from lens_ray.engine.interrupt import sigterm_interrupts
+from lens_ray.engine.watch_meter import WatchMeter
 from lens_ray.errors import UserError
 from lens_ray.online.alerts import Alerts
 from lens_ray.online.assess import assess_replay
@@ -80,12 +81,14 @@ def watch(
     end = caught_up if once else run_out(spec)
     alerts = Alerts(spec.alerts, place.watch(spec.name).told, spec.name, on_line=on_line)
     asker = evaluator or _warm(spec, place, address)
+    meter = WatchMeter(spec.name)
     feared = False
 
     def told(findings: Findings) -> None:
         nonlocal feared
         feared = feared or bool(failing.found(findings))
         on_findings(findings)
+        meter.show(findings)
         alerts.tell(findings)
 
     for run in spec.runs:

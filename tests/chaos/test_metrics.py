@@ -18,7 +18,8 @@ from tests.chaos.harness import ROOT, job
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(180)]
 
-_LINE = re.compile(r"(ray_lens_ray_\w+)\{([^}]*)\} (\S+)")
+_LINE = re.compile(r"(ray_lens_ray_(?!watch_)\w+)\{([^}]*)\} (\S+)")
+_WATCH = re.compile(r"ray_lens_ray_watch_(\w+)\{([^}]*)\} (\S+)")
 _TAG = re.compile(r'(\w+)="([^"]*)"')
 Series = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
@@ -91,5 +92,14 @@ def test_the_endpoint_has_the_totals_of_a_job(tmp_path: Path) -> None:
     for metric in METRICS.values():
         wanted = f"{metric.exported}_count" if metric.kind == HISTOGRAM else metric.exported
         assert wanted in names or metric.name == "lens_ray_swap_seconds"
+    watched = {
+        (name, tags.get("kind")): float(value)
+        for name, text, value in _WATCH.findall(said["text"])
+        if (tags := dict(_TAG.findall(text)))["watch"] == "night" and tags["run"] == "run-a"
+    }
+    assert watched == {
+        ("step", None): 9600, ("findings", "converged"): 1, ("findings", "decline"): 0,
+        ("findings", "conflict"): 0, ("findings", "alarm"): 0,
+    }  # fmt: skip
     # It ended in order, which sends what was counted last, and was not started again.
     assert [state for name, state in said["actors"] if name == "CoordinatorActor"] == ["DEAD"]
