@@ -15,7 +15,7 @@ from lens_ray.online.evaluator import Evaluator
 from lens_ray.online.findings import Findings
 from lens_ray.online.keep import parse_keep
 from lens_ray.online.spec import RunSpec, WatchSpec, load_watch
-from lens_ray.online.watcher import caught_up
+from lens_ray.online.watcher import WatchSettings, caught_up
 from lens_ray.online.watcher import watch as look
 from lens_ray.prices import load_prices
 from lens_ray.stats.pool_making import choose_pool
@@ -24,6 +24,9 @@ from lens_ray.suites.suite import load_suite
 from lens_ray.warm import WarmEvaluator
 
 __all__ = ["watch"]
+
+#: So long a watch that is to end (``--once``) waits for a store that is out of reach or damaged.
+ONCE_PATIENCE_S = 60.0
 
 
 def watch(
@@ -62,7 +65,8 @@ def watch(
 
     Raises:
         UserError: The watch, its suite or an argument is at fault.
-        StoreUnavailable: The store is out of reach, read-only or full at the start.
+        StoreUnavailable: The store is out of reach, read-only or full at the start; with ``once``,
+            or out of reach or damaged for a minute.
         KeyboardInterrupt: Ctrl-C or SIGTERM; nothing is lost.
     """
     spec = job if isinstance(job, WatchSpec) else load_watch(job, store=store)
@@ -103,6 +107,7 @@ def watch(
                 on_line=on_line,
                 until=lambda standings: feared or end(standings),
                 prune=prune,
+                settings=WatchSettings(outage_s=ONCE_PATIENCE_S if once else None),
             )
     finally:
         asker.close()

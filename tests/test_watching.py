@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lens_ray.errors import UserError
+from lens_ray import watching
+from lens_ray.errors import StoreUnavailable, UserError
 from lens_ray.online.findings import Findings
 from lens_ray.online.marker import MARKER, Marker
 from lens_ray.online.spec import RunSpec, WatchSpec
@@ -113,6 +115,21 @@ def test_a_folder_without_a_checkpoint_is_said_to_be_one(
     assert lines == [
         f"a: looking at {tmp_path / 'a'} every 0.01 s", "a: no checkpoint is there so far",
     ]  # fmt: skip
+
+
+def test_once_ends_where_rows_are_damaged(
+    tmp_path: Path, store: Store, suite: Suite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "ONCE_PATIENCE_S", 0.05)
+    train(tmp_path / "a", *STEPS)
+    evaluator = FakeEvaluator(store, suite, accuracy)
+    watch(job(tmp_path, store), evaluator=evaluator, once=True)
+    for marks in (tmp_path / "store" / "watch").rglob("marks*"):  # they would do for the rows
+        shutil.rmtree(marks) if marks.is_dir() else marks.unlink()
+    for file in (tmp_path / "store" / "runs").rglob("rows/*.parquet"):
+        file.write_bytes(b"no Parquet")
+    with pytest.raises(StoreUnavailable, match="damaged"):
+        watch(job(tmp_path, store), evaluator=evaluator, once=True)
 
 
 def test_a_replay_asks_nothing(tmp_path: Path, store: Store) -> None:
