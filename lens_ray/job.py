@@ -26,7 +26,7 @@ from lens_ray.models.spec import (
     RuntimeEnv,
 )
 from lens_ray.yaml_file import FileKind, load_file
-from lens_ray.yaml_problems import nearest
+from lens_ray.yaml_problems import nearest, repeated, some_or_all
 
 __all__ = ["JobBudget", "JobSpec", "Until", "load_job"]
 
@@ -106,30 +106,17 @@ class JobSpec(ClosedModel):
         some._rest = self._rest + left_out
         return some
 
-    @field_validator("abilities")
-    @classmethod
-    def _some_ability(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
-        if value is not None and not value:
-            raise PydanticCustomError(
-                "no_ability", "the list is empty; leave the key out to take all of the suite's"
-            )
-        return value
-
-    @field_validator("splits")
-    @classmethod
-    def _some_split(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
-        if value is not None and not value:
-            raise PydanticCustomError(
-                "no_split", "the list is empty; leave the key out to take all of the suite's"
-            )
-        return value
+    _some_or_all = field_validator("abilities", "splits")(some_or_all)
 
     @field_validator("models")
     @classmethod
     def _sound_models(cls, models: tuple[ModelSpec, ...]) -> tuple[ModelSpec, ...]:
         if not models:
             raise PydanticCustomError("no_model", "the list is empty; name at least one model")
-        problems = [*_repeated_names(models), *_unknown_templates(models)]
+        problems = [
+            *repeated((model.name for model in models), "name", "models"),
+            *_unknown_templates(models),
+        ]
         if problems:
             raise ValidationError.from_exception_data("JobSpec", problems)
         return models
@@ -152,32 +139,12 @@ def load_job(path: str | Path, *, store: str | None = None) -> JobSpec:
 # What pydantic found, in our words.
 
 
-def _repeated_names(models: Sequence[ModelSpec]) -> list[InitErrorDetails]:
-    first: dict[str, int] = {}
-    problems: list[InitErrorDetails] = []
-    for index, model in enumerate(models):
-        if model.name in first:
-            error = PydanticCustomError(
-                "repeated_name",
-                "{found} is the name of models[{first}] too; give each model its own",
-                {"found": repr(model.name), "first": first[model.name]},
-            )
-            problems.append({"type": error, "loc": (index, "name"), "input": model.name})
-        first.setdefault(model.name, index)
-    return problems
-
-
 def _unknown_templates(models: Sequence[ModelSpec]) -> list[InitErrorDetails]:
-    from lens_ray.suites.templates import TEMPLATES
+    from lens_ray.suites.templates import unknown_template
 
     problems: list[InitErrorDetails] = []
     for index, model in enumerate(models):
-        if model.template not in TEMPLATES:
-            error = PydanticCustomError(
-                "unknown_template",
-                "no template is called {found}; {hint}",
-                {"found": repr(model.template), "hint": nearest(model.template, TEMPLATES)},
-            )
+        if (error := unknown_template(model.template)) is not None:
             problems.append({"type": error, "loc": (index, "template"), "input": model.template})
     return problems
 

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from pydantic import ValidationError
-from pydantic_core import ErrorDetails
+from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from lens_ray.job_yaml import Document, Place
 from lens_ray.job_yaml import Path as KeyPath
@@ -55,6 +55,40 @@ def nearest(found: str, known: Iterable[str]) -> str:
     """A hint: the nearest of the known names, or all of them."""
     close = near(found, known)
     return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(sorted(known))}"
+
+
+def some_or_all(value: tuple[Any, ...] | None) -> tuple[Any, ...] | None:
+    """A validator: a list that is left out takes all, and one that is empty is a mistake."""
+    if value is not None and not value:
+        raise PydanticCustomError(
+            "empty_list", "the list is empty; leave the key out to take all of the suite's"
+        )
+    return value
+
+
+def repeated(values: Iterable[str], key: str, of: str) -> list[InitErrorDetails]:
+    """What stands twice under a key of a list's items, at its place in the list.
+
+    Args:
+        values: One an item.
+        key: Of the items.
+        of: The list's own key: ``models``, whose items are each a model.
+    """
+    first: dict[str, int] = {}
+    problems: list[InitErrorDetails] = []
+    for index, value in enumerate(values):
+        if value in first:
+            error = PydanticCustomError(
+                "repeated",
+                "{found} is the {key} of {of}[{first}] too; give each {one} its own",
+                {
+                    "found": repr(value), "key": key, "of": of, "first": first[value],
+                    "one": of.removesuffix("s"),
+                },
+            )  # fmt: skip
+            problems.append({"type": error, "loc": (index, key), "input": value})
+        first.setdefault(value, index)
+    return problems
 
 
 #: What to type instead, by pydantic's name of the mistake.

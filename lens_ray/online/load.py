@@ -108,19 +108,10 @@ def series_of(
     asked = sorted(asked, key=lambda one: one.step)
     if not asked:
         raise NotComparable(f"run {run.name}: no checkpoint has answers in {store.url} so far")
-    headers = [store.run(one.run_id).header for one in asked]
-    last = headers[-1]
+    headers = {one.run_id: store.run(one.run_id).header for one in asked}
+    last = headers[asked[-1].run_id]
     notes = list(notes)
-    kept: list[Asked] = []
-    for one, header in zip(asked, headers, strict=True):
-        if (header.suite_digest, header.template) == (last.suite_digest, last.template):
-            kept.append(one)
-        else:
-            notes.append(
-                f"step {one.step} is left out: it was asked {header.suite} "
-                f"({header.suite_digest[:12]}) by the template {header.template}, unlike step "
-                f"{asked[-1].step}"
-            )
+    kept = _alike(asked, headers, notes)
     shelf = shelf or Shelf(store, None, keep=False)
     columns = shelf.columns(run.name, [Wanted(o.step, o.run_id, o.depth, o.broken) for o in kept])
     found = []
@@ -131,14 +122,13 @@ def series_of(
             notes.append(f"step {one.step} is left out: it has no answer")
     if not found:
         raise NotComparable(f"run {run.name}: no checkpoint has an answer in {store.url}")
-    known = {one.run_id: header for one, header in zip(asked, headers, strict=True)}
     try:
         marks = aligned(
             {f"{run.name}@{one.step}": column for one, column in found},
             weights=_weights(store, last),
             suite=last.suite,
             suite_digest=last.suite_digest,
-            runs=[known[one.run_id] for one, _ in found],
+            runs=[headers[one.run_id] for one, _ in found],
             notes=notes,
         )
     except ValueError as error:
@@ -154,6 +144,25 @@ def series_of(
         health=tuple(column.health for _, column in found),
         changes=dict(changes or {}),
     )
+
+
+def _alike(
+    asked: Sequence[Asked], headers: Mapping[str, RunHeader], notes: list[str]
+) -> list[Asked]:
+    """Those that were asked what the last one was; the others are noted."""
+    last = headers[asked[-1].run_id]
+    kept = []
+    for one in asked:
+        header = headers[one.run_id]
+        if (header.suite_digest, header.template) == (last.suite_digest, last.template):
+            kept.append(one)
+        else:
+            notes.append(
+                f"step {one.step} is left out: it was asked {header.suite} "
+                f"({header.suite_digest[:12]}) by the template {header.template}, unlike step "
+                f"{asked[-1].step}"
+            )
+    return kept
 
 
 def _weights(store: Store, header: RunHeader) -> Mapping[str, Mapping[str, float]]:

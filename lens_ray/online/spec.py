@@ -7,7 +7,7 @@ environment variables, never written.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,7 +25,7 @@ from lens_ray.models.spec import (
 )
 from lens_ray.stats.advice.needs import Needs
 from lens_ray.yaml_file import FileKind, load_file
-from lens_ray.yaml_problems import nearest
+from lens_ray.yaml_problems import repeated, some_or_all
 
 #: A checkpoint is called RUN@STEP, and that is a model's name, which may have 128 characters.
 _LONGEST_RUN = 112
@@ -241,21 +241,17 @@ class WatchSpec(ClosedModel):
     def _can_be_kept(cls, name: str) -> str:
         return _free(name)
 
-    @field_validator("abilities")
-    @classmethod
-    def _some_ability(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
-        if value is not None and not value:
-            raise PydanticCustomError(
-                "no_ability", "the list is empty; leave the key out to take all of the suite's"
-            )
-        return value
+    _some_or_all = field_validator("abilities")(some_or_all)
 
     @field_validator("runs")
     @classmethod
     def _runs_of_their_own(cls, runs: tuple[RunSpec, ...]) -> tuple[RunSpec, ...]:
         if not runs:
             raise PydanticCustomError("no_run", "the list is empty; name at least one run")
-        problems = [*_repeated(runs, "name"), *_repeated(runs, "path")]
+        problems = [
+            *repeated((run.name for run in runs), "name", "runs"),
+            *repeated((run.path.rstrip("/") for run in runs), "path", "runs"),
+        ]
         if problems:
             raise ValidationError.from_exception_data("WatchSpec", problems)
         return runs
@@ -265,7 +261,7 @@ class WatchSpec(ClosedModel):
     def _can_be_hosted(cls, host: HostSpec) -> HostSpec:
         """The rules of a job file's model hold here too."""
         from lens_ray.models import backend_entry
-        from lens_ray.suites.templates import TEMPLATES
+        from lens_ray.suites.templates import unknown_template
 
         try:
             host.model_spec("checkpoint", "checkpoint")
@@ -278,11 +274,8 @@ class WatchSpec(ClosedModel):
                 "attached", "{name} asks a provider, which hosts no checkpoint of yours; write "
                 "backend: transformers or vllm", {"name": host.backend},
             )  # fmt: skip
-        if host.template not in TEMPLATES:
-            raise PydanticCustomError(
-                "unknown_template", "no template is called {found}; {hint}",
-                {"found": repr(host.template), "hint": nearest(host.template, TEMPLATES)},
-            )  # fmt: skip
+        if (unknown := unknown_template(host.template)) is not None:
+            raise unknown
         return host
 
     @field_validator("milestones")
@@ -348,22 +341,6 @@ def _without_effect(policy: PolicyName, given: Set[str]) -> list[InitErrorDetail
         for key, policies in _KEYS_OF_POLICIES.items()
         if key in given and policy not in policies
     ]
-
-
-def _repeated(runs: Sequence[RunSpec], key: str) -> list[InitErrorDetails]:
-    first: dict[str, int] = {}
-    problems: list[InitErrorDetails] = []
-    for index, run in enumerate(runs):
-        value = str(getattr(run, key)).rstrip("/")
-        if value in first:
-            error = PydanticCustomError(
-                f"repeated_{key}",
-                "{found} is the {key} of runs[{first}] too; give each run its own",
-                {"found": repr(value), "key": key, "first": first[value]},
-            )
-            problems.append({"type": error, "loc": (index, key), "input": value})
-        first.setdefault(value, index)
-    return problems
 
 
 def _again(detail: Mapping[str, Any]) -> InitErrorDetails:

@@ -8,8 +8,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 
+from pydantic_core import PydanticCustomError
+
 from lens_ray.errors import SuiteError
 from lens_ray.suites.sample import Sample
+from lens_ray.yaml_problems import nearest
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
@@ -129,6 +132,17 @@ TEMPLATES: Mapping[str, Template] = {
         Template("vlmevalkit", 1, {}, _Wordings("vlmevalkit"), _kit),
     )
 }
+
+
+def unknown_template(name: str) -> PydanticCustomError | None:
+    """What to say of a name in a user's file that no template has; None where one has it."""
+    if name in TEMPLATES:
+        return None
+    return PydanticCustomError(
+        "unknown_template",
+        "no template is called {found}; {hint}",
+        {"found": repr(name), "hint": nearest(name, TEMPLATES)},
+    )
 
 
 def render(sample: Sample, template: str = "default") -> str:
