@@ -38,7 +38,9 @@ class ProviderServer:
     Message Batches; Gemini's generateContent. It streams nothing.
     """
 
-    def __init__(self, script: Script | None = None, host: str = "127.0.0.1", port: int = 0):
+    def __init__(
+        self, script: Script | None = None, host: str = "127.0.0.1", port: int = 0
+    ) -> None:
         """Take a script.
 
         Args:
