@@ -16,7 +16,6 @@ from lens_ray.engine.settings import EngineSettings
 from lens_ray.errors import ClusterError, StoreUnavailable
 from lens_ray.evaluate import ModelReport, run_job
 from lens_ray.job import JobSpec
-from lens_ray.online.checkpoint import Depth
 from lens_ray.online.evaluator import Answered, Question
 from lens_ray.store import Store
 from lens_ray.suites.suite import Suite, load_suite
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("lens_ray.engine")
 
 Status = Literal["complete", "incomplete", "failed"]
+Splits = tuple[Literal["anchor", "search", "sealed"], ...] | None
 
 
 class WarmEvaluator:
@@ -78,8 +78,8 @@ class WarmEvaluator:
             KeyboardInterrupt: Stopped; what was answered is stored.
         """
         answers: dict[int, Answered] = {}
-        for depth, batch in _batches(questions):
-            came = self._ask([questions[number] for number in batch], depth)
+        for splits, batch in _batches(questions):
+            came = self._ask([questions[number] for number in batch], splits)
             answers.update(zip(batch, came, strict=True))
             self._busy_at = time.monotonic()
             self._step_back()
@@ -99,7 +99,7 @@ class WarmEvaluator:
             self._pool = None
         self._cluster.close()
 
-    def _ask(self, questions: Sequence[Question], depth: Depth) -> list[Answered]:
+    def _ask(self, questions: Sequence[Question], splits: Splits) -> list[Answered]:
         suite, store = self._open()
         job = JobSpec(
             name=self._name,
@@ -107,7 +107,7 @@ class WarmEvaluator:
             abilities=self._abilities,
             store=self._store,
             models=tuple(question.spec for question in questions),
-            splits=("anchor",) if depth == "anchor" else None,
+            splits=splits,
         )
         try:
             self._cluster.start()
@@ -151,18 +151,24 @@ class WarmEvaluator:
             self._pool.end_all()
 
 
-def _batches(questions: Sequence[Question]) -> Iterator[tuple[Depth, list[int]]]:
-    """Numbers of questions that one job can ask: of one depth, no name twice, in their order."""
+def _batches(questions: Sequence[Question]) -> Iterator[tuple[Splits, list[int]]]:
+    """Numbers of questions that one job can ask: of the same splits, no name twice, in order."""
     left = list(range(len(questions)))
     while left:
-        depth, names, batch = questions[left[0]].depth, set(), []
+        splits, names, batch = _splits(questions[left[0]]), set(), []
         for number in left:
             question = questions[number]
-            if question.depth == depth and question.spec.name not in names:
+            if _splits(question) == splits and question.spec.name not in names:
                 names.add(question.spec.name)
                 batch.append(number)
         left = [number for number in left if number not in batch]
-        yield depth, batch
+        yield splits, batch
+
+
+def _splits(question: Question) -> Splits:
+    if question.splits is not None:
+        return question.splits
+    return ("anchor",) if question.depth == "anchor" else None
 
 
 def _answered(question: Question, model: ModelReport, seconds: float, store: Store) -> Answered:

@@ -24,6 +24,7 @@ from lens_ray.cli import (
     jobs,
     leaderboard,
     logs,
+    merge,
     plan,
     pool,
     power,
@@ -87,6 +88,7 @@ app.add_typer(suite.app, name="suite")
 app.add_typer(store.app, name="store")
 app.add_typer(pool.app, name="pool")
 app.add_typer(checkpoints.app, name="checkpoints")
+app.add_typer(merge.app, name="merge")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

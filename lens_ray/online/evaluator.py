@@ -18,11 +18,13 @@ class Question:
         checkpoint: Which.
         spec: How it is hosted; its path is the checkpoint's.
         depth: Which samples.
+        splits: Which splits of the suite, where ``depth`` does not say it; None asks by ``depth``.
     """
 
     checkpoint: Checkpoint
     spec: ModelSpec
     depth: Depth
+    splits: tuple[Literal["anchor", "search", "sealed"], ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,14 @@
+"""``lens-ray merge``: checkpoints made into one."""
+
+from __future__ import annotations
+
+import typer
+
+from lens_ray.cli.options import Verbs
+
+# Each verb has a file of its own: merge_search, merge_apply, merge_verify, merge_export.
+app = typer.Typer(
+    cls=Verbs,
+    help="Merge checkpoints: search, apply, verify, export.",
+    rich_markup_mode=None,
+)

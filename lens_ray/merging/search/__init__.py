@@ -1,0 +1,1 @@
+"""The search for a merge that beats the final checkpoint and the best single one."""
