@@ -23,6 +23,8 @@ Method = Literal[
     "linear", "window", "task_arithmetic", "slerp", "ties", "dare_linear", "dare_ties",
     "model_stock",
 ]  # fmt: skip
+#: Methods whose weights are shares that sum to 1.
+AFFINE = frozenset({"linear", "window", "slerp"})
 
 
 class Parent(ClosedModel):
@@ -66,11 +68,13 @@ class ScoreTable(ClosedModel):
         file: JSON object, tensor's name to score (``lens_ray.merging.sensitivity`` writes one).
         top: Share of the tensors, highest scores first, that get ``weights``.
         weights: By parent's name, all of them.
+        digest: SHA-256 of the file; where it is given, another file is refused.
     """
 
     file: str = Field(min_length=1, max_length=4096)
     top: float = Field(default=0.3, gt=0, le=1)
     weights: dict[str, float]
+    digest: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
 
 
 class Average(ClosedModel):
@@ -120,3 +124,27 @@ class Recipe(ClosedModel):
     table: ScoreTable | None = None
     dtype: Literal["float32", "float16", "bfloat16"] | None = None
     shard_gb: float = Field(default=5.0, gt=0)
+
+    @property
+    def weights(self) -> tuple[float, ...]:
+        """One a parent, in their order: as written, or made from the steps."""
+        if self.method == "model_stock":
+            return ()
+        if self.method == "window":
+            return _of_steps(self)
+        return tuple(1.0 if p.weight is None else p.weight for p in self.parents)
+
+
+def _of_steps(recipe: Recipe) -> tuple[float, ...]:
+    """Weights of a window, before they are divided by their sum."""
+    steps = [parent.step or 0 for parent in recipe.parents]
+    order = sorted(range(len(steps)), key=steps.__getitem__)
+    made = {
+        "sma": lambda age: 1.0,
+        "wma": lambda age: float(len(steps) - age),
+        "ema": lambda age: recipe.average.decay**age,
+    }[recipe.average.kind]
+    weights = [0.0] * len(steps)
+    for place, parent in enumerate(order):
+        weights[parent] = made(len(steps) - 1 - place)
+    return tuple(weights)
