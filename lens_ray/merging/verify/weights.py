@@ -65,12 +65,13 @@ class Weights:
         """Of a tensor, as safetensors calls it."""
         return str(self._of[name].get_slice(name).get_dtype())
 
-    def rows(self, name: str, first: int, last: int) -> Tensor:
+    def rows(self, name: str, first: int, last: int, *, folded: bool = True) -> Tensor:
         """Some rows, flat; (0, 1) of a scalar."""
         scalar = not self.shape(name)
         held = self._of[name].get_tensor(name) if scalar else self._of[name].get_slice(name)
         found: Tensor = (held if scalar else held[first:last]).reshape(-1)
-        added = self._adapter.delta(name, (first, last)) if self._adapter else None
+        adapter = self._adapter if folded else None
+        added = adapter.delta(name, (first, last)) if adapter else None
         return found if added is None else found.float() + added.reshape(-1).float()
 
 
