@@ -5,12 +5,12 @@
     name: release
     tiers: [V0, V1, V2, V4, V5]
     behaviour: {margin: 0.02}
-    critical: {samples: ["valves/*"], zero_tolerance: true}
+    critical: {samples: ["valves/*"]}
     rules:
       - {checks: V4.stability, cannot_say: go}
 
-Every check decides by the first rule that matches it; without one a failure is a NO-GO, and what
-cannot be said, or was skipped, is cannot say.
+A check decides by the first rule that matches it. Without one a failure is a NO-GO, what the data
+do not decide is "cannot say", and so is what was skipped of a tier that ``tiers`` demands.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from lens_ray.job_yaml import Path as KeyPath
@@ -136,16 +136,32 @@ class CheckRule(ClosedModel):
     """What some checks decide.
 
     Attributes:
-        checks: Glob over ``TIER.name`` and ``TIER.name[subject]``: ``V4.*``, ``V4.held[ocr]``.
+        checks: Glob over ``TIER.name`` and ``TIER.name:subject``: ``V4.*``, ``V4.ability:ocr``.
         fail: What it decides if it fails.
         cannot_say: What it decides if the data do not decide.
-        skipped: What it decides if it was not looked at.
+        skipped: What it decides if it was not looked at; None is ``cannot_say`` in a tier that is
+            demanded, ``go`` in another.
     """
 
     checks: str = Field(min_length=2, max_length=256)
     fail: Decision = "no_go"
     cannot_say: Decision = "cannot_say"
-    skipped: Decision = "cannot_say"
+    skipped: Decision | None = None
+
+    @model_validator(mode="after")
+    def _names_a_tier(self) -> CheckRule:
+        if not any(fnmatchcase(tier, self.checks.partition(".")[0]) for tier in TIERS):
+            raise PydanticCustomError(
+                "no_tier", "{checks} is of no tier; write TIER.name, such as V4.stability or V3.*",
+                {"checks": repr(self.checks)},
+            )  # fmt: skip
+        return self
+
+    def matches(self, check: Check) -> bool:
+        """Whether it is about a check."""
+        name = f"{check.tier}.{check.name}"
+        named = name if check.subject is None else f"{name}:{check.subject}"
+        return fnmatchcase(name, self.checks) or fnmatchcase(named, self.checks)
 
 
 class Policy(ClosedModel):
@@ -172,3 +188,109 @@ class Policy(ClosedModel):
     behaviour: BehaviourLimits = Field(default_factory=BehaviourLimits)
     critical: CriticalSamples = Field(default_factory=CriticalSamples)
     rules: tuple[CheckRule, ...] = ()
+
+    @model_validator(mode="after")
+    def _some_tiers(self) -> Policy:
+        if not self.tiers:
+            raise PydanticCustomError("empty", "tiers is empty; write at least [V0]")
+        twice = [tier for tier in TIERS if self.tiers.count(tier) > 1]
+        if twice:
+            raise PydanticCustomError(
+                "twice", "{tier} stands twice in tiers; keep one", {"tier": twice[0]}
+            )
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What a policy makes of some checks.
+
+    Attributes:
+        decision: Of the whole.
+        each: Of each check, in their order.
+        reasons: One line for each that stands against a GO, the gravest first.
+    """
+
+    decision: Decision
+    each: tuple[Decision, ...]
+    reasons: tuple[str, ...]
+
+
+def decide(policy: Policy, checks: Sequence[Check]) -> Decided:
+    """GO where nothing stands against it; a tier that is demanded and not there does.
+
+    Args:
+        policy: The policy.
+        checks: All that was looked at.
+    """
+    each = tuple(_of(policy, check) for check in checks)
+    lines: list[tuple[Decision, str]] = [
+        (decision, _told(check))
+        for check, decision in zip(checks, each, strict=True)
+        if decision != "go"
+    ]
+    there = {check.tier for check in checks}
+    lines += [
+        ("cannot_say", f"{tier} is demanded by policy {policy.name} and was not looked at")
+        for tier in policy.tiers
+        if tier not in there
+    ]
+    lines.sort(key=lambda line: line[0] != "no_go")
+    whole: Decision = lines[0][0] if lines else "go"
+    return Decided(whole, each, tuple(line for _, line in lines))
+
+
+def _of(policy: Policy, check: Check) -> Decision:
+    rule = next((rule for rule in policy.rules if rule.matches(check)), CheckRule(checks="V*"))
+    if check.verdict == "pass":
+        return "go"
+    if check.verdict == "fail":
+        return rule.fail
+    if check.verdict == "cannot_say":
+        return rule.cannot_say
+    if rule.skipped is not None:
+        return rule.skipped
+    return "cannot_say" if check.tier in policy.tiers else "go"
+
+
+_WORDS = {"fail": "", "cannot_say": "cannot say: ", "skipped": "not looked at: ", "pass": ""}
+
+
+def _told(check: Check) -> str:
+    subject = f" ({check.subject})" if check.subject is not None else ""
+    return f"{check.tier} {check.name}{subject}: {_WORDS[check.verdict]}{check.what}"
+
+
+def load_policy(path: str | Path) -> Policy:
+    """Read and check a policy file.
+
+    Raises:
+        JobError: ``path:line:column: key: what was found; what to type``. Where there are several
+            mistakes, the first one, and how many more there are.
+    """
+    return load_file(path, Policy, _KIND)
+
+
+_PARTS: Mapping[tuple[str, ...], type[BaseModel]] = {
+    (): Policy,
+    ("algebra",): AlgebraLimits,
+    ("function",): FunctionLimits,
+    ("engines",): EngineLimits,
+    ("behaviour",): BehaviourLimits,
+    ("critical",): CriticalSamples,
+    ("rules",): CheckRule,
+}
+
+
+def _known_keys(path: KeyPath, values: Mapping[str, object]) -> Iterable[str]:
+    """The keys that the mapping at a path may have."""
+    return list(_PARTS[tuple(part for part in path if isinstance(part, str))].model_fields)
+
+
+_KIND = FileKind(
+    name="policy file",
+    start="start with name:, tiers: and rules:",
+    expanded=frozenset(),
+    where="no key",
+    known_keys=_known_keys,
+)
