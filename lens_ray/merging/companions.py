@@ -65,9 +65,7 @@ def _in_dtype(config: bytes, dtype: str) -> bytes:
 def _replaced(value: object, dtype: str) -> object:
     if isinstance(value, dict):
         return {
-            key: dtype
-            if key in _DTYPE_KEYS and isinstance(item, str)
-            else _replaced(item, dtype)
+            key: dtype if key in _DTYPE_KEYS and isinstance(item, str) else _replaced(item, dtype)
             for key, item in value.items()
         }
     return [_replaced(item, dtype) for item in value] if isinstance(value, list) else value
