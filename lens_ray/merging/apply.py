@@ -115,8 +115,8 @@ def _to_folder(recipe: Recipe, out: Path, how: _How) -> MergeRecord:
         with making(out, durable=how.durable) as place:
             if is_taken(out):  # another process was faster
                 return _as_it_is(out, recipe, family)
-            record = _made(recipe, family, place, how)
-            family.require_unchanged()
+            with family.unchanged():
+                record = _made(recipe, family, place, how)
             place.finish()
             return record
 
