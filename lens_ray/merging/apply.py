@@ -25,7 +25,6 @@ from lens_ray.merging.record import FILE, MergeRecord, ParentRecord
 from lens_ray.merging.stream import KernelOf, stream
 from lens_ray.merging.verify.provenance import CARD
 from lens_ray.merging.writer import Writer
-from lens_ray.models.remote import is_remote
 
 if TYPE_CHECKING:
     from lens_ray.merging.kernel import Kernel
@@ -79,7 +78,7 @@ def apply_recipe(
         StoreUnavailable: It cannot be written, the disk is full, or a URL is out of reach.
     """
     how = _How(threads, durable, check, told or {}, storage_options, progress)
-    if is_remote(str(out)):
+    if "://" in str(out) and not str(out).startswith("file://"):
         from lens_ray.merging.publish import publish
 
         return publish(str(out), recipe, lambda folder: _to_folder(recipe, folder, how))

@@ -131,7 +131,8 @@ def test_faults_of_the_bucket_are_waited_out(
 ) -> None:
     paths = two(tmp_path)
     wanted = apply_recipe(linear(paths, [0.25, 0.75]), tmp_path / "here")
-    proxy.script(MIXED)
+    for fault in MIXED:
+        proxy.add(fault)
     record = apply_recipe(linear(paths, [0.25, 0.75]), f"{bucket_url}/out")
     proxy.clear()
     assert record.files == wanted.files
@@ -139,7 +140,7 @@ def test_faults_of_the_bucket_are_waited_out(
 
 
 def test_a_bucket_out_of_reach(tmp_path: Path, bucket_url: str, proxy: FaultProxy) -> None:
-    proxy.script([Fault("status", after=0, status=503, code="SlowDown", times=10_000)])
+    proxy.add(Fault("status", times=10_000))
     with pytest.raises(StoreUnavailable):
         apply_recipe(linear(two(tmp_path), [0.5, 0.5]), f"{bucket_url}/out")
 
