@@ -33,6 +33,8 @@ _BLOCK = 1 << 14
 _TRIED = 1 << 18
 _WHOLE = 1 << 22
 _FLOATS = ("F64", "F32", "F16", "BF16")
+#: Averages; on an arc, as slerp goes, numbers leave the span of the two ends.
+_STRAIGHT = ("linear", "window")
 Figures = Mapping[str, float | int | str | None]
 
 
@@ -247,7 +249,7 @@ class _Seen:
         if off > ground.limits.ulp:
             far = "no number where one is due" if off == inf else f"{off:.3g} units off"
             self.off.append(f"{where}: {far}")
-        if ground.recipe.method in AFFINE and _convex(ground.shares.on(piece.tensor)):
+        if ground.recipe.method in _STRAIGHT and _convex(ground.shares.on(piece.tensor)):
             self._hold_between(where, piece.parents, written, truth, dtype)
         self._measure(piece, written)
         self.blocks += 1
@@ -293,7 +295,7 @@ class _Seen:
             f"recomputed in float64: at most {self.worst:.3g} units in the last place off"
         )
         found = [_check("recomputed", self.off, sound, figures)]
-        if ground.recipe.method in AFFINE:
+        if ground.recipe.method in _STRAIGHT:
             sound = "every number lies between its smallest and its largest parent"
             found.append(_check("between", self.beyond, sound, {"blocks": self.blocks}))
         ratio = (self.moved / self.apart) ** 0.5 if self.apart > 0 else None
