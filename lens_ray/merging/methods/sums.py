@@ -27,10 +27,10 @@ def ordered(recipe: Recipe, weights: Sequence[float]) -> tuple[int, ...]:
     return tuple(sorted(places, key=lambda place: (weights[place], names[place])))
 
 
-def blocks(numbers: int) -> Iterator[slice]:
-    """Consecutive slices of at most `BLOCK` numbers."""
-    for start in range(0, numbers, BLOCK):
-        yield slice(start, min(start + BLOCK, numbers))
+def blocks(numbers: int, most: int = BLOCK) -> Iterator[slice]:
+    """Consecutive slices of at most so many numbers."""
+    for start in range(0, numbers, most):
+        yield slice(start, min(start + most, numbers))
 
 
 def in_blocks(piece: Piece, dtype: torch.dtype, merged: Callable[[slice], Tensor]) -> Tensor:
@@ -73,3 +73,12 @@ class WeightedSum:
             if place:
                 total.add_(term)
         return total
+
+
+def settled(value: float) -> float:
+    """A figure of a whole tensor, rounded to 40 binary places.
+
+    It was added up piece by piece, so its last bits depend on the size of the pieces, and no
+    result may.
+    """
+    return round(value * 2**40) / 2**40
