@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -36,6 +36,7 @@ def verify_merge(
     again: bool = False,
     trust_remote_code: bool = False,
     write: bool = True,
+    on_line: Callable[[str], None] | None = None,
 ) -> Verification:
     """Look at a merge in up to six tiers, and let a policy decide.
 
@@ -51,6 +52,7 @@ def verify_merge(
         again: Whether the recipe is carried out once more, and must give the same bytes (V5).
         trust_remote_code: Of checkpoints that bring their own code.
         write: Whether what is found is written into the folder.
+        on_line: Told what is looked at now.
 
     Returns:
         What was found; a fault of the merge is no exception.
@@ -74,6 +76,7 @@ def verify_merge(
     found = look(
         place, record, kin, rules, wanted,
         suite=asking.suite, template=_template(asking), trust_remote_code=trust_remote_code,
+        say=on_line,
     )  # fmt: skip
     ground: Mapping[str, Any] = {}
     if "V4" in wanted:

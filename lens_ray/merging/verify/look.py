@@ -17,6 +17,7 @@ from lens_ray.merging.verify.policy import Policy
 from lens_ray.merging.verify.provenance import provenance
 from lens_ray.merging.verify.structure import structure
 from lens_ray.merging.verify.tiers import FunctionGround
+from lens_ray.merging.verify.verification import ASKS
 
 #: What is asked of a model whose merge tells of no suite.
 _MINI = "mini:quick"
@@ -29,14 +30,18 @@ class Looked:
     Attributes:
         checks: As they came.
         seconds: That each tier took.
+        say: Told what is looked at now.
     """
 
     checks: list[Check] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
+    say: Callable[[str], None] | None = None
 
     @contextmanager
     def timed(self, tier: Tier) -> Iterator[None]:
         """Count the time of a tier."""
+        if self.say is not None and tier not in self.seconds:
+            self.say(f"{tier} {ASKS[tier]}")
         began = time.monotonic()
         yield
         self.seconds[tier] = self.seconds.get(tier, 0.0) + time.monotonic() - began
@@ -68,6 +73,7 @@ def look(
     suite: str | None = None,
     template: str = "default",
     trust_remote_code: bool = False,
+    say: Callable[[str], None] | None = None,
 ) -> Looked:
     """V0, V1, V2, V3 and V5, as far as they are wanted and possible.
 
@@ -80,8 +86,9 @@ def look(
         suite: Of the probes; None takes the record's, or the built-in one.
         template: Prompt template.
         trust_remote_code: Of checkpoints that bring their own code.
+        say: Told what is looked at now.
     """
-    found = Looked()
+    found = Looked(say=say)
     trusted = trust_remote_code
 
     def compare() -> Sequence[Check]:
