@@ -15,19 +15,12 @@ cannot be said, or was skipped, is cannot say.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from fnmatch import fnmatchcase
-from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, Field, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import Field
 
-from lens_ray.job_yaml import Path as KeyPath
-from lens_ray.merging.checks import Check, Tier
+from lens_ray.merging.checks import Tier
 from lens_ray.models.spec import NAME_PATTERN, ClosedModel
-from lens_ray.yaml_file import FileKind, load_file
 
 #: What a verification, or one check of it, comes to.
 Decision = Literal["go", "no_go", "cannot_say"]
