@@ -106,7 +106,9 @@ def variances_of(model: HostedModel, requests: Sequence[Request]) -> Variances:
     return Variances({name: spread.variance for name, spread in spreads.items()})
 
 
-def divergence(one: HostedModel, other: HostedModel, requests: Sequence[Request]) -> dict[str, float]:
+def divergence(
+    one: HostedModel, other: HostedModel, requests: Sequence[Request]
+) -> dict[str, float]:
     """How far the blocks of another model are from those of one, given the same inputs.
 
     Args:
@@ -134,9 +136,7 @@ def divergence(one: HostedModel, other: HostedModel, requests: Sequence[Request]
 
     with _hooked(blocks_of(one.model), compare):
         _run(one, requests)
-    return {
-        name: (sums.difference / max(sums.size, _TINY)) ** 0.5 for name, sums in found.items()
-    }
+    return {name: (sums.difference / max(sums.size, _TINY)) ** 0.5 for name, sums in found.items()}
 
 
 def _run(model: HostedModel, requests: Sequence[Request]) -> None:

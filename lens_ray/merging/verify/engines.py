@@ -86,7 +86,9 @@ def parity(
     if odd:
         what += f"; {odd[0]} is not"
     figures = {"probes": len(probes), "equal": len(probes) - len(odd), "limit": limits.agreement}
-    return Check("V3", "engine_parity", "pass" if share >= limits.agreement else "fail", what, figures)
+    return Check(
+        "V3", "engine_parity", "pass" if share >= limits.agreement else "fail", what, figures
+    )
 
 
 def parse_failures(
@@ -114,9 +116,7 @@ def asked(
         CheckpointError: The backend does not take the checkpoint.
         EnvironmentFailure: The backend does not start here.
     """
-    spec = ModelSpec(
-        name="probed", backend=backend, path=str(folder), options=dict(options or {})
-    )
+    spec = ModelSpec(name="probed", backend=backend, path=str(folder), options=dict(options or {}))
     return asyncio.run(_answers(spec, str(folder), requests))
 
 
@@ -133,7 +133,6 @@ async def _answers(spec: ModelSpec, folder: str, requests: Sequence[Request]) ->
 def _unread(probes: Sequence[Sample], answers: Sequence[Completion]) -> int:
     """Answers that are none: refused, cut, not to be read, or an error."""
     return sum(
-        one.error is not None
-        or mark(probe, storable(one.text), one.finish_reason).status != "ok"
+        one.error is not None or mark(probe, storable(one.text), one.finish_reason).status != "ok"
         for probe, one in zip(probes, answers, strict=True)
     )

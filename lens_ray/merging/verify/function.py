@@ -267,8 +267,9 @@ def _worst(
     if failing:
         what += f"; {len(failing)} of {len(ratios)} blocks fail, first {failing[0]}"
     figures = {block: _number(ratio) for block, ratio in ratios.items()}
-    verdict = "fail" if failing else "pass"
-    return Check("V2", name, verdict, what, figures, subject=worst if failing else None)
+    if failing:
+        return Check("V2", name, "fail", what, figures, subject=worst)
+    return Check("V2", name, "pass", what, figures)
 
 
 def _number(value: float) -> float | None:

@@ -217,9 +217,7 @@ class _Force:
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         import torch
 
-        tokens = [
-            row[self._step] if self._step < len(row) else self._pad for row in self._wanted
-        ]
+        tokens = [row[self._step] if self._step < len(row) else self._pad for row in self._wanted]
         wide = scores.double()
         told = wide.gather(1, torch.tensor(tokens, device=scores.device)[:, None])[:, 0]
         nll = (wide.logsumexp(dim=1) - told).tolist()
