@@ -102,17 +102,23 @@ def gather_kin(
         trust_remote_code: Of checkpoints that bring their own code.
     """
     facts: dict[str, CheckpointFacts | str] = {}
+    adapters: dict[str, Folded] = {}
+    digests: dict[str, str] = {}
     for name, parent in named(record.recipe).items():
         path = (moved or {}).get(name, parent.path)
         try:
             # A path that was given in the place of a hub id has no revision.
             folder = resolve(path, parent.revision if path == parent.path else None)
-            facts[name] = inspect_checkpoint(
-                folder, trust_remote_code=trust_remote_code, digest=digest
-            )
+            found = inspect_checkpoint(folder, trust_remote_code=trust_remote_code, digest=digest)
+            if parent.adapter is not None:
+                from lens_ray.merging.adapters import open_adapter
+
+                adapter = open_adapter(resolve(parent.adapter), folder, found.tensors)
+                adapters[name], digests[name] = adapter, adapter.digest
+            facts[name] = found
         except LensError as error:
             facts[name] = " ".join(str(error).split())
-    return Kin(record, facts)
+    return Kin(record, facts, adapters, digests)
 
 
 def named(recipe: Recipe) -> dict[str, Parent]:
