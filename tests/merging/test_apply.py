@@ -120,7 +120,7 @@ def test_what_all_parents_share_is_copied_and_not_computed(
 
 
 def test_large_weights_are_sharded(tmp_path: Path) -> None:
-    """At 800 bytes: positions 48, head 640, conv 96; embeddings 640, layer 128, norm 16, scale 2."""
+    """Of 800 bytes: positions 48, head 640, conv 96; the embeddings, 640, are one too many."""
     paths = two(tmp_path)
     record = apply_recipe(linear(paths, [0.5, 0.5], shard_gb=8e-7), tmp_path / "out")
     files = sorted(path.name for path in (tmp_path / "out").glob("*.safetensors"))
