@@ -199,7 +199,6 @@ class _Work:
             models=tuple(unlike.values()), splits=splits,
         )  # fmt: skip
         suite.look_ahead(suite.select(self.abilities, None, splits))
-        self.cluster.start()
         report = run_job(
             job, suite, self.store, self.cluster, on_progress=self.asking.on_progress,
             settings=self.asking.settings or EngineSettings(),
