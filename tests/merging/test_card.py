@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -15,7 +16,7 @@ from lens_ray.merging.verify.policy import Policy, decide
 from lens_ray.merging.verify.verification import Verification
 
 
-def record(path: str = "./ckpt/step-10", **given: object) -> MergeRecord:
+def record(path: str = "./ckpt/step-10", **given: Any) -> MergeRecord:
     parents = [
         {"name": "early", "path": path, "weight": 0.25, "step": 8700},
         {"name": "late", "path": "org/late", "weight": 0.75},
@@ -33,7 +34,7 @@ def record(path: str = "./ckpt/step-10", **given: object) -> MergeRecord:
         files={"model.safetensors": "f" * 64, "config.json": "c" * 64},
         tools={"torch": "2.13.0"},
         made_at="2026-11-27T12:00:00+00:00",
-        **given,  # type: ignore[arg-type]
+        **given,
     )  # fmt: skip
 
 
