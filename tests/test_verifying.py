@@ -9,22 +9,28 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
-from lens_ray.asking_merges import Asking, ground_of, host_of, last_of
+from lens_ray.asking_merges import Asking, _final, _trouble, ground_of, host_of, last_of
 from lens_ray.engine.cluster import Cluster
 from lens_ray.errors import CheckpointError, Incomplete, UserError
 from lens_ray.evaluate import ModelReport
 from lens_ray.merging.apply import apply_recipe
 from lens_ray.merging.recipe import dump_recipe
 from lens_ray.merging.record import FILE, MergeRecord
+from lens_ray.merging.verify.kin import folded, gather_kin
 from lens_ray.merging.verify.policy import Policy
 from lens_ray.merging.verify.provenance import read_record
 from lens_ray.merging.verify.verification import Verification
 from lens_ray.models.checkpoint import WEIGHTS
+from lens_ray.models.resolve import resolve
+from lens_ray.models.spec import ModelSpec
 from lens_ray.online.spec import HostSpec
 from lens_ray.store import Store
+from lens_ray.suites.suite import load_suite
 from lens_ray.verifying import verify_merge
-from tests.merging.verify.merges import THREE, UP, change, recipe_of
+from tests.merging.verify.merges import ONE, THREE, UP, change, recipe_of, tensors
 
 CHEAP = Policy(tiers=("V1", "V5"))
 
@@ -109,8 +115,6 @@ def test_another_recipe_than_the_recorded_one_is_refused(merge: Path) -> None:
 def test_a_parent_that_lies_elsewhere_is_found_there_and_an_unknown_name_is_not(
     tmp_path: Path,
 ) -> None:
-    from lens_ray.models.resolve import resolve
-
     first = Path(shutil.copytree(resolve(THREE), tmp_path / "first"))
     recipe = recipe_of(parents=[{"name": "end", "path": str(first), "weight": 1.0}])
     apply_recipe(recipe, tmp_path / "merge", durable=False)
@@ -121,6 +125,54 @@ def test_a_parent_that_lies_elsewhere_is_found_there_and_an_unknown_name_is_not(
     assert found.decision == "go"
     with pytest.raises(UserError, match="no parent is called 'ende'; there are: end"):
         cheap(tmp_path / "merge", parents={"ende": "x"})
+
+
+def adapter(folder: Path) -> str:
+    """A LoRA adapter of two modules, as PEFT saves them."""
+    folder.mkdir()
+    config = {"peft_type": "LORA", "r": 2, "lora_alpha": 4, "target_modules": ["up_proj"]}
+    (folder / "adapter_config.json").write_text(json.dumps(config))
+    draw = torch.Generator().manual_seed(1)
+    held = {}
+    for layer in (0, 1):
+        shape = tensors(Path(resolve(THREE)))[UP.format(layer)].shape
+        name = f"base_model.model.{UP.format(layer).removesuffix('.weight')}"
+        held[f"{name}.lora_A.weight"] = torch.randn(2, shape[1], generator=draw) / 10
+        held[f"{name}.lora_B.weight"] = torch.randn(shape[0], 2, generator=draw) / 10
+    save_file(held, folder / "adapter_model.safetensors")
+    return str(folder)
+
+
+def test_a_parent_with_an_adapter_is_verified_and_run_with_it(tmp_path: Path) -> None:
+    lora = adapter(tmp_path / "lora")
+    parents = [
+        {"name": "switch", "path": ONE, "weight": 0.5},
+        {"name": "tuned", "path": THREE, "weight": 0.5, "adapter": lora},
+    ]
+    apply_recipe(recipe_of(parents=parents), tmp_path / "merge", durable=False)
+    found = cheap(tmp_path / "merge", again=True)
+    assert found.decision == "go"
+    kin = gather_kin(read_record(tmp_path / "merge"), digest=False)
+    with folded(kin, tmp_path) as whole:
+        one, two = (ingredient.folder for ingredient in whole.ingredients)
+        assert one == Path(resolve(ONE))
+        mine, bare = tensors(two)[UP.format(0)], tensors(Path(resolve(THREE)))[UP.format(0)]
+        assert not mine.equal(bare)
+    assert not two.exists()
+    config = tmp_path / "lora" / "adapter_config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), "lora_alpha": 8}))
+    found = cheap(tmp_path / "merge")
+    assert names(found, "fail") == ["V1.recomputed", "V5.parent"]
+
+
+def test_a_merge_that_was_fine_tuned_is_not_held_against_its_recipe(merge: Path) -> None:
+    record = read_record(merge)
+    (merge / "repair.json").write_text(json.dumps({"start_digest": record.weights_digest}))
+    change(merge, lambda held: held[UP.format(0)].mul_(1.5))
+    found = cheap(merge, again=True, write=False)
+    assert names(found, "skipped") == ["V1.looked_at"]
+    assert "V5.rerun" in names(found, "pass")
+    assert found.decision == "no_go"  # the record was not written anew: V5 files
 
 
 def test_without_a_store_or_a_suite_behaviour_is_not_asked(merge: Path) -> None:
@@ -147,8 +199,6 @@ def test_it_is_asked_where_no_step_of_the_search_has_looked(made: Path) -> None:
 
 
 def test_a_model_that_is_not_answered_whole_is_no_verdict_on_the_merge() -> None:
-    from lens_ray.asking_merges import _trouble
-
     def report(status: str, code: int = 0) -> ModelReport:
         return ModelReport("m", None, status, "why", 1, 0, 0, exit_code=code)
 
@@ -192,3 +242,20 @@ def test_the_merge_and_its_parents_are_asked_once(
     monkeypatch.setattr("lens_ray.evaluate._drive", refuse)
     again = verify_merge(merge, tiers=("V4",), asking=asking)
     assert again.checks == found.checks
+    _final_is_found_in_the_store(store, read_record(merge))
+
+
+def _final_is_found_in_the_store(store: Store, record: MergeRecord) -> None:
+    """As a parent by its name, as another checkpoint by its run, else as the last parent."""
+    suite, host = load_suite("mini:quick"), HostSpec(backend="fake")
+    parents = {one.name: host.model_spec(one.name, one.path) for one in record.recipe.parents}
+
+    def final(name: str, specs: dict[str, ModelSpec]) -> str | None:
+        told = record.model_copy(update={"models": {"final": name}})
+        return _final(told, store, suite, host, specs)
+
+    assert final("switch", dict(parents)) == "switch"
+    assert final("nobody", dict(parents)) == "end"
+    others = {"end": parents["end"]}
+    assert final("switch", others) == "final"
+    assert others["final"].path == resolve(ONE)

@@ -84,7 +84,7 @@ def test_a_parent_that_was_replaced_is_found_and_one_that_is_gone_is_skipped(
 def test_the_recipe_gives_the_same_bytes_again(pristine: Path, tmp_path: Path) -> None:
     record = read_record(pristine)
     again = apply_recipe(record.recipe, tmp_path / "again", durable=False, check=False, threads=1)
-    assert rerun(pristine, record, again).verdict == "pass"
+    assert rerun(record, again).verdict == "pass"
     other = recipe_of(
         parents=[
             {**one.model_dump(), "weight": weight}
@@ -92,7 +92,7 @@ def test_the_recipe_gives_the_same_bytes_again(pristine: Path, tmp_path: Path) -
         ]
     )
     second = apply_recipe(other, tmp_path / "other", durable=False, check=False)
-    assert rerun(pristine, record, second).verdict == "fail"
+    assert rerun(record, second).verdict == "fail"
 
 
 @pytest.mark.parametrize(
