@@ -35,6 +35,19 @@ class Making:
     partial: Path
     durable: bool
 
+    def require_room(self, need: int) -> None:
+        """Say at once what a full disk would say in the end.
+
+        Raises:
+            StoreUnavailable: There is less than so many bytes.
+        """
+        free = shutil.disk_usage(self.partial).free
+        if free < need:
+            raise StoreUnavailable(
+                f"{self.out}: no room for a merge of {need / 1e9:.3g} GB, {free / 1e9:.3g} GB "
+                "free; free some, or take --out on a larger disk"
+            )
+
     def finish(self) -> None:
         """Give the folder its final name; what is in it must be whole and written.
 
@@ -59,12 +72,15 @@ class Making:
 def making(out: Path, *, durable: bool) -> Iterator[Making]:
     """A folder beside `out` that only this process fills; gone afterwards unless finished.
 
+    Args:
+        out: Absolute; whether anything is there is for the caller to see, now that nobody else
+            puts something there.
+        durable: Whether the disk is waited for.
+
     Raises:
-        UserError: The place is taken, or lies in a file.
         RunBusy: Another process is merging to it.
         StoreUnavailable: It cannot be written, or the disk is full.
     """
-    out = Path(os.path.abspath(out.expanduser()))
     partial = out.with_name(out.name + PARTIAL)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -72,8 +88,6 @@ def making(out: Path, *, durable: bool) -> Iterator[Making]:
     except OSError as error:
         raise unwritable(out, error) from error
     try:
-        if is_taken(out):
-            raise _taken(out)
         _empty(partial)
         yield Making(out, partial, durable)
     except OSError as error:

@@ -40,6 +40,11 @@ class Source:
     reader: Reader
     parent: Parent
 
+    @property
+    def adapter_digest(self) -> str | None:
+        """Of its adapter; None has none."""
+        return None
+
     def adapts(self, tensor: str) -> bool:
         """Whether an adapter changes a tensor."""
         return False

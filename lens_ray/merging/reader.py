@@ -24,6 +24,40 @@ class _Held:
     file: int
 
 
+@dataclass(frozen=True, slots=True)
+class State:
+    """A file at a moment; any write changes it.
+
+    Attributes:
+        device: Where it lies.
+        inode: The same.
+        size: Bytes.
+        written_ns: When its content was written.
+        changed_ns: When its inode changed, which no one can set; a new hard link does it too.
+    """
+
+    device: int
+    inode: int
+    size: int
+    written_ns: int
+    changed_ns: int
+
+    @classmethod
+    def of(cls, found: os.stat_result) -> State:
+        """From the system's answer."""
+        return cls(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+
+    @property
+    def content(self) -> tuple[int, ...]:
+        """Without the inode's time: backups make hard links while we read."""
+        return (self.device, self.inode, self.size, self.written_ns)
+
+    @property
+    def told(self) -> tuple[int, ...]:
+        """All of it."""
+        return (*self.content, self.changed_ns)
+
+
 class Reader:
     """The open weight files of one checkpoint.
 
@@ -41,7 +75,7 @@ class Reader:
         self.files = tuple(sorted(files))
         self._paths = [folder / name for name in self.files]
         self._descriptors: list[int] = []
-        self._states: list[tuple[int, ...]] = []
+        self._states: list[State] = []
         self._held: dict[str, _Held] = {}
         try:
             for number, path in enumerate(self._paths):
@@ -56,7 +90,7 @@ class Reader:
     def _open(self, number: int, path: Path) -> None:
         try:
             self._descriptors.append(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
-            self._states.append(_state(os.fstat(self._descriptors[number])))
+            self._states.append(State.of(os.fstat(self._descriptors[number])))
             spans = read_spans(path)
         except OSError as error:
             raise CheckpointError(f"{path}: cannot be read ({error.strerror})") from error
@@ -88,8 +122,8 @@ class Reader:
         """Bring bytes of a file, as far as there are any."""
         return os.preadv(self._descriptors[file], [into], begin)
 
-    def state(self, file: int) -> tuple[int, ...]:
-        """Of a file when it was opened: device, inode, size, and when it was written."""
+    def state(self, file: int) -> State:
+        """Of a file when it was opened."""
         return self._states[file]
 
     def _fill(self, file: int, begin: int, into: memoryview) -> None:
@@ -114,10 +148,10 @@ class Reader:
         """
         for number, path in enumerate(self._paths):
             try:
-                now = _state(os.stat(path))
+                unchanged = State.of(os.stat(path)).content == self._states[number].content
             except OSError:
-                now = ()
-            if now[:4] != self._states[number][:4]:
+                unchanged = False
+            if not unchanged:
                 raise self._changed(number)
 
     def _changed(self, file: int) -> CheckpointError:
@@ -131,8 +165,3 @@ class Reader:
         while self._descriptors:
             with suppress(OSError):
                 os.close(self._descriptors.pop())
-
-
-def _state(found: os.stat_result) -> tuple[int, ...]:
-    # The last one, when the inode changed, also moves with a new hard link; no one can set it.
-    return (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)

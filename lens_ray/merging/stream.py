@@ -90,7 +90,9 @@ def _courses(layout: Layout, kernel_of: KernelOf) -> Iterator[Course]:
     for place in layout.places:
         kernel = kernel_of(place) if place.merged else None
         most = LARGE if kernel is not None and kernel.looks else SMALL
-        yield Course(place, kernel, tuple(row_ranges(place.source.shape, most)))
+        pieces = tuple(row_ranges(place.source.shape, most))
+        if pieces and place.size:
+            yield Course(place, kernel, pieces)
 
 
 def _work(turns: Turns, family: Family, keeps_equal: bool, writer: Writer) -> None:
@@ -169,7 +171,7 @@ class _Bench:
 
     def _require_numbers(self, place: Place, raw: Sequence[Tensor]) -> None:
         for source, bytes_ in zip(self._sources, raw, strict=True):
-            what = _odd(place.name, bytes_.view(_types()[place.source.dtype]))
+            what = _odd(place.name, bytes_.view(torch_types()[place.source.dtype]))
             if what is not None:
                 raise CheckpointError(
                     f"{source.name} ({source.path}): tensor {place.name!r} holds {what}; "
@@ -179,7 +181,7 @@ class _Bench:
     def _piece(
         self, place: Place, rows: tuple[int, int], number: int, raw: Sequence[Tensor]
     ) -> Piece:
-        kind = _types()[place.source.dtype]
+        kind = torch_types()[place.source.dtype]
         full = [
             source.adapted(place.name, rows, bytes_.view(kind))
             for source, bytes_ in zip(self._sources, raw, strict=True)
@@ -210,7 +212,7 @@ def _row_bytes(place: Place) -> int:
 
 def _in_type(place: Place, merged: Tensor) -> Tensor:
     """Rounded to nearest even, as the type that is written."""
-    out = merged.to(_types()[place.dtype])
+    out = merged.to(torch_types()[place.dtype])
     what = _odd(place.name, out)
     if what is not None:
         raise CheckpointError(
@@ -248,7 +250,8 @@ def _same(one: Tensor, other: Tensor) -> bool:
     return torch.equal(one, other)
 
 
-def _types() -> dict[str, torch.dtype]:
+def torch_types() -> dict[str, torch.dtype]:
+    """The floating types, by their names in safetensors."""
     import torch
 
     return {
