@@ -25,7 +25,6 @@ from lens_ray.merging.record import FILE, MergeRecord, ParentRecord
 from lens_ray.merging.stream import KernelOf, stream
 from lens_ray.merging.verify.provenance import CARD
 from lens_ray.merging.writer import Writer
-from lens_ray.models.remote import is_remote
 
 if TYPE_CHECKING:
     from lens_ray.merging.kernel import Kernel
@@ -79,7 +78,7 @@ def apply_recipe(
         StoreUnavailable: It cannot be written, the disk is full, or a URL is out of reach.
     """
     how = _How(threads, durable, check, told or {}, storage_options, progress)
-    if is_remote(str(out)):
+    if "://" in str(out) and not str(out).startswith("file://"):
         from lens_ray.merging.publish import publish
 
         return publish(str(out), recipe, lambda folder: _to_folder(recipe, folder, how))
@@ -115,8 +114,8 @@ def _to_folder(recipe: Recipe, out: Path, how: _How) -> MergeRecord:
         with making(out, durable=how.durable) as place:
             if is_taken(out):  # another process was faster
                 return _as_it_is(out, recipe, family)
-            record = _made(recipe, family, place, how)
-            family.require_unchanged()
+            with family.unchanged():
+                record = _made(recipe, family, place, how)
             place.finish()
             return record
 
@@ -137,9 +136,11 @@ def _as_it_is(out: Path, recipe: Recipe, family: Family) -> MergeRecord:
         raise UserError(
             f"{out} is there already and is no merge; take another --out, or remove it"
         ) from error
-    same = record.recipe == recipe and [
-        parent.weights_digest for parent in (*record.parents, record.base) if parent is not None
-    ] == _parent_digests(family)
+    recorded = [one for one in (*record.parents, record.base) if one is not None]
+    before = [(one.weights_digest, one.adapter_digest) for one in recorded]
+    adapters = [source.adapter_digest for source in family.sources]
+    now = list(zip(_parent_digests(family), adapters, strict=True))
+    same = record.recipe == recipe and before == now
     if not same or not all((out / name).is_file() for name in record.files):
         what = "is another merge" if not same else "has lost files"
         raise UserError(f"{out} is there already and {what}; take another --out, or remove it")
@@ -268,7 +269,10 @@ def _require_sound(recipe: Recipe, family: Family, place: Making) -> None:
     facts = [source.facts for source in family.sources]
     checks = structure(place.partial, recipe, facts, scan=False)
     if not failed(checks):
-        checks = algebra(place.partial, recipe, folders, base)
+        adapters = {source.name: source.adapter for source in family.parents if source.adapter}
+        if family.base is not None and family.base.adapter is not None:
+            adapters["base"] = family.base.adapter
+        checks = algebra(place.partial, recipe, folders, base, adapters=adapters)
     if wrong := failed(checks):
         raise NoGo(
             f"{place.out}: the merge does not pass {wrong[0].tier} {wrong[0].name}: "
