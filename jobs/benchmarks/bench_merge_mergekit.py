@@ -73,7 +73,7 @@ class Bench:
         first, found = run(side, calls, self.scratch / f"{side}.log", self.python)
         if first["error"] or found["error"]:
             raise SystemExit(f"{side}: {first['error'] or found['error']}")
-        note(side, *flags, f"{found['seconds']:.2f} s, {found['peak_mib']} MiB")
+        note(side, *flags, f"{found['seconds']:.2f} s, {found['cpu_s']:.2f} s of cores, {found['peak_mib']} MiB")
         return found | {"first_s": first["seconds"]}
 
     def out(self, side: Side) -> Path:
@@ -89,6 +89,7 @@ class Bench:
         return {
             name: {
                 "seconds": round(statistics.median(one["seconds"] for one in found), 2),
+                "cpu_s": round(statistics.median(one["cpu_s"] for one in found), 2),
                 "peak_mb": round(max(one["peak_mib"] for one in found) * _MIB_IN_MB),
                 "imports_mb": round(found[0]["before_mib"] * _MIB_IN_MB),
                 "each_s": [round(one["seconds"], 2) for one in found],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from lens_ray.cli import merge_apply, merge_verify
+from lens_ray.cli import merge_apply, merge_export, merge_verify
 from lens_ray.cli.options import Verbs
 
 # Each verb has a file of its own: merge_search, merge_apply, merge_verify, merge_export.
@@ -14,4 +14,5 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command("apply")(merge_apply.apply)
+app.command("export")(merge_export.export)
 app.command("verify")(merge_verify.verify)
