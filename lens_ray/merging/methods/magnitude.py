@@ -41,7 +41,7 @@ class Magnitude:
     def __init__(self, parents: int, numbers: int, density: float, dtype: torch.dtype) -> None:
         self._wide = dtype == torch.float64
         self.looks = 0 if density == 1 else 4 if self._wide else 2
-        kept = max(1, int(density * numbers))
+        kept = min(numbers, max(1, int(density * numbers)))
         self._digits = [_Digits(0, kept) for _ in range(parents)]
 
     def look(self, number: int, parent: int, base: Tensor, values: Tensor) -> Tensor:
