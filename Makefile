@@ -3,17 +3,19 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-BENCHES := $(filter-out %_vllm %_scaling %_lmms,$(patsubst jobs/benchmarks/%.py,%,$(wildcard jobs/benchmarks/bench_*.py)))
+BENCHES := $(filter-out %_vllm %_scaling %_lmms %_mergekit,$(patsubst jobs/benchmarks/%.py,%,$(wildcard jobs/benchmarks/bench_*.py)))
 VLLM := .venv-vllm
 VLLM_STAMP := $(VLLM)/.installed
 PEERS := .venv-peers
 PEERS_STAMP := $(PEERS)/.installed
 LMMS := .venv-lmms
 LMMS_STAMP := $(LMMS)/.installed
+MERGEKIT := .venv-mergekit
+MERGEKIT_STAMP := $(MERGEKIT)/.installed
 export OMP_NUM_THREADS := 1
 export RAY_USAGE_STATS_ENABLED := 0
 
-.PHONY: setup setup-vllm demo test test-chaos test-vllm test-gpu test-browser test-slow test-peers soak bench bench-vllm bench-lmms lint format clean
+.PHONY: setup setup-vllm demo test test-chaos test-vllm test-gpu test-browser test-slow test-peers test-mergekit soak bench bench-vllm bench-lmms bench-merge lint format clean
 
 setup: $(STAMP)
 
@@ -70,6 +72,16 @@ $(PEERS_STAMP): tests/peers/requirements.txt
 	$(PEERS)/bin/python -m pip install --quiet --no-deps --target $(PEERS)/reference --upgrade lmms_eval==0.3.0
 	touch $(PEERS_STAMP)
 
+# The methods against mergekit's, in an environment of its own.
+test-mergekit: setup $(MERGEKIT_STAMP)
+	$(BIN)/python -m pytest -q -m peers -rP tests/merging/mergekit
+
+$(MERGEKIT_STAMP): constraints.txt jobs/benchmarks/mergekit-requirements.txt
+	test -x $(MERGEKIT)/bin/python || $(PYTHON) -m venv $(MERGEKIT)
+	$(MERGEKIT)/bin/python -m pip install --quiet --upgrade 'pip==26.3'
+	$(MERGEKIT)/bin/python -m pip install --quiet --constraint constraints.txt --requirement jobs/benchmarks/mergekit-requirements.txt
+	touch $(MERGEKIT_STAMP)
+
 soak: setup
 	$(BIN)/python -m tests.chaos.soak --faults 300
 
@@ -85,6 +97,11 @@ bench-vllm: setup setup-vllm
 bench-lmms: setup-vllm $(LMMS_STAMP)
 	mkdir -p bench-out
 	$(VLLM)/bin/python -m jobs.benchmarks.bench_sweep_lmms --lmms-python $(LMMS)/bin/python --out bench-out/bench_sweep_lmms.json
+
+# Speed, memory and the families that survive, against mergekit; ten minutes, 9 GB of disk.
+bench-merge: setup $(MERGEKIT_STAMP)
+	mkdir -p bench-out
+	$(BIN)/python -m jobs.benchmarks.bench_merge_mergekit --mergekit-python $(MERGEKIT)/bin/python --out bench-out/bench_merge_mergekit.json --markdown bench-out/bench_merge_mergekit.md
 
 $(LMMS_STAMP): pyproject.toml constraints-vllm.txt jobs/benchmarks/lmms-requirements.txt
 	test -x $(LMMS)/bin/python || $(PYTHON) -m venv $(LMMS)
@@ -106,4 +123,4 @@ format: setup
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) $(VLLM) $(LMMS) $(PEERS) build dist bench-out .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf $(VENV) $(VLLM) $(LMMS) $(PEERS) $(MERGEKIT) build dist bench-out .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

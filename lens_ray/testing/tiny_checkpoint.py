@@ -62,7 +62,7 @@ def make_tiny_checkpoint(
 
     if family not in _MAKERS:
         raise ValueError(f"family is one of {', '.join(FAMILIES)}, not {family!r}")
-    with _quiet():
+    with quiet():
         parts = _MAKERS[family](width)
         ends: Any = parts.tokenizer.convert_tokens_to_ids(list(parts.ends))
         _randomise(parts.model, seed, ends[0], parts.embedding_scale)
@@ -98,7 +98,7 @@ def _write_processor(root: Path, parts: Parts) -> None:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Without the warnings about its own defaults, and the bar for one file."""
     from transformers.utils import logging
 
