@@ -69,6 +69,7 @@ class SimulatedMerges:
         design: What is asked.
         budget: Samples after which it refuses; None has no end.
         asked: What was asked: (trial's name, ground), in order, each once.
+        done: Samples answered, by the trial's key and ``search`` or ``confirm``.
     """
 
     kind: Kind
@@ -76,13 +77,13 @@ class SimulatedMerges:
     design: MergeDesign = field(default_factory=MergeDesign)
     budget: int | None = None
     asked: list[tuple[str, Ground]] = field(default_factory=list)
+    done: dict[tuple[str, str], int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         rng = np.random.default_rng([self.seed, KINDS.index(self.kind)])
         self._levels, self._bends = _truth(self.kind, rng, self.design)
         self._experts = _experts(rng, self.design)
         self._ground: dict[Ground, _Items] = {}
-        self._done: dict[tuple[str, str], int] = {}
 
     @property
     def parents(self) -> tuple[Parent, ...]:
@@ -114,12 +115,12 @@ class SimulatedMerges:
 
         for trial in trials:
             size = self._size(ground)
-            more = size - self._done.get((trial.key, _store(ground)), 0)
+            more = size - self.done.get((trial.key, _store(ground)), 0)
             if more <= 0:
                 continue
             if self.budget is not None and self.spent.samples + more > self.budget:
                 raise BudgetReached(f"budget: {self.budget:,} samples; raise it to go on")
-            self._done[trial.key, _store(ground)] = size
+            self.done[trial.key, _store(ground)] = size
             self.asked.append((trial.name, ground))
         items = self._items(ground)
         score = np.stack([self._answers(trial.recipe, items) for trial in trials])
@@ -128,9 +129,7 @@ class SimulatedMerges:
     @property
     def spent(self) -> Spent:
         """Merges and samples so far; nothing else is simulated."""
-        return Spent(
-            candidates=len({key for key, _ in self._done}), samples=sum(self._done.values())
-        )
+        return Spent(candidates=len({key for key, _ in self.done}), samples=sum(self.done.values()))
 
     def _size(self, ground: Ground) -> int:
         one = self.design
@@ -164,8 +163,10 @@ class SimulatedMerges:
         """Of ``threshold``: an ability is there from a share of its experts on."""
         levels = 1 / (1 + np.exp(-self._levels))
         low, high = levels.min(axis=0), levels.max(axis=0)
-        share = weights @ self._experts
-        return low + (high - low) / (1 + np.exp(-(share - 0.3) / 0.06))
+        share: Floats = weights @ self._experts
+        kept: Floats = 1 / (1 + np.exp(-(share - 0.3) / 0.06))
+        found: Floats = low + (high - low) * kept
+        return found
 
     def _answers(self, recipe: Recipe, items: _Items) -> Floats:
         from scipy.special import ndtri
@@ -176,7 +177,7 @@ class SimulatedMerges:
         latent = _KEPT**0.5 * items.kept + (1 - _KEPT) ** 0.5 * own
         skill = np.array([truth[ability] for ability, _ in items.asked.strata])
         chance = np.array([self.design.chance[int(name[-1])] for _, name in items.asked.strata])
-        bound = ndtri(chance + (1 - chance) * skill)
+        bound: Floats = ndtri(chance + (1 - chance) * skill)
         found: Floats = (latent < bound[items.asked.stratum]).astype(np.float64)
         return found
 
@@ -211,8 +212,8 @@ def _truth(kind: Kind, rng: np.random.Generator, design: MergeDesign) -> tuple[F
 
 
 def _experts(rng: np.random.Generator, design: MergeDesign) -> Floats:
-    """How much of an expert each checkpoint is, parents x abilities: early ones or late ones."""
-    course = np.linspace(0, 1, design.parents)[:, None]
+    """Who is an expert of what, parents x abilities: the checkpoints after the middle, or others."""
+    course = (np.linspace(0, 1, design.parents)[:, None] > 0.5).astype(np.float64)
     late = rng.permutation(np.arange(len(ABILITIES)) % 2 == 0)
     return np.where(late, course, 1 - course)
 

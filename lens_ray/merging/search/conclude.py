@@ -48,6 +48,7 @@ def weighed(desk: Desk, course: Course, table: Table) -> list[Weighed]:
         margin=desk.rules.margin,
         fitted=course.design.fitted(desk.weights) if course.design else None,
         min_score=desk.needs.min_score if desk.needs else None,
+        confirm_units=desk.confirm_samples,
     )  # fmt: skip
 
 

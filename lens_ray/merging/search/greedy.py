@@ -68,11 +68,27 @@ def greedy(desk: Desk, base: Ingredient, screened: Sequence[Screened], single: s
     return found
 
 
-def survivors_of(base: Ingredient, helped: Sequence[Helped], most: int) -> list[Ingredient]:
-    """The ingredients of the mixture design: base, what was accepted, then the highest gains.
+def survivors_of(
+    base: Ingredient,
+    screened: Sequence[Screened],
+    helped: Sequence[Helped],
+    final: str,
+    most: int,
+) -> list[Ingredient]:
+    """The ingredients of the mixture design: base, the final checkpoint, and what gained most.
 
     What was not accepted is not shown to help, which few samples show of anything; it is shown not
-    to harm, and the design tells better.
+    to harm, and the design tells better. The final checkpoint is one of them, unless it does harm:
+    a merge must not lose what that one can, and what is near to it is the surest not to.
+
+    Args:
+        base: The best single checkpoint.
+        screened: Ingredients that are not shown to harm.
+        helped: Those that were looked at on ``search``.
+        final: Name of the checkpoint that would be shipped without a merge.
+        most: How many.
     """
+    last = [each.ingredient for each in screened if each.ingredient.name == final]
     ranked = sorted(helped, key=lambda each: (not each.accepted, -each.gain))
-    return [base, *(each.ingredient for each in ranked)][:most]
+    wanted = [base, *last, *(each.ingredient for each in ranked)]
+    return list({each.name: each for each in wanted}.values())[:most]
