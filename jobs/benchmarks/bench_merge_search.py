@@ -215,6 +215,7 @@ def summed(runs: Sequence[Run]) -> dict[str, object]:
         "runs": len(runs),
         "helps": float(np.mean([each.helps for each in runs])),
         "behind": {name: float(np.mean([each.behind[name] for each in runs])) for name in CHOOSERS},
+        "unconfirmed": float(np.mean([each.verdict == "unconfirmed" for each in runs])),
         "merge": float(np.mean([each.verdict == "merge" for each in runs])),
         "false": sum(each.false for each in runs),
         "samples": float(np.mean([each.samples for each in runs])),

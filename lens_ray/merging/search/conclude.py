@@ -107,9 +107,10 @@ def _nothing(course: Course, ranked: Sequence[Weighed]) -> tuple[Verdict, str]:
 def _optimism(
     desk: Desk, course: Course, table: Table, chosen: Trial, ranked: Sequence[Weighed]
 ) -> Optimism:
+    singles = [each.trial.name for each in desk.on("search") if each.trial.single]
     return optimism_of(
         table.marks, table.overall, chosen.name, course.single,
-        [each.name for each in ranked], seed_key=f"optimism {desk.rules.seed}",
+        [each.name for each in ranked], singles, seed_key=f"optimism {desk.rules.seed}",
     )  # fmt: skip
 
 
@@ -135,7 +136,9 @@ def _verdict(confirmation: Confirmation, chosen: Trial, course: Course) -> tuple
     told = f"{chosen.name} {summary(confirmation)}"
     if confirmation.holds:
         return "merge", told
-    return "single", f"{told}; {course.single} is the best single checkpoint"
+    if confirmation.refuted:
+        return "single", f"{told}; {course.single} is the best single checkpoint"
+    return "unconfirmed", f"{told}; confirm on more samples, or allow a larger search.margin"
 
 
 def _tried(

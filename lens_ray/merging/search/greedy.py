@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lens_ray.merging.search.desk import Desk
 from lens_ray.merging.search.pool import Ingredient, mixed
 from lens_ray.merging.search.screen import Screened
 from lens_ray.stats.abilities import OVERALL
+from lens_ray.stats.contrast import Difference
+from lens_ray.stats.multiplicity import holm
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +32,8 @@ def greedy(desk: Desk, base: Ingredient, screened: Sequence[Screened], single: s
     """Add ingredients to the base as long as they are shown to help, on ``search``.
 
     One is accepted where the one-sided lower bound of the gain of ``overall`` is above 0 and no
-    ability is behind the base by more than the margin. The first is added with the share that it
-    was screened with, later ones in equal shares: mixtures of the design that comes next.
+    ability is shown to be lost (`lost_abilities`). The first is added with the share that it was
+    screened with, later ones in equal shares: mixtures of the design that comes next.
 
     Args:
         desk: Of the search.
@@ -51,11 +53,7 @@ def greedy(desk: Desk, base: Ingredient, screened: Sequence[Screened], single: s
         table = desk.ask([desk.single(single), current, trial], "search", "greedy")
         bounds = table.differences(trial.name, current.name, one_sided=True)
         gain, low = bounds[OVERALL].difference or 0.0, bounds[OVERALL].ci_low
-        lost = [
-            name
-            for name in table.abilities
-            if (moved := bounds[name].difference) is None or moved < -desk.rules.margin
-        ]
+        lost = lost_abilities(bounds, desk.rules.margin, 1 - desk.rules.confidence)
         accepted = low is not None and low > 0 and not lost
         why = f"{gain:+.4f} on {current.name} (at least {low:+.4f})" if low is not None else "?"
         if lost:
@@ -66,6 +64,23 @@ def greedy(desk: Desk, base: Ingredient, screened: Sequence[Screened], single: s
         if accepted:
             kept, current = soup, trial
     return found
+
+
+def lost_abilities(differences: Mapping[str, Difference], margin: float, level: float) -> list[str]:
+    """Abilities that are behind by more than a margin and are shown to be behind (Holm).
+
+    Args:
+        differences: Of a trial, by ability and ``overall``.
+        margin: How much may be lost.
+        level: Of the family of all abilities.
+    """
+    known = [each for name, each in differences.items() if name != OVERALL and each.p is not None]
+    adjusted = holm([each.p for each in known if each.p is not None])
+    return [
+        each.figure
+        for each, p in zip(known, adjusted, strict=True)
+        if p < level and each.difference is not None and each.difference < -margin
+    ]
 
 
 def survivors_of(

@@ -161,15 +161,14 @@ class Surfaces:
         """
         grid = fine_grid(len(self.ingredients))
         scores = self.scores(grid)
-        total = sum(
-            (weights.get(name, 0.0) * each for name, each in scores.items()), 0 * grid[:, 0]
-        )
+        zero = np.zeros(len(grid))
+        total = sum((weights.get(name, 0.0) * each for name, each in scores.items()), zero)
         missing = {
             name: np.maximum(bound - scores[name], 0.0)
             for name, bound in (least or {}).items()
             if name in scores
         }
-        short = sum(missing.values(), 0 * grid[:, 0])
+        short = sum(missing.values(), zero)
         # Differences of rounding do not decide: of equals the first, which is the less mixed one.
         by_worth = -np.round(worth({**scores, OVERALL: total}), 9)
         place = int(np.lexsort((by_worth, np.round(short, 9)))[0])
