@@ -61,7 +61,8 @@ def _by_name(plan: EnginePlan) -> Suite:
 def find_weights(model: ModelPlan) -> str:
     """The checkpoint folder of a model: where the driver found it, else found again from here.
 
-    A copy of a URL, or what was made here, is in use by this process until `lens_ray.node_cache.release`.
+    A copy of a URL, or a merge that was made here, is in use by this process until
+    `lens_ray.node_cache.release`.
 
     Raises:
         CheckpointError: It is not here either, or has changed since the job began.

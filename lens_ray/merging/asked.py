@@ -23,9 +23,7 @@ import pyarrow.compute as pc
 from lens_ray.errors import (
     BudgetReached,
     CheckpointError,
-    EnvironmentFailure,
     Incomplete,
-    UserError,
 )
 from lens_ray.merging.materialise import digests_of, materialise, path_of
 from lens_ray.merging.search.trial import Ground, Spent, Trial
@@ -38,7 +36,6 @@ from lens_ray.online.evaluator import Answered, Evaluator, Question
 from lens_ray.prices import Prices
 from lens_ray.stats.marks import COLUMNS, Marks, by_run, marks_of
 from lens_ray.stats.scores import COVERAGE_THRESHOLD
-from lens_ray.stats.units import FINAL
 from lens_ray.store import Store
 from lens_ray.store.merge_log import MergeLog, MergeState, Tried
 from lens_ray.suites.suite import Suite

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from lens_ray.errors import CheckpointError, StoreUnavailable, UserError
+from lens_ray.errors import CheckpointError, UserError
 from lens_ray.merging.recipe import Parent, Recipe
 from lens_ray.models.checkpoint import inspect_checkpoint, resolve
 from lens_ray.models.made import MERGE
@@ -70,7 +70,9 @@ def recipe_of(path: str) -> Recipe:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"])) or "recipe"
-        raise CheckpointError(f"{MERGE}{{...}}: {where}: {first['msg']}; check the recipe") from error
+        raise CheckpointError(
+            f"{MERGE}{{...}}: {where}: {first['msg']}; check the recipe"
+        ) from error
 
 
 def materialise(path: str, *, beyond: bool = True) -> Path:

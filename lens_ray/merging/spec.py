@@ -24,7 +24,7 @@ from lens_ray.errors import UserError
 from lens_ray.job_yaml import Path as KeyPath
 from lens_ray.merging.recipe import Parent
 from lens_ray.models.spec import NAME_PATTERN, ClosedModel, GenerationOverrides, RuntimeEnv
-from lens_ray.online.spec import HostSpec
+from lens_ray.online.spec import HostSpec, hosts_checkpoints
 from lens_ray.stats.advice.needs import Needs
 from lens_ray.yaml_file import FileKind, load_file
 from lens_ray.yaml_problems import repeated, some_or_all
@@ -173,7 +173,7 @@ def _wrong_checkpoints(spec: MergeSpec) -> Iterator[InitErrorDetails]:
         return
     if not spec.parents:
         what = "name the checkpoints: parents: [{name: ..., path: ...}, ...], or candidates: FILE"
-        yield _problem(("parents",), "none", what.replace("{", "{{").replace("}", "}}"))
+        yield _problem(("parents",), "none", what)
         return
     if len(spec.parents) < 2:
         what = "one checkpoint cannot be merged with itself; name two or more"

@@ -280,8 +280,8 @@ class ModelSpec(ClosedModel):
         name: Unique in the job; what tables and reports show.
         backend: ``transformers``, ``vllm``, ``fake``, or one registered under
             ``lens_ray.backends``.
-        path: ``builtin:NAME/step-N``, folder, ``s3://`` URL, hub id, or ``merge:RECIPE`` of a recipe
-            file (`lens_ray.merging.materialise`).
+        path: ``builtin:NAME/step-N``, folder, ``s3://`` URL, hub id, or ``merge:FILE`` of a recipe
+            (`lens_ray.merging.materialise`).
         revision: Of a hub id; None is the default branch.
         replicas: How many processes host it; ``auto`` takes what the cluster has.
         priority: Models with a higher one get their replicas first.
