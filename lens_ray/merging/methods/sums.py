@@ -73,3 +73,12 @@ class WeightedSum:
             if place:
                 total.add_(term)
         return total
+
+
+def settled(value: float) -> float:
+    """A figure of a whole tensor, rounded to 40 binary places.
+
+    It was added up piece by piece, so its last bits depend on the size of the pieces, and no
+    result may.
+    """
+    return round(value * 2**40) / 2**40
