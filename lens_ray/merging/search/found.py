@@ -21,6 +21,8 @@ Verdict = Literal["merge", "single", "unconfirmed"]
 Step = Literal[
     "single", "pool", "screen", "greedy", "lattice", "surface", "groups", "scales", "published"
 ]  # fmt: skip
+#: What became of a trial: ``reference`` is the final and the best single checkpoint.
+Fate = Literal["reference", "accepted", "rejected", "chosen"]
 #: ``held``: not worse by more than the margin. ``inconclusive`` is not held. ``regressed``: worse
 #: by some amount, which is shown, and not shown to be within the margin.
 Change = Literal["improved", "held", "inconclusive", "regressed"]
@@ -48,7 +50,7 @@ class Tried:
     scores: Mapping[str, Score]
     gain: float | None = None
     low: float | None = None
-    verdict: Literal["reference", "accepted", "rejected", "chosen"] = "rejected"
+    verdict: Fate = "rejected"
     why: str = ""
 
 
@@ -118,7 +120,8 @@ class Found:
         name: Of the search.
         verdict: How it ended.
         why: In one line.
-        recommended: What to ship: the merge, or the best single checkpoint.
+        recommended: What to ship: the merge where it is confirmed, else the best single checkpoint.
+        chosen: The merge of most promise, confirmed or not; None where none was ahead.
         final: Name of the checkpoint that would be shipped without a merge.
         best_single: Name of the checkpoint with the highest score on the samples of the search.
         weights: Of the abilities in ``overall``; their sum is 1.
@@ -139,6 +142,7 @@ class Found:
     verdict: Verdict
     why: str
     recommended: Trial
+    chosen: Trial | None
     final: str
     best_single: str
     weights: Mapping[str, float]
