@@ -37,9 +37,7 @@ def parents(tmp_path: Path) -> tuple[Parent, ...]:
     return parents_in(tmp_path, (0.0, 1.0))
 
 
-def run(
-    store: Store, parents: tuple[Parent, ...], evaluator: Weighed, **given: Any
-) -> Searched:
+def run(store: Store, parents: tuple[Parent, ...], evaluator: Weighed, **given: Any) -> Searched:
     out, keys = given.pop("out", None), {"search": {"margin": 0.2, "confidence": 0.6}} | given
     return search_merges(
         spec_of(store, parents, **keys), out=out, evaluators=lambda suite: evaluator
@@ -164,9 +162,7 @@ def test_needs_are_those_of_the_call(
     store: Store, suite: Suite, parents: tuple[Parent, ...]
 ) -> None:
     spec = spec_of(store, parents, search={"margin": 0.5, "confidence": 0.6})
-    searched = search_merges(
-        spec, needs={"ocr": 1.0}, evaluators=lambda _: Weighed(store, suite)
-    )
+    searched = search_merges(spec, needs={"ocr": 1.0}, evaluators=lambda _: Weighed(store, suite))
     assert searched.found.weights["ocr"] == 1.0
     assert searched.found.best_single == "s200"
 

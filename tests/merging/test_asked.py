@@ -148,9 +148,7 @@ def test_killed_in_the_middle_nothing_is_asked_or_counted_twice(
     asker = asker_of(spec, store, Weighed(store, suite, batch=32, log=logs[1]), suite)
     marks = asker.ask(trials, "anchor")
     done = logs[0].read_text().splitlines()[:batches] + logs[1].read_text().splitlines()
-    asked = Counter(
-        (line.split()[0], one) for line in done for one in line.split()[2].split(",")
-    )
+    asked = Counter((line.split()[0], one) for line in done for one in line.split()[2].split(","))
     assert set(asked.values()) == {1}
     assert len(asked) == 2 * ANCHOR
     assert asker.spent.samples == 2 * ANCHOR
@@ -178,17 +176,13 @@ def test_a_budget_refuses_what_it_has_no_room_for(
     assert asker.ask(first, "anchor").models == ("s100", "half")  # what was answered is there
 
 
-def test_dollars_need_no_gpu_hours(
-    store: Store, suite: Suite, parents: tuple[Parent, ...]
-) -> None:
+def test_dollars_need_no_gpu_hours(store: Store, suite: Suite, parents: tuple[Parent, ...]) -> None:
     """A dollar is replica-seconds at the price table's rate."""
     from lens_ray.prices import load_prices
 
     budget = SearchBudget(usd=1e-9, accelerator="H100")
     spec = spec_of(store, parents, budget=budget)
-    asker = StoreAsker(
-        spec, store, places_of(Weighed(store, suite), suite), prices=load_prices()
-    )
+    asker = StoreAsker(spec, store, places_of(Weighed(store, suite), suite), prices=load_prices())
     asker.ask([single(parents[0])], "anchor")
     assert asker.spent.usd is not None
     assert asker.spent.usd > 1e-9

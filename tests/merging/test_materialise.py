@@ -1,4 +1,4 @@
-"""``merge:RECIPE`` is a checkpoint of this machine's cache, made once, the same on every machine."""
+"""``merge:RECIPE``: a checkpoint of this machine's cache, made once, the same on every machine."""
 
 from __future__ import annotations
 
