@@ -3,8 +3,7 @@
 Not simply the highest one, which is partly the luckiest. Each trial's gain over the best single
 checkpoint is drawn to what its like have: a mixture's is read from the fitted surfaces, any other's
 is shrunk towards the mean of all by the share of noise in it (empirical Bayes). It then counts as
-much as it is probable that all claims would hold, were the trial as good as it looks and asked as
-many samples again.
+much as it is probable that the samples which confirm will bear out the claim that is least sure.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ import numpy as np
 from lens_ray.merging.search.table import Table
 from lens_ray.stats.abilities import OVERALL
 from lens_ray.stats.contrast import Difference
+from lens_ray.stats.units import Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +52,9 @@ def weigh(
     final: str,
     *,
     margin: float,
-    fitted: Mapping[str, float] | None = None,
+    fitted: Mapping[str, Mapping[str, float]] | None = None,
     min_score: Mapping[str, float] | None = None,
+    confirm_units: int | None = None,
 ) -> list[Weighed]:
     """Weigh some trials, the most promising first.
 
@@ -63,46 +64,123 @@ def weigh(
         single: Name of the best single checkpoint.
         final: Name of the one that would be shipped without a merge.
         margin: How much of an ability may be lost.
-        fitted: ``overall`` of mixtures as the surfaces have it, by name.
+        fitted: Scores of mixtures as the surfaces have them, by name, by ability and ``overall``.
         min_score: Corrected scores that are needed, by ability.
+        confirm_units: On how many samples the merge will be confirmed; None takes as many as in
+            the search.
     """
     if not candidates:
         return []
-    pairs = {
-        name: {other: table.differences(name, other) for other in dict.fromkeys((single, final))}
-        for name in candidates
-    }
-    measured = np.array([_known(pairs[name][single][OVERALL]) for name in candidates])
-    noise = np.array([_error(pairs[name][single][OVERALL]) for name in candidates]) ** 2
-    between = max(float(measured.var()) - float(noise.mean()), 0.0)
-    drawn = measured.mean() + (measured - measured.mean()) * between / (between + noise)
+    others = dict.fromkeys((single, final))
+    pairs = {name: {each: table.differences(name, each) for each in others} for name in candidates}
+    shrunk = _shrunk([pairs[name][single][OVERALL] for name in candidates])
+    # Standard errors there, as a share of those here.
+    finer = (len(table.marks.ids) / (confirm_units or len(table.marks.ids))) ** 0.5
     found = []
-    for place, name in enumerate(candidates):
-        gain = float(drawn[place])
-        if fitted and name in fitted:
-            gain = fitted[name] - table.values[single][OVERALL]
-        likely, weakest = _likely(pairs[name], gain - float(measured[place]), margin, table)
+    for name, gain in zip(candidates, shrunk, strict=True):
+        measured = table.values[name]
+        drawn = {**measured, OVERALL: table.values[single][OVERALL] + gain}
+        drawn = dict(fitted[name]) if fitted and name in fitted else drawn
+        moved = {figure: drawn[figure] - measured[figure] for figure in drawn}
+        likely, weakest = _likely(pairs[name], moved, margin, table.confidence, finer)
         short = tuple(
-            ability
-            for ability, least in (min_score or {}).items()
-            if table.values[name][ability] < least
+            ability for ability, least in (min_score or {}).items() if drawn[ability] < least
         )
-        found.append(Weighed(name, float(measured[place]), gain, likely, weakest, short))
+        found.append(
+            Weighed(
+                name, _known(pairs[name][single][OVERALL]),
+                drawn[OVERALL] - table.values[single][OVERALL], likely, weakest, short,
+            )
+        )  # fmt: skip
     return sorted(found, key=lambda each: each.worth, reverse=True)
 
 
+def _shrunk(gains: Sequence[Difference]) -> list[float]:
+    """Gains drawn to their mean by the share of noise in each."""
+    measured = np.array([_known(each) for each in gains])
+    noise = np.array([_error(each) for each in gains]) ** 2
+    between = max(float(measured.var()) - float(noise.mean()), 0.0)
+    drawn = measured.mean() + (measured - measured.mean()) * between / (between + noise)
+    return [float(each) for each in drawn]
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What must hold of a merge, with the errors that merges like it have.
+
+    Attributes:
+        figures: Abilities, then ``overall``.
+        least: References x figures: what the merge must be above.
+        error: References x figures: standard error of the paired difference.
+        confidence: Of the bounds.
+        finer: Standard errors on the samples that confirm, as a share of those here.
+    """
+
+    figures: tuple[str, ...]
+    least: Floats
+    error: Floats
+    confidence: float
+    finer: float
+
+    def likely(self, scores: Mapping[str, Floats]) -> Floats:
+        """Probability of the least sure claim, of some mixtures with these scores."""
+        from scipy.special import ndtr, ndtri
+
+        values = np.column_stack([scores[name] for name in self.figures])
+        room = (values[:, None, :] - self.least) / self.error
+        room = room.min(axis=(1, 2)) - float(ndtri(self.confidence)) * self.finer
+        found: Floats = ndtr(room / (1 + self.finer**2) ** 0.5)
+        return found
+
+
+def claims_of(
+    table: Table,
+    merges: Sequence[str],
+    references: Sequence[str],
+    *,
+    margin: float,
+    confirm_units: int | None = None,
+) -> Claims:
+    """What must hold against some checkpoints, with the median errors of some merges.
+
+    Args:
+        table: Of all of them.
+        merges: Names of trials.
+        references: Names of the final and the best single checkpoint.
+        margin: How much of an ability may be lost.
+        confirm_units: See `weigh`.
+    """
+    figures = table.figures.names
+    least, error = [], []
+    for other in dict.fromkeys(references):
+        found = [table.differences(name, other) for name in merges if name != other]
+        error.append([float(np.median([_error(each[name]) for each in found])) for name in figures])
+        least.append([table.values[other][name] - margin * (name != OVERALL) for name in figures])
+    finer = (len(table.marks.ids) / (confirm_units or len(table.marks.ids))) ** 0.5
+    return Claims(figures, np.array(least), np.array(error), table.confidence, finer)
+
+
 def _likely(
-    pairs: Mapping[str, Mapping[str, Difference]], drawn: float, margin: float, table: Table
+    pairs: Mapping[str, Mapping[str, Difference]],
+    moved: Mapping[str, float],
+    margin: float,
+    confidence: float,
+    finer: float,
 ) -> tuple[float, str]:
-    """Probability of the claim that is least sure to hold, and its name."""
+    """Probability of the claim that is least sure to be borne out, and its name.
+
+    A claim is that the lower bound on other samples is above its least; what is known of the truth
+    is the estimate here with its error.
+    """
     from scipy.special import ndtr, ndtri
 
-    bound = float(ndtri(table.confidence))
+    bound = float(ndtri(confidence)) * finer
     worst, weakest = 1.0, OVERALL
     for other, figures in pairs.items():
         for name, each in figures.items():
-            ahead = _known(each) + (drawn if name == OVERALL else margin)
-            chance = float(ndtr(ahead / _error(each) - bound))
+            ahead = _known(each) + moved[name] + (0.0 if name == OVERALL else margin)
+            room = ahead / _error(each) - bound
+            chance = float(ndtr(room / (1 + finer**2) ** 0.5))
             if chance < worst:
                 worst, weakest = chance, f"{name} against {other}"
     return worst, weakest

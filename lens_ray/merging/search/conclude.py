@@ -48,6 +48,7 @@ def weighed(desk: Desk, course: Course, table: Table) -> list[Weighed]:
         margin=desk.rules.margin,
         fitted=course.design.fitted(desk.weights) if course.design else None,
         min_score=desk.needs.min_score if desk.needs else None,
+        confirm_units=desk.confirm_samples,
     )  # fmt: skip
 
 
@@ -106,9 +107,10 @@ def _nothing(course: Course, ranked: Sequence[Weighed]) -> tuple[Verdict, str]:
 def _optimism(
     desk: Desk, course: Course, table: Table, chosen: Trial, ranked: Sequence[Weighed]
 ) -> Optimism:
+    singles = [each.trial.name for each in desk.on("search") if each.trial.single]
     return optimism_of(
         table.marks, table.overall, chosen.name, course.single,
-        [each.name for each in ranked], seed_key=f"optimism {desk.rules.seed}",
+        [each.name for each in ranked], singles, seed_key=f"optimism {desk.rules.seed}",
     )  # fmt: skip
 
 
@@ -134,7 +136,9 @@ def _verdict(confirmation: Confirmation, chosen: Trial, course: Course) -> tuple
     told = f"{chosen.name} {summary(confirmation)}"
     if confirmation.holds:
         return "merge", told
-    return "single", f"{told}; {course.single} is the best single checkpoint"
+    if confirmation.refuted:
+        return "single", f"{told}; {course.single} is the best single checkpoint"
+    return "unconfirmed", f"{told}; confirm on more samples, or allow a larger search.margin"
 
 
 def _tried(

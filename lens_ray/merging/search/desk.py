@@ -45,6 +45,7 @@ class Desk:
         parents: By name, in the order that recipes keep.
         final: The checkpoint that would be shipped without a merge.
         say: Told of each step.
+        confirm_samples: How many samples confirm; None is not known.
         notes: By trial's name, in the order of asking.
         weights: Of the abilities in ``overall``, known from the first answers on.
     """
@@ -55,6 +56,7 @@ class Desk:
     parents: Mapping[str, Parent]
     final: Parent
     say: Callable[[str], None]
+    confirm_samples: int | None = None
     notes: dict[str, Note] = field(default_factory=dict)
     weights: dict[str, float] = field(default_factory=dict)
     _by_key: dict[str, Trial] = field(default_factory=dict)

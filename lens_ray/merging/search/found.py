@@ -11,11 +11,13 @@ from lens_ray.merging.search.optimism import Optimism
 from lens_ray.merging.search.pool import Ingredient
 from lens_ray.merging.search.surface import Surfaces
 from lens_ray.merging.search.trial import Ground, Spent, Trial
+from lens_ray.stats.abilities import OVERALL
 from lens_ray.stats.contrast import Difference
 
 #: ``merge``: a merge is better, as confirmed. ``single``: none is shown to be, so the best single
-#: checkpoint is recommended. ``unconfirmed``: a merge is ahead on the samples of the search, and
-#: the budget was spent before it could be confirmed.
+#: checkpoint is recommended. ``unconfirmed``: it cannot be said. Either a merge is confirmed to be
+#: ahead and no ability is shown to be lost, yet not all are shown to be kept; or the budget was
+#: spent before the confirmation.
 Verdict = Literal["merge", "single", "unconfirmed"]
 #: In which step a trial was first asked.
 Step = Literal[
@@ -95,6 +97,14 @@ class Confirmation:
     scores: Mapping[str, Mapping[str, Score]]
     single: Difference | None
     n: int
+
+    @property
+    def refuted(self) -> bool:
+        """Whether the merge is not shown to be ahead, or is shown to lose an ability."""
+        return any(
+            not each.holds and (each.figure == OVERALL or each.change == "regressed")
+            for each in self.claims
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lens_ray.merging.search.desk import Desk
 from lens_ray.merging.search.pool import Ingredient, mixed
 from lens_ray.merging.search.screen import Screened
 from lens_ray.stats.abilities import OVERALL
+from lens_ray.stats.contrast import Difference
+from lens_ray.stats.multiplicity import holm
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +32,8 @@ def greedy(desk: Desk, base: Ingredient, screened: Sequence[Screened], single: s
     """Add ingredients to the base as long as they are shown to help, on ``search``.
 
     One is accepted where the one-sided lower bound of the gain of ``overall`` is above 0 and no
-    ability is behind the base by more than the margin. The first is added with the share that it
-    was screened with, later ones in equal shares: mixtures of the design that comes next.
+    ability is shown to be lost (`lost_abilities`). The first is added with the share that it was
+    screened with, later ones in equal shares: mixtures of the design that comes next.
 
     Args:
         desk: Of the search.
@@ -51,11 +53,7 @@ def greedy(desk: Desk, base: Ingredient, screened: Sequence[Screened], single: s
         table = desk.ask([desk.single(single), current, trial], "search", "greedy")
         bounds = table.differences(trial.name, current.name, one_sided=True)
         gain, low = bounds[OVERALL].difference or 0.0, bounds[OVERALL].ci_low
-        lost = [
-            name
-            for name in table.abilities
-            if (moved := bounds[name].difference) is None or moved < -desk.rules.margin
-        ]
+        lost = lost_abilities(bounds, desk.rules.margin, 1 - desk.rules.confidence)
         accepted = low is not None and low > 0 and not lost
         why = f"{gain:+.4f} on {current.name} (at least {low:+.4f})" if low is not None else "?"
         if lost:
@@ -68,11 +66,44 @@ def greedy(desk: Desk, base: Ingredient, screened: Sequence[Screened], single: s
     return found
 
 
-def survivors_of(base: Ingredient, helped: Sequence[Helped], most: int) -> list[Ingredient]:
-    """The ingredients of the mixture design: base, what was accepted, then the highest gains.
+def lost_abilities(differences: Mapping[str, Difference], margin: float, level: float) -> list[str]:
+    """Abilities that are behind by more than a margin and are shown to be behind (Holm).
+
+    Args:
+        differences: Of a trial, by ability and ``overall``.
+        margin: How much may be lost.
+        level: Of the family of all abilities.
+    """
+    known = [each for name, each in differences.items() if name != OVERALL and each.p is not None]
+    adjusted = holm([each.p for each in known if each.p is not None])
+    return [
+        each.figure
+        for each, p in zip(known, adjusted, strict=True)
+        if p < level and each.difference is not None and each.difference < -margin
+    ]
+
+
+def survivors_of(
+    base: Ingredient,
+    screened: Sequence[Screened],
+    helped: Sequence[Helped],
+    final: str,
+    most: int,
+) -> list[Ingredient]:
+    """The ingredients of the mixture design: base, the final checkpoint, and what gained most.
 
     What was not accepted is not shown to help, which few samples show of anything; it is shown not
-    to harm, and the design tells better.
+    to harm, and the design tells better. The final checkpoint is one of them, unless it does harm:
+    a merge must not lose what that one can, and what is near to it is the surest not to.
+
+    Args:
+        base: The best single checkpoint.
+        screened: Ingredients that are not shown to harm.
+        helped: Those that were looked at on ``search``.
+        final: Name of the checkpoint that would be shipped without a merge.
+        most: How many.
     """
+    last = [each.ingredient for each in screened if each.ingredient.name == final]
     ranked = sorted(helped, key=lambda each: (not each.accepted, -each.gain))
-    return [base, *(each.ingredient for each in ranked)][:most]
+    wanted = [base, *last, *(each.ingredient for each in ranked)]
+    return list({each.name: each for each in wanted}.values())[:most]

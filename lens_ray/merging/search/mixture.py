@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from lens_ray.merging.search.choose import claims_of
 from lens_ray.merging.search.desk import Desk
 from lens_ray.merging.search.found import Predicted
 from lens_ray.merging.search.lattice import lattice
@@ -15,6 +16,7 @@ from lens_ray.merging.search.surface import Mixture, Surfaces, fit_surfaces
 from lens_ray.merging.search.table import Table
 from lens_ray.merging.search.trial import Trial
 from lens_ray.stats.abilities import OVERALL
+from lens_ray.stats.units import Floats
 
 
 @dataclass
@@ -33,24 +35,28 @@ class Design:
     surfaces: Surfaces | None = None
     predicted: tuple[Predicted, ...] = ()
 
-    def fitted(self, weights: Mapping[str, float]) -> dict[str, float]:
-        """``overall`` of every trial of the design, as the surfaces have it."""
+    def fitted(self, weights: Mapping[str, float]) -> dict[str, dict[str, float]]:
+        """Scores of every trial of the design as the surfaces have them, ``overall`` included."""
         if self.surfaces is None:
             return {}
         scores = self.surfaces.scores(np.array(list(self.shares.values())))
-        total = sum((weights[name] * each for name, each in scores.items()), np.zeros(1))
-        return dict(zip(self.shares, total.tolist(), strict=True))
+        found = {}
+        for place, name in enumerate(self.shares):
+            here = {ability: float(each[place]) for ability, each in scores.items()}
+            found[name] = {**here, OVERALL: sum(weights[one] * here[one] for one in here)}
+        return found
 
 
-def mix(desk: Desk, design: Design, single: str, floors: Sequence[Mapping[str, float]]) -> None:
+def mix(desk: Desk, design: Design, single: str) -> None:
     """Ask the lattice, fit the surfaces, ask the mixtures that they choose, and fit again.
+
+    Two are chosen: the one with the highest score, and the one with the highest gain that is to be
+    confirmed, abilities included: often nearer to the final checkpoint.
 
     Args:
         desk: Of the search.
         design: Of the survivors; filled in, step by step, so that what a budget cuts short counts.
         single: Name of the best single checkpoint.
-        floors: Least scores of the abilities, the strictest first. The first that some mixture is
-            predicted to reach counts; beside its best mixture the best of all is asked.
     """
     points = lattice(len(design.ingredients), desk.rules.lattice)
     trials = [_trial(desk, design, "lattice", tuple(map(float, row))) for row in points]
@@ -58,19 +64,37 @@ def mix(desk: Desk, design: Design, single: str, floors: Sequence[Mapping[str, f
         f"asking the mixture design: {len(trials)} merges of "
         + ", ".join(each.name for each in design.ingredients)
     )
-    table = desk.ask([desk.single(single), *trials], "search", "lattice")
+    references = [desk.single(name) for name in dict.fromkeys((single, desk.final.name))]
+    table = desk.ask([*references, *trials], "search", "lattice")
     _fit(desk, design, table)
-    assert design.surfaces is not None
-    for name, found in _wanted(design.surfaces, desk.weights, floors).items():
+    for name, found in _wanted(desk, design, table, single).items():
         trial = _trial(desk, design, name, found.shares)
-        table = desk.ask([desk.single(single), *trials, trial], "search", "surface")
         trials.append(trial)
+        table = desk.ask([*references, *trials], "search", "surface")
         design.predicted = _compared(found, table.values[trial.name])
-        desk.say(
-            f"{trial.name}: {found.scores[OVERALL].value:.4f} predicted, "
-            f"{table.values[trial.name][OVERALL]:.4f} measured"
-        )
+        measured = table.values[trial.name][OVERALL]
+        desk.say(f"{trial.name}: {found.scores[OVERALL].value:.4f} predicted, {measured:.4f} asked")
     _fit(desk, design, table)
+
+
+def _wanted(desk: Desk, design: Design, table: Table, single: str) -> dict[str, Mixture]:
+    """The mixtures to ask, the one that counts last."""
+    assert design.surfaces is not None
+    merges = [name for name in design.shares if not desk.notes[name].trial.single]
+    claims = claims_of(
+        table, merges, (single, desk.final.name),
+        margin=desk.rules.margin, confirm_units=desk.confirm_samples,
+    )  # fmt: skip
+    now = table.values[single][OVERALL]
+
+    def worth(scores: Mapping[str, Floats]) -> Floats:
+        gain = scores[OVERALL] - now
+        return np.where(gain > 0, gain * claims.likely(scores), gain)
+
+    needed = desk.needs.min_score if desk.needs else {}
+    free = design.surfaces.best(desk.weights, needed)
+    sure = design.surfaces.highest(desk.weights, worth, needed)
+    return {"sure": sure} if sure.shares == free.shares else {"free": free, "sure": sure}
 
 
 def _trial(desk: Desk, design: Design, kind: str, shares: tuple[float, ...]) -> Trial:
@@ -87,18 +111,6 @@ def _fit(desk: Desk, design: Design, table: Table) -> None:
         np.array([design.shares[name] for name in names]), design.ingredients,
         confidence=desk.rules.confidence, seed_key=f"surfaces {desk.rules.seed}",
     )  # fmt: skip
-
-
-def _wanted(
-    surfaces: Surfaces, weights: Mapping[str, float], floors: Sequence[Mapping[str, float]]
-) -> dict[str, Mixture]:
-    """The mixtures to ask, the one that counts last."""
-    free = surfaces.best(weights)
-    for least in floors:
-        bound = surfaces.best(weights, least)
-        if not bound.short:
-            return {"free": free, "best": bound} if bound.shares != free.shares else {"best": free}
-    return {"best": free}
 
 
 def _compared(found: Mixture, measured: Mapping[str, float]) -> tuple[Predicted, ...]:

@@ -1,8 +1,9 @@
 """What being chosen adds to a gain: `optimism_of`.
 
-The best of several trials on some samples is partly the luckiest on them. How much that adds is
-estimated by the bootstrap of Efron's optimism: in each joint replicate of the samples the highest
-trial is chosen, and what it has in the replicate is compared with what it has on all samples.
+The best of several trials on some samples is partly the luckiest on them, and so is the best single
+checkpoint that it is compared with. What both add is estimated by Efron's bootstrap of optimism: in
+each joint replicate of the samples the highest merge and the highest checkpoint are chosen anew,
+and how far they are apart there is compared with how far they are apart on all samples.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 from lens_ray.stats.figures import Figures
 from lens_ray.stats.joint import draw_jointly
 from lens_ray.stats.marks import Marks
+from lens_ray.stats.units import Floats
 
 _REPLICATES = 1000
 
@@ -26,7 +28,8 @@ class Optimism:
     Attributes:
         candidates: How many it was chosen from.
         gain: Of ``overall`` against the best single checkpoint, on the samples of the search.
-        expected: Of that, what choosing adds on average.
+        expected: Of that, what choosing adds on average; below 0 where the checkpoint was the
+            luckier one.
     """
 
     candidates: int
@@ -43,8 +46,9 @@ def optimism_of(
     marks: Marks,
     figures: Figures,
     chosen: str,
-    reference: str,
-    among: Sequence[str],
+    single: str,
+    merges: Sequence[str],
+    singles: Sequence[str],
     *,
     seed_key: str = "optimism",
 ) -> Optimism:
@@ -54,19 +58,26 @@ def optimism_of(
         marks: Of all of them, on the same units.
         figures: One figure: the score that was chosen by.
         chosen: Name of the trial.
-        reference: Name of the checkpoint that it is compared with.
-        among: Names of all trials that might have been chosen.
+        single: Name of the best single checkpoint.
+        merges: Names of all merges that might have been chosen.
+        singles: Names of all checkpoints that might have been the best.
         seed_key: Of the replicates.
     """
-    names = [*among, reference]
+    names = [*merges, *singles]
     draws = draw_jointly(marks.only(names), seed_key, _REPLICATES)
     value = draws.values(figures)[:, 0]
     drawn = draws.replicates(figures)[:, :, 0].astype(np.float64)
-    gains, apart = value[:-1] - value[-1], drawn[:, :-1] - drawn[:, -1:]
-    top = apart.argmax(axis=1)
-    lucky = apart[np.arange(len(top)), top] - gains[top]
+    luck = _luck(drawn[:, : len(merges)], value[: len(merges)])
+    luck = luck - _luck(drawn[:, len(merges) :], value[len(merges) :])
     return Optimism(
-        candidates=len(among),
-        gain=float(gains[list(among).index(chosen)]),
-        expected=max(float(lucky.mean()), 0.0),
+        candidates=len(merges),
+        gain=float(value[names.index(chosen)] - value[names.index(single)]),
+        expected=float(luck.mean()),
     )
+
+
+def _luck(drawn: Floats, value: Floats) -> Floats:
+    """How much higher the highest of each replicate is there than on all samples."""
+    top = drawn.argmax(axis=1)
+    found: Floats = drawn[np.arange(len(top)), top] - value[top]
+    return found

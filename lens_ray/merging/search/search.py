@@ -34,6 +34,7 @@ def search(
     *,
     final: str | None = None,
     published: Published | None = None,
+    confirm_samples: int | None = None,
     say: Callable[[str], None] | None = None,
 ) -> Found:
     """Look for a merge that beats the final checkpoint and the best single one.
@@ -47,6 +48,7 @@ def search(
             ``spec.final``, else the one with the highest step, else the last.
         published: Makes the recipes of ``spec.search.presets`` from the best checkpoint of each
             ability, by ability, and the final one; None tries none.
+        confirm_samples: How many samples confirm; None counts on as many as in the search.
         say: Told of each step, in one line.
 
     Returns:
@@ -62,6 +64,7 @@ def search(
     """
     desk = _desk(spec, parents, asker, final, say)
     singles = ask_singles(desk)
+    desk.confirm_samples = confirm_samples
     course = Course(single=_best(singles, desk))
     try:
         _look_for_merges(desk, course, singles, spec.ancestor, published)
@@ -78,11 +81,12 @@ def _look_for_merges(
     course.pool = _pool(desk, singles)
     base = next(each for each in course.pool if each.weights == {course.single: 1.0})
     screened = screen(desk, base, [each for each in course.pool if each is not base])
-    helped = greedy(desk, base, [each for each in screened if not each.harmful], course.single)
-    survivors = survivors_of(base, helped, desk.rules.survivors)
+    safe = [each for each in screened if not each.harmful]
+    helped = greedy(desk, base, safe, course.single)
+    survivors = survivors_of(base, safe, helped, desk.final.name, desk.rules.survivors)
     if len(survivors) > 1:
         course.design = Design(survivors)
-        mix(desk, course.design, course.single, _floors(desk, course, singles))
+        mix(desk, course.design, course.single)
         best = _most_promising(desk, course)
         weights = {each.name: each.weight or 0.0 for each in best.recipe.parents}
         try_groups(desk, best, weights, survivors)
@@ -107,30 +111,6 @@ def _pool(desk: Desk, singles: Table) -> list[Ingredient]:
         final=desk.final.name, abilities=sorted(counted, key=lambda each: -desk.weights[each]),
         window=desk.rules.window, most=desk.rules.pool,
     )  # fmt: skip
-
-
-def _floors(desk: Desk, course: Course, singles: Table) -> list[dict[str, float]]:
-    """What abilities must reach, the strictest first.
-
-    Each as its best checkpoint, which is what merging by ability is for and what a real conflict
-    does not allow; else as the final and the best single one. Both less the margin, and never below
-    what the user needs.
-    """
-    needed = desk.needs.min_score if desk.needs else {}
-
-    def best_of(models: Sequence[str], ability: str) -> float:
-        return max(singles.values[each][ability] for each in models) - desk.rules.margin
-
-    return [
-        *(
-            {
-                name: max(best_of(models, name), needed.get(name, float("-inf")))
-                for name in singles.abilities
-            }
-            for models in (singles.marks.models, (course.single, desk.final.name))
-        ),
-        dict(needed),
-    ]
 
 
 def _most_promising(desk: Desk, course: Course) -> Trial:

@@ -9,7 +9,7 @@ accuracy. So any weighting of the abilities, with any least scores, has its best
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
 from typing import Any
@@ -144,20 +144,34 @@ class Surfaces:
             least: Corrected scores that abilities must reach. Where no mixture reaches them all,
                 the one that misses them by least in sum.
         """
+        return self.highest(weights, lambda scores: scores[OVERALL], least)
+
+    def highest(
+        self,
+        weights: Mapping[str, float],
+        worth: Callable[[Mapping[str, Floats]], Floats],
+        least: Mapping[str, float] | None = None,
+    ) -> Mixture:
+        """The mixture that is worth most, by its predicted scores.
+
+        Args:
+            weights: Of the abilities; their sum is 1.
+            worth: Of mixtures, from their scores by ability and ``overall``.
+            least: See `best`.
+        """
         grid = fine_grid(len(self.ingredients))
         scores = self.scores(grid)
-        total = sum(
-            (weights.get(name, 0.0) * each for name, each in scores.items()), 0 * grid[:, 0]
-        )
+        zero = np.zeros(len(grid))
+        total = sum((weights.get(name, 0.0) * each for name, each in scores.items()), zero)
         missing = {
             name: np.maximum(bound - scores[name], 0.0)
             for name, bound in (least or {}).items()
             if name in scores
         }
-        short = sum(missing.values(), 0 * grid[:, 0])
+        short = sum(missing.values(), zero)
         # Differences of rounding do not decide: of equals the first, which is the less mixed one.
-        order = np.lexsort((-np.round(total, 9), np.round(short, 9)))
-        place = int(order[0])
+        by_worth = -np.round(worth({**scores, OVERALL: total}), 9)
+        place = int(np.lexsort((by_worth, np.round(short, 9)))[0])
         shares = tuple(float(each) for each in grid[place])
         return Mixture(
             shares,
