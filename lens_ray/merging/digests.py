@@ -78,9 +78,7 @@ def follow(writer: Writer, progress: Progress | None = None) -> Digests | None:
     return Digests(total.hexdigest(), files)
 
 
-def _followed(
-    writer: Writer, number: int, buffer: memoryview, into: list[_Hash]
-) -> Iterator[int]:
+def _followed(writer: Writer, number: int, buffer: memoryview, into: list[_Hash]) -> Iterator[int]:
     """Take in a file as it grows; gives how far, until it is whole or the writer ended."""
     position = 0
     while position < writer.files[number].size:

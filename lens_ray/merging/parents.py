@@ -71,8 +71,21 @@ class Family:
         """The parents, and the base last."""
         return self.parents if self.base is None else (*self.parents, self.base)
 
-    def require_unchanged(self) -> None:
-        """See `lens_ray.merging.reader.Reader.require_unchanged`."""
+    @contextmanager
+    def unchanged(self) -> Iterator[None]:
+        """Say in the end, of success and failure, that no parent changed meanwhile.
+
+        Raises:
+            CheckpointError: One did: that is then why anything failed.
+        """
+        try:
+            yield
+        except Exception:
+            self._require_unchanged()
+            raise
+        self._require_unchanged()
+
+    def _require_unchanged(self) -> None:
         for source in self.sources:
             source.reader.require_unchanged()
 

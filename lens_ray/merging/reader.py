@@ -45,9 +45,7 @@ class State:
     @classmethod
     def of(cls, found: os.stat_result) -> State:
         """From the system's answer."""
-        return cls(
-            found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
-        )
+        return cls(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
     @property
     def content(self) -> tuple[int, ...]:

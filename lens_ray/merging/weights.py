@@ -126,7 +126,7 @@ def read_scores(table: ScoreTable) -> dict[str, float]:
 def top_of(scores: Mapping[str, float], share: float) -> frozenset[str]:
     """The tensors with the highest scores, at least one; of equal ones the first by name."""
     ranked = sorted(scores, key=lambda name: (-scores[name], name))
-    return frozenset(ranked[: max(1, int(share * len(ranked)))])
+    return frozenset(ranked[: max(1, round(share * len(ranked)))])
 
 
 def _require_same(file: str, scores: Mapping[str, float], names: set[str]) -> None:

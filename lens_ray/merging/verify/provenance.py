@@ -66,11 +66,16 @@ def provenance(
             of a parent that is not at hand, why.
         adapters: Digests of the adapters as they lie now, by parent's name.
     """
-    told = (*record.parents, *([record.base] if record.base is not None else []))
+    told = {one.name: one for one in record.parents}
+    if record.base is not None:
+        told["base"] = record.base
     return (
         _files(folder, record),
         _weights(folder, record),
-        *(_parent(one, parents.get(one.name, "not at hand"), adapters or {}) for one in told),
+        *(
+            _parent(name, one, parents.get(name, "not at hand"), (adapters or {}).get(name))
+            for name, one in told.items()
+        ),
     )
 
 
@@ -108,23 +113,23 @@ def _weights(folder: Path, record: MergeRecord) -> Check:
     return Check("V5", "weights", "fail", what)
 
 
-def _parent(told: ParentRecord, found: CheckpointFacts | str, adapters: Mapping[str, str]) -> Check:
+def _parent(
+    name: str, told: ParentRecord, found: CheckpointFacts | str, adapter: str | None
+) -> Check:
     if isinstance(found, str):
-        what = f"{told.path}: {found}"
-        return Check("V5", "parent", "skipped", what, subject=told.name)
+        return Check("V5", "parent", "skipped", f"{told.path}: {found}", subject=name)
     faults = []
     if found.weights_digest != told.weights_digest:
         faults.append(_other("weights", found.weights_digest, told.weights_digest))
     if found.shell_digest != told.shell_digest:
-        faults.append(_other("config, tokenizer or processor", found.shell_digest,
-                             told.shell_digest))  # fmt: skip
-    if told.adapter_digest is not None and adapters.get(told.name) != told.adapter_digest:
-        there = adapters.get(told.name)
-        faults.append(_other("adapter", there or "", told.adapter_digest))
+        shell = "config, tokenizer or processor"
+        faults.append(_other(shell, found.shell_digest, told.shell_digest))
+    if told.adapter_digest is not None and adapter != told.adapter_digest:
+        faults.append(_other("adapter", adapter or "", told.adapter_digest))
     if faults:
-        return Check("V5", "parent", "fail", f"{told.path}: {faults[0]}", subject=told.name)
+        return Check("V5", "parent", "fail", f"{told.path}: {faults[0]}", subject=name)
     what = f"{told.path} is what was merged, weights {told.weights_digest[:12]}"
-    return Check("V5", "parent", "pass", what, subject=told.name)
+    return Check("V5", "parent", "pass", what, subject=name)
 
 
 def _other(what: str, found: str, told: str) -> str:
