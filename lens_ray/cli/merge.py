@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from lens_ray.cli import merge_apply, merge_search, merge_verify
+from lens_ray.cli import merge_apply, merge_export, merge_search, merge_verify
 from lens_ray.cli.options import Verbs
 
 # Each verb has a file of its own: merge_search, merge_apply, merge_verify, merge_export.
@@ -16,3 +16,4 @@ app = typer.Typer(
 app.command("search")(merge_search.search)
 app.command("apply")(merge_apply.apply)
 app.command("verify")(merge_verify.verify)
+app.command("export")(merge_export.export)
