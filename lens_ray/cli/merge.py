@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from lens_ray.cli import merge_apply
 from lens_ray.cli.options import Verbs
 
 # Each verb has a file of its own: merge_search, merge_apply, merge_verify, merge_export.
@@ -12,3 +13,4 @@ app = typer.Typer(
     help="Merge checkpoints: search, apply, verify, export.",
     rich_markup_mode=None,
 )
+app.command("apply")(merge_apply.apply)

@@ -38,7 +38,7 @@ _SHELL = (
     "added_tokens.json", *_TOKENIZERS, "merges.txt", *_TEMPLATES,
 )  # fmt: skip
 #: Keys that saving the same model with another version or from another folder changes.
-_VOLATILE = frozenset({"transformers_version", "_name_or_path", "name_or_path", "_commit_hash"})
+VOLATILE = frozenset({"transformers_version", "_name_or_path", "name_or_path", "_commit_hash"})
 _IMPLEMENTATIONS = frozenset({"attn_implementation", "experts_implementation"})
 _JSON_LIMIT = 256_000_000
 _CHUNK = 1 << 22
@@ -363,7 +363,7 @@ def _shell_digest(path: Path) -> str:
 
 def _canonical(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _canonical(item) for key, item in value.items() if key not in _VOLATILE}
+        return {key: _canonical(item) for key, item in value.items() if key not in VOLATILE}
     if isinstance(value, list):
         return [_canonical(item) for item in value]
     return value

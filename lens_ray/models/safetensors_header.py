@@ -39,6 +39,21 @@ class TensorFacts:
         return self.elements * _BITS[self.dtype] / 8
 
 
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Where one tensor lies in its file.
+
+    Attributes:
+        facts: Its type and shape.
+        begin: Its first byte in the file.
+        end: The byte after its last one.
+    """
+
+    facts: TensorFacts
+    begin: int
+    end: int
+
+
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     out = dict(pairs)
     if len(out) != len(pairs):
@@ -102,16 +117,25 @@ def read_header(path: Path) -> dict[str, TensorFacts]:
     Raises:
         CheckpointError: The file is truncated, has bytes too many, or is no safetensors file.
     """
+    return {name: span.facts for name, span in read_spans(path).items()}
+
+
+def read_spans(path: Path) -> dict[str, Span]:
+    """Where the tensors of a safetensors file lie.
+
+    Raises:
+        CheckpointError: The file is truncated, has bytes too many, or is no safetensors file.
+    """
     header, room = _header(path)
-    tensors: dict[str, TensorFacts] = {}
-    spans: list[tuple[int, int]] = []
+    start = path.stat().st_size - room
+    spans: dict[str, Span] = {}
     for name, entry in header.items():
         if name == "__metadata__":
             continue
-        tensors[name], begin, end = _tensor(path, name, entry)
-        spans.append((begin, end))
+        facts, begin, end = _tensor(path, name, entry)
+        spans[name] = Span(facts, start + begin, start + end)
     position = 0
-    for begin, end in sorted(spans):
+    for begin, end in sorted((span.begin - start, span.end - start) for span in spans.values()):
         if begin != position:
             raise CheckpointError(f"{path}: tensors overlap or leave a gap at byte {position}")
         position = end
@@ -124,4 +148,4 @@ def read_header(path: Path) -> dict[str, TensorFacts]:
         raise CheckpointError(
             f"{path}: {room - position} bytes too many at its end; copy the checkpoint again"
         )
-    return tensors
+    return spans

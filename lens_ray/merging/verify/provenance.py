@@ -1,0 +1,164 @@
+"""V5: is this the merge that its record tells of? `provenance`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from lens_ray.errors import CheckpointError
+from lens_ray.merging.checks import Check
+from lens_ray.merging.record import FILE, MergeRecord, ParentRecord
+from lens_ray.models.checkpoint import CheckpointFacts
+
+#: Files that are written after the merge was made and say things of it: its record, its model
+#: card, what the last verification found.
+CARD = "README.md"
+VERIFIED = "verification.json"
+ABOUT = (FILE, CARD, VERIFIED)
+_LIMIT = 64 * 2**20
+_CHUNK = 1 << 22
+
+
+def read_record(folder: Path) -> MergeRecord:
+    """What ``merge.json`` says.
+
+    Raises:
+        CheckpointError: There is none, or it is none.
+    """
+    path = folder / FILE
+    try:
+        if path.stat().st_size > _LIMIT:
+            raise CheckpointError(f"{path}: larger than {_LIMIT} bytes; this is no merge's record")
+        return MergeRecord.model_validate(json.loads(path.read_bytes()))
+    except FileNotFoundError as error:
+        raise CheckpointError(
+            f"{folder} has no {FILE}; name a folder that lens-ray merge made, or give the recipe "
+            "that made it: --recipe RECIPE.yaml"
+        ) from error
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read ({error.strerror})") from error
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise CheckpointError(
+            f"{path}: {where}: {first['msg']}; make the merge again, or give its recipe: --recipe"
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path}: no valid JSON ({error}); make the merge again") from error
+
+
+def provenance(
+    folder: Path,
+    record: MergeRecord,
+    parents: Mapping[str, CheckpointFacts | str],
+    adapters: Mapping[str, str] | None = None,
+) -> tuple[Check, ...]:
+    """Compute every digest of a record once more.
+
+    Args:
+        folder: Of the merge.
+        record: Of it.
+        parents: By name in the recipe (``base`` of the base), each with the digest of its weights;
+            of a parent that is not at hand, why.
+        adapters: Digests of the adapters as they lie now, by parent's name.
+    """
+    told = (*record.parents, *([record.base] if record.base is not None else []))
+    return (
+        _files(folder, record),
+        _weights(folder, record),
+        *(_parent(one, parents.get(one.name, "not at hand"), adapters or {}) for one in told),
+    )
+
+
+def _files(folder: Path, record: MergeRecord) -> Check:
+    there = {
+        path.relative_to(folder).as_posix(): path
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.relative_to(folder).as_posix() not in ABOUT
+    }
+    told = {name: digest for name, digest in record.files.items() if name not in ABOUT}
+    faults = [f"{name} is missing" for name in sorted(told.keys() - there.keys())]
+    faults += [f"{name} is not in {FILE}" for name in sorted(there.keys() - told.keys())]
+    faults += [
+        f"{name} was changed after the merge"
+        for name in sorted(there.keys() & told.keys())
+        if file_digest(there[name]) != told[name]
+    ]
+    figures = {"files": len(told)}
+    if faults:
+        more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+        return Check("V5", "files", "fail", f"{faults[0]}{more}", figures)
+    what = f"{len(told)} files have the SHA-256 that {FILE} says, and there is no other"
+    return Check("V5", "files", "pass", what, figures)
+
+
+def _weights(folder: Path, record: MergeRecord) -> Check:
+    names = sorted(path.name for path in folder.glob("*.safetensors"))
+    total = hashlib.sha256()
+    for name in names:
+        _take(total, folder / name)
+    found = total.hexdigest()
+    if found == record.weights_digest:
+        return Check("V5", "weights", "pass", f"weights are those of the record, {found[:12]}")
+    what = f"the weights have digest {found[:12]}, the record says {record.weights_digest[:12]}"
+    return Check("V5", "weights", "fail", what)
+
+
+def _parent(told: ParentRecord, found: CheckpointFacts | str, adapters: Mapping[str, str]) -> Check:
+    if isinstance(found, str):
+        what = f"{told.path}: {found}"
+        return Check("V5", "parent", "skipped", what, subject=told.name)
+    faults = []
+    if found.weights_digest != told.weights_digest:
+        faults.append(_other("weights", found.weights_digest, told.weights_digest))
+    if found.shell_digest != told.shell_digest:
+        faults.append(_other("config, tokenizer or processor", found.shell_digest,
+                             told.shell_digest))  # fmt: skip
+    if told.adapter_digest is not None and adapters.get(told.name) != told.adapter_digest:
+        there = adapters.get(told.name)
+        faults.append(_other("adapter", there or "", told.adapter_digest))
+    if faults:
+        return Check("V5", "parent", "fail", f"{told.path}: {faults[0]}", subject=told.name)
+    what = f"{told.path} is what was merged, weights {told.weights_digest[:12]}"
+    return Check("V5", "parent", "pass", what, subject=told.name)
+
+
+def _other(what: str, found: str, told: str) -> str:
+    there = f"digest {found[:12]}" if found else "not there"
+    return f"{what}: {there}, merged was {told[:12]}; the parent was replaced after the merge"
+
+
+def rerun(folder: Path, record: MergeRecord, again: MergeRecord) -> Check:
+    """Whether the recipe, carried out once more, gave the same bytes.
+
+    Args:
+        folder: Of the merge.
+        record: Of it.
+        again: Of the second one.
+    """
+    weights = [name for name in record.files if name.endswith(".safetensors")]
+    unlike = [name for name in weights if again.files.get(name) != record.files[name]]
+    if unlike or not weights:
+        names = ", ".join(unlike) or "no weight file in the record"
+        told = ", ".join(f"{name} {version}" for name, version in sorted(record.tools.items()))
+        what = f"the recipe gives other bytes now: {names}; it was made with {told or 'no version'}"
+        return Check("V5", "rerun", "fail", what)
+    what = f"the recipe gives the same {len(weights)} weight files again, byte for byte"
+    return Check("V5", "rerun", "pass", what)
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file."""
+    total = hashlib.sha256()
+    _take(total, path)
+    return total.hexdigest()
+
+
+def _take(total: hashlib._Hash, path: Path) -> None:
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            total.update(chunk)

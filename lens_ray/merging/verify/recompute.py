@@ -1,0 +1,72 @@
+"""A tensor merged once more, in float64: `reference`, and how far a written number may be off."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from lens_ray.merging.kernel import Piece
+from lens_ray.merging.recipe import Recipe
+from lens_ray.merging.weights import Weights
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+#: Methods whose result at one place depends on that place alone, and which are written out here
+#: once more, so that a fault of a kernel cannot hide behind itself.
+BY_PLACE = ("linear", "window", "task_arithmetic")
+#: Bits of the fraction, and the exponent of the smallest normal number.
+_FORMATS = {"F64": (52, -1022), "F32": (23, -126), "F16": (10, -14), "BF16": (7, -126)}
+
+
+def reference(recipe: Recipe, weights: Weights, piece: Piece, shape: Sequence[int]) -> Tensor:
+    """The merged numbers of a piece in float64.
+
+    Of a method in `BY_PLACE` by its formula; of any other by its own kernel on float64 numbers, for
+    which the piece must be the whole tensor.
+    """
+    import torch
+
+    parents = tuple(parent.to(torch.float64) for parent in piece.parents)
+    base = None if piece.base is None else piece.base.to(torch.float64)
+    if recipe.method not in BY_PLACE:
+        whole = Piece(piece.tensor, piece.number, piece.rows, parents, base)
+        return by_kernel(recipe, weights, whole, shape)
+    shares = weights.on(piece.tensor)
+    if base is None:
+        return torch.stack([s * p for s, p in zip(shares, parents, strict=True)]).sum(0)
+    moved = torch.stack([s * (p - base) for s, p in zip(shares, parents, strict=True)]).sum(0)
+    return base + recipe.scale * moved
+
+
+def by_kernel(recipe: Recipe, weights: Weights, piece: Piece, shape: Sequence[int]) -> Tensor:
+    """The merged numbers of one piece, which is all that the kernel sees of its tensor."""
+    from lens_ray.merging.methods import kernel_of
+
+    kernel = kernel_of(recipe, piece.tensor, shape, piece.parents[0].dtype, weights)
+    for number in range(kernel.looks):
+        kernel.settle(number, [kernel.look(number, piece)])
+    return kernel.merge(piece)
+
+
+def ulps(found: Tensor, truth: Tensor, dtype: str) -> float:
+    """The largest distance, in units in the last place of the written type.
+
+    Args:
+        found: As written.
+        truth: In float64.
+        dtype: The written type, as safetensors calls it.
+
+    Returns:
+        Infinity where one of them is no number and the other is.
+    """
+    import torch
+
+    fraction, smallest = _FORMATS[dtype]
+    there = found.to(torch.float64)
+    # frexp's fractions are in [0.5, 1), so its exponent is one above the format's.
+    exponent = torch.frexp(truth)[1].clamp(min=smallest + 1) - 1 - fraction
+    off = (there - truth).abs() / torch.ldexp(torch.ones_like(truth), exponent)
+    same = (there == truth) | (there.isnan() & truth.isnan())
+    off = torch.where(same, 0.0, off).nan_to_num(nan=float("inf"))
+    return float(off.max()) if off.numel() else 0.0
