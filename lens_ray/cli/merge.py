@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from lens_ray.cli import merge_apply
+from lens_ray.cli import merge_apply, merge_repair, merge_sensitivity
 from lens_ray.cli.options import Verbs
 
 # Each verb has a file of its own: merge_search, merge_apply, merge_verify, merge_export.
@@ -14,3 +14,5 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command("apply")(merge_apply.apply)
+app.command("repair")(merge_repair.repair)
+app.command("sensitivity")(merge_sensitivity.sensitivity)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from lens_ray.merging.repair.apart import refuse_overlap
 from lens_ray.merging.repair.judge import RepairVerdict, judge
+from lens_ray.merging.repair.make import read_repair, repair
 from lens_ray.merging.repair.plan import RepairPlan
 from lens_ray.merging.repair.record import FILE, RepairRecord
-from lens_ray.merging.repair.repair import repair
 
 __all__ = [
     "FILE",
@@ -18,6 +18,7 @@ __all__ = [
     "RepairRecord",
     "RepairVerdict",
     "judge",
+    "read_repair",
     "refuse_overlap",
     "repair",
 ]
