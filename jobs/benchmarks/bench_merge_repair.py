@@ -1,10 +1,10 @@
 """A short repair of a merge against continued fine-tuning of equal cost, on the same samples.
 
-``python -m jobs.benchmarks.bench_merge_repair --out FILE.json``. The merge is 0.25 of step 8,700 and
-0.75 of step 9,600 of the shipped series a; the final checkpoint is step 9,600. Both are trained by
-`lens_ray.merging.repair` on one small calibration suite of all six abilities, drawn from other seeds
-than any suite (its own images are none of theirs), with the same examples in the same order, once a
-learning rate. Then both, and both as they were, answer ``--suite``. All differences are paired by
+``python -m jobs.benchmarks.bench_merge_repair --out FILE.json``. The merge is 0.25 of step 8,700
+and 0.75 of step 9,600 of series a; the final checkpoint is step 9,600. Both are trained by
+`lens_ray.merging.repair` on one small calibration suite of all six abilities, drawn from other
+seeds than any suite (its images are none of theirs), with the same examples in the same order, once
+for each rate. Then both, and both as they were, answer ``--suite``. All differences are paired by
 sample; the verdict is printed whichever way it falls.
 """
 
