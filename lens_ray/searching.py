@@ -18,6 +18,7 @@ from lens_ray.merging.apply import apply_recipe
 from lens_ray.merging.asked import Place, StoreAsker, place_of
 from lens_ray.merging.ingredients import Checkpoints, check_there, checkpoints_of
 from lens_ray.merging.materialise import clear
+from lens_ray.merging.published import Published
 from lens_ray.merging.record import FILE, MergeRecord
 from lens_ray.merging.search.found import Found
 from lens_ray.merging.search.search import search
@@ -97,6 +98,7 @@ def search_merges(
     spec = job if isinstance(job, MergeSpec) else load_merge(job, store=store)
     spec = _with_needs(spec, needs)
     checkpoints = checkpoints_of(spec)
+    spec = spec.model_copy(update={"ancestor": checkpoints.ancestor})
     suites = _suites(spec)
     check_there(checkpoints)
     if out is not None:
@@ -114,7 +116,14 @@ def search_merges(
                 replicas=warm.replicas if warm is not None else lambda: 1,
                 prices=load_prices(), check=hold.check, on_line=on_line,
             )  # fmt: skip
-            found = search(spec, checkpoints.parents, asker, final=checkpoints.final, say=on_line)
+            found = search(
+                spec,
+                checkpoints.parents,
+                asker,
+                final=checkpoints.final,
+                published=Published(spec, suites[0], on_line=on_line),
+                say=on_line,
+            )
             hold.check()
             place.merge(spec.name).found.update(lambda _: found.to_json())
     finally:

@@ -44,9 +44,9 @@ def search(
     """Find the merge of some checkpoints that is better than each of them, and confirm it.
 
     Started again, it goes on where it stopped. Exit code 3: none is shown to be better, so --out
-    stays empty; 6: the budget was spent first, and the best so far is told.
+    stays empty; 4: it cannot be said whether one is; 6: the budget was spent first.
     """
-    from lens_ray.errors import BudgetReached, NoGo
+    from lens_ray.errors import BudgetReached, CannotSay, NoGo
     from lens_ray.merging.spec import load_merge
     from lens_ray.searching import search_merges
 
@@ -56,10 +56,13 @@ def search(
         print_json(found.to_json())
     else:
         _print(found, spec.store)
-    if found.found.verdict == "unconfirmed" or found.found.stopped is not None:
-        raise BudgetReached(found.found.stopped or found.found.why)
+    if found.found.stopped is not None:
+        raise BudgetReached(found.found.stopped)
+    nothing = "" if out is None else f"nothing is written to {out}: "
+    if found.found.verdict == "unconfirmed":
+        raise CannotSay(f"{spec.name}: {nothing}{found.found.why}")
     if out is not None and found.out is None:
-        raise NoGo(f"{spec.name}: nothing is written to {out}: {found.found.why}")
+        raise NoGo(f"{spec.name}: {nothing}{found.found.why}")
 
 
 def _weights(given: list[str] | None) -> dict[str, float] | None:
