@@ -122,6 +122,7 @@ def search_merges(
                 asker,
                 final=checkpoints.final,
                 published=Published(spec, suites[0], on_line=on_line),
+                confirm_samples=len(grounds["confirm"].samples),
                 say=on_line,
             )
             hold.check()

@@ -97,10 +97,10 @@ def _print(searched: Searched, store: str) -> None:
     print(one_line(f"{found.verdict}: {found.why}"))
     for parent in found.recommended.recipe.parents:
         share = "" if found.recommended.single else f"{parent.weight:.3f} x "
-        print(one_line(f"  {share}{parent.name} ({parent.path})"))
+        print(f"  {share}{parent.name} ({one_line(parent.path)})")
     for group in found.recommended.recipe.groups:
         shares = ", ".join(f"{share:.3f} x {name}" for name, share in group.weights.items())
-        print(one_line(f"  {group.match}: {shares}"))
+        print(f"  {one_line(group.match)}: {shares}")
     if found.optimism is not None:
         luck = found.optimism
         print(
@@ -174,7 +174,7 @@ def print_cost(bill: SearchBill, found: Found) -> None:
     if bill.large_gpu_hours is not None:
         form = ".2g" if bill.large_gpu_hours < 10 else ".0f"
         hours = f"{bill.large_gpu_hours:{form}}"
-        print(one_line(f"7B        {hours} GPU-hours predicted: {bill.large_basis}"))
+        print(f"7B        {hours} GPU-hours predicted: {one_line(bill.large_basis)}")
 
 
 def _print_next(searched: Searched, store: str) -> None:
