@@ -12,6 +12,7 @@ import errno
 import fcntl
 import os
 import shutil
+import stat
 import threading
 import uuid
 from collections.abc import Callable, Iterator
@@ -24,6 +25,7 @@ from lens_ray.errors import StoreUnavailable, UserError
 CHECKPOINTS = "checkpoints"
 SUITES = "suite-copies"
 _BOUND = "LENS_RAY_CACHE_GB"
+_MEMORY = Path("/dev/shm")
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 #: Left free on the disk beside the copy.
 _MARGIN = 16 * 2**20
@@ -40,6 +42,24 @@ def home() -> Path:
     """The folder that lens-ray keeps copies in: ``$LENS_RAY_HOME``, else the user's cache."""
     named = os.environ.get("LENS_RAY_HOME")
     return Path(named) if named else Path.home() / ".cache" / "lens-ray"
+
+
+def memory_home() -> Path | None:
+    """A folder of this user's in memory, for copies that can be made again at any time.
+
+    None where the user has named a folder (``$LENS_RAY_HOME``), or there is no such place. Others
+    may write beside it, so a folder that is another user's is not taken.
+    """
+    if os.environ.get("LENS_RAY_HOME") or not _MEMORY.is_dir():
+        return None
+    folder = _MEMORY / f"lens-ray-{os.getuid()}"
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        found = folder.lstat()
+    except OSError:
+        return None
+    ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()
+    return folder if ours and not found.st_mode & 0o022 else None
 
 
 def keep(
@@ -102,9 +122,9 @@ def release(entry: Path) -> None:
 
 def release_others(*entries: Path) -> None:
     """This process uses no entry of the same kinds but these."""
-    kinds = {entry.parent for entry in entries}
+    kinds = {entry.parent.name for entry in entries}  # on disk and in memory alike
     with _GUARD:
-        others = [entry for entry in _USED if entry.parent in kinds and entry not in entries]
+        others = [entry for entry in _USED if entry.parent.name in kinds and entry not in entries]
     for entry in others:
         release(entry)
 

@@ -60,6 +60,7 @@ class WarmEvaluator:
         self._store, self._suite, self._abilities = store, suite, abilities
         self._settings = settings or EngineSettings()
         self._cluster = Cluster(address)
+        self._lender: WarmEvaluator | None = None
         self._name = name
         self._idle_release_s = idle_release_s
         self._give_way = give_way
@@ -85,6 +86,24 @@ class WarmEvaluator:
             self._step_back()
         return tuple(answers[number] for number in range(len(questions)))
 
+    def beside(self, suite: str, abilities: tuple[str, ...] | None = None) -> WarmEvaluator:
+        """One that asks another suite by the same replicas, on the same cluster.
+
+        It ends with this one; the two are never asked at once.
+
+        Args:
+            suite: As in a job file.
+            abilities: Of the suite's; None asks all.
+        """
+        other = WarmEvaluator(self._store, suite, abilities, self._settings, name=self._name)
+        other._cluster, other._lender = self._cluster, self
+        return other
+
+    @property
+    def replicas(self) -> int:
+        """Replicas that are here between two questions."""
+        return len(self._warm()) if self._pool or self._lender else 0
+
     def idle(self) -> None:
         """Give back the replicas that others wait for, or that had nothing to do for too long."""
         limit = self._idle_release_s
@@ -94,6 +113,8 @@ class WarmEvaluator:
 
     def close(self) -> None:
         """End every replica, and the Ray that was started for them."""
+        if self._lender is not None:
+            return  # they are another one's, which ends them
         if self._pool is not None:
             self._pool.end_all()
             self._pool = None
@@ -115,7 +136,7 @@ class WarmEvaluator:
                 job, suite, store, self._cluster, settings=self._settings, pool=self._warm()
             )
         except ClusterError:
-            self.close()  # the next question connects again
+            (self._lender or self).close()  # the next question connects again
             raise
         return [
             _answered(question, model, report.seconds, store)
@@ -131,6 +152,8 @@ class WarmEvaluator:
         return self._opened
 
     def _warm(self) -> Pool:
+        if self._lender is not None:
+            return self._lender._warm()
         if self._pool is None:
             from lens_ray.engine.parked import Pool  # imports ray
 

@@ -9,7 +9,7 @@ from lens_ray.engine.plan import EnginePlan, ModelPlan
 from lens_ray.errors import CheckpointError, StoreUnavailable, SuiteError
 from lens_ray.models import backend_entry
 from lens_ray.models.checkpoint import resolve
-from lens_ray.models.remote import held_copy, is_remote
+from lens_ray.models.remote import held_copy, is_brought
 from lens_ray.suites.copies import local_copy
 from lens_ray.suites.files import is_url
 from lens_ray.suites.suite import Suite, load_suite, read_suite
@@ -61,7 +61,8 @@ def _by_name(plan: EnginePlan) -> Suite:
 def find_weights(model: ModelPlan) -> str:
     """The checkpoint folder of a model: where the driver found it, else found again from here.
 
-    A copy of a URL is in use by this process until `lens_ray.node_cache.release`.
+    A copy of a URL, or a merge that was made here, is in use by this process until
+    `lens_ray.node_cache.release`.
 
     Raises:
         CheckpointError: It is not here either, or has changed since the job began.
@@ -70,7 +71,7 @@ def find_weights(model: ModelPlan) -> str:
     weights, path = model.identity.weights, model.spec.path
     if not backend_entry(model.spec.backend).needs_checkpoint:
         return weights
-    if is_remote(path):
+    if is_brought(path):
         found = held_copy(weights) or resolve(path, model.spec.revision)
         if Path(found).name != Path(weights).name:
             raise CheckpointError(f"{path} has changed since the job began; start it again")

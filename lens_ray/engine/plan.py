@@ -12,7 +12,7 @@ from lens_ray.engine.settings import EngineSettings
 from lens_ray.job import Until
 from lens_ray.models.identity import Identity
 from lens_ray.models.protocol import Generation
-from lens_ray.models.remote import is_remote
+from lens_ray.models.remote import is_brought
 from lens_ray.models.spec import ModelSpec
 from lens_ray.suites.sample import Sample
 from lens_ray.suites.templates import TEMPLATES
@@ -65,8 +65,8 @@ class ModelPlan:
 
     @property
     def remote(self) -> bool:
-        """Whether its checkpoint is copied to each node from a URL."""
-        return is_remote(self.spec.path) and self.identity.weights != self.spec.path
+        """Whether its checkpoint is brought to each node: copied from a URL, or made there."""
+        return is_brought(self.spec.path) and self.identity.weights != self.spec.path
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from lens_ray.engine.plan import ModelPlan
-from lens_ray.models.remote import place_of
+from lens_ray.models.remote import place_of, places_of
 from lens_ray.node_cache import alone
 
 _END_S = 2.0
@@ -30,10 +30,11 @@ class Prefetch:
         """Bring a checkpoint, unless this replica or another of this node is bringing one of it.
 
         Args:
-            model: Its path is a URL.
+            model: Its path is a URL, or says how it is made.
         """
-        place = place_of(Path(model.identity.weights).name)
-        if place.is_dir():
+        state = Path(model.identity.weights).name
+        place = place_of(state)
+        if any(one.is_dir() for one in places_of(state)):
             return
         if self._process is not None:
             self._then = model

@@ -23,6 +23,7 @@ from lens_ray.job import JobSpec, load_job
 from lens_ray.job_secrets import refuse_secret
 from lens_ray.job_yaml import MAX_BYTES, YamlProblem, read_yaml
 from lens_ray.models import backend_entry
+from lens_ray.models.made import MERGE
 from lens_ray.models.resolve import BUILTIN
 from lens_ray.online.spec import WatchSpec, load_watch
 from lens_ray.suites.suite import load_suite
@@ -185,9 +186,10 @@ def _check_paths(job: Path, spec: JobSpec | WatchSpec, working_dir: Path | None)
 
 def _model_paths(spec: JobSpec) -> list[tuple[str, str]]:
     return [
-        (f"models[{number}].path", model.path)
+        (f"models[{number}].path", model.path.removeprefix(MERGE))
         for number, model in enumerate(spec.models)
-        if backend_entry(model.backend).needs_checkpoint and not model.path.startswith(BUILTIN)
+        if backend_entry(model.backend).needs_checkpoint
+        and not model.path.startswith((BUILTIN, f"{MERGE}{{"))
     ]
 
 

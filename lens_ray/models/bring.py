@@ -1,4 +1,6 @@
-"""``python -m lens_ray.models.bring URL``: copy a checkpoint to this machine, out of the way.
+"""``python -m lens_ray.models.bring PATH``: bring a checkpoint to this machine, out of the way.
+
+It is copied from its URL, or made here.
 
 A process of its own: threads of one interpreter take turns, whatever their priority. Standard input
 closes with the process that wants the copy; then this one ends too, and leaves nothing half made.
@@ -12,18 +14,22 @@ import sys
 import threading
 
 from lens_ray.errors import LensError
+from lens_ray.models.made import is_made, made
 from lens_ray.models.remote import copied
 from lens_ray.node_cache import abandon
 
 _NICE = 5
 
 
-def main(url: str) -> int:
-    """Copy it; returns the exit code."""
+def main(path: str) -> int:
+    """Copy or make it; returns the exit code."""
     os.nice(_NICE)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
-        copied(url, beyond=False)
+        if is_made(path):
+            made(path, beyond=False)
+        else:
+            copied(path, beyond=False)
     except LensError as error:
         print(" ".join(str(error).split()), flush=True)
         return error.exit_code

@@ -11,7 +11,8 @@ from typing import Any
 
 from lens_ray.errors import CheckpointError, StoreUnavailable
 from lens_ray.fetching import Remote, fetch, remote
-from lens_ray.node_cache import CHECKPOINTS, hold, home, keep
+from lens_ray.models.made import is_made
+from lens_ray.node_cache import CHECKPOINTS, hold, home, keep, memory_home
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://.+")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -21,6 +22,11 @@ _COPIED = {".safetensors", ".json", ".jinja", ".txt", ".model", ".py"}
 def is_remote(path: str) -> bool:
     """Whether a checkpoint's path is a URL whose files are copied before they are used."""
     return _URL.fullmatch(path) is not None and not path.startswith("file://")
+
+
+def is_brought(path: str) -> bool:
+    """Whether a checkpoint is brought to each machine: copied from a URL, or made there."""
+    return is_remote(path) or is_made(path)
 
 
 def copied(url: str, options: Mapping[str, object] | None = None, *, beyond: bool = True) -> Path:
@@ -59,10 +65,17 @@ def place_of(state: str) -> Path:
     return home() / CHECKPOINTS / state
 
 
+def places_of(state: str) -> tuple[Path, ...]:
+    """Where it may lie, as one that is made need not be on a disk."""
+    memory = memory_home()
+    held = (memory / CHECKPOINTS / state,) if memory is not None else ()
+    return (*held, place_of(state))
+
+
 def held_copy(folder: str) -> str | None:
     """The copy here of what another machine has in a folder; in use from now on."""
     there = Path(folder)
-    for place in (there, place_of(there.name)):
+    for place in (there, *places_of(there.name)):
         if hold(place):
             return str(place)
     return None

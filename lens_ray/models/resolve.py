@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from lens_ray.errors import CheckpointError
+from lens_ray.models.made import is_made, made
 from lens_ray.models.remote import copied, is_remote
 
 BUILTIN = "builtin:"
@@ -38,7 +39,8 @@ def resolve(
     """Find the local folder of a checkpoint; a URL is copied into the cache first.
 
     Args:
-        path: ``builtin:NAME/STEP``, folder, fsspec URL (``s3://``, ...) or hub id.
+        path: ``builtin:NAME/STEP``, folder, fsspec URL (``s3://``, ...), hub id, or
+            ``merge:RECIPE``, which is made here.
         revision: Branch, tag or commit of a hub id.
         storage_options: For fsspec, where ``path`` is a URL.
 
@@ -54,6 +56,10 @@ def resolve(
         raise CheckpointError(f"{path!r} is no path of a checkpoint; write a folder")
     if path.startswith(BUILTIN):
         return _builtin(path)
+    if is_made(path):
+        if revision is not None:
+            raise CheckpointError(f"{path[:80]}: a merge has no revision; take it out")
+        return str(made(path))
     at_url = is_remote(path) or path.startswith("file://")
     if revision is not None and (at_url or Path(path).expanduser().exists()):
         raise CheckpointError(f"{path}: revision {revision!r} is only for a hub id; take it out")

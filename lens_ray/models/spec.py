@@ -280,7 +280,8 @@ class ModelSpec(ClosedModel):
         name: Unique in the job; what tables and reports show.
         backend: ``transformers``, ``vllm``, ``fake``, or one registered under
             ``lens_ray.backends``.
-        path: ``builtin:NAME/step-N``, folder, ``s3://`` URL or hub id.
+        path: ``builtin:NAME/step-N``, folder, ``s3://`` URL, hub id, or ``merge:FILE`` of a recipe
+            (`lens_ray.merging.materialise`).
         revision: Of a hub id; None is the default branch.
         replicas: How many processes host it; ``auto`` takes what the cluster has.
         priority: Models with a higher one get their replicas first.
@@ -296,7 +297,7 @@ class ModelSpec(ClosedModel):
 
     name: str = Field(pattern=NAME_PATTERN)
     backend: str = "transformers"
-    path: str = Field(default="", max_length=4096)
+    path: str = Field(default="", max_length=16_384)
     revision: str | None = None
     replicas: int | Literal["auto"] = "auto"
     priority: int = Field(default=0, ge=-1000, le=1000)

@@ -259,24 +259,7 @@ class WatchSpec(ClosedModel):
     @field_validator("model")
     @classmethod
     def _can_be_hosted(cls, host: HostSpec) -> HostSpec:
-        """The rules of a job file's model hold here too."""
-        from lens_ray.models import backend_entry
-        from lens_ray.suites.templates import unknown_template
-
-        try:
-            host.model_spec("checkpoint", "checkpoint")
-        except ValidationError as error:
-            raise ValidationError.from_exception_data(
-                "HostSpec", [_again(detail) for detail in error.errors(include_url=False)]
-            ) from error
-        if backend_entry(host.backend).attached:
-            raise PydanticCustomError(
-                "attached", "{name} asks a provider, which hosts no checkpoint of yours; write "
-                "backend: transformers or vllm", {"name": host.backend},
-            )  # fmt: skip
-        if (unknown := unknown_template(host.template)) is not None:
-            raise unknown
-        return host
+        return hosts_checkpoints(host)
 
     @field_validator("milestones")
     @classmethod
@@ -301,6 +284,32 @@ class WatchSpec(ClosedModel):
         if problems:
             raise ValidationError.from_exception_data("WatchSpec", problems)
         return self
+
+
+def hosts_checkpoints(host: HostSpec) -> HostSpec:
+    """Check that checkpoints can be hosted so: the rules of a job file's model hold here too.
+
+    Raises:
+        ValidationError: At the key's place in the part ``model``.
+        PydanticCustomError: The backend hosts no checkpoints, or the template is not known.
+    """
+    from lens_ray.models import backend_entry
+    from lens_ray.suites.templates import unknown_template
+
+    try:
+        host.model_spec("checkpoint", "checkpoint")
+    except ValidationError as error:
+        raise ValidationError.from_exception_data(
+            "HostSpec", [_again(detail) for detail in error.errors(include_url=False)]
+        ) from error
+    if backend_entry(host.backend).attached:
+        raise PydanticCustomError(
+            "attached", "{name} asks a provider, which hosts no checkpoint of yours; write "
+            "backend: transformers or vllm", {"name": host.backend},
+        )  # fmt: skip
+    if (unknown := unknown_template(host.template)) is not None:
+        raise unknown
+    return host
 
 
 _KEYS_OF_POLICIES: Mapping[str, tuple[PolicyName, ...]] = {

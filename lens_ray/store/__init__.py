@@ -4,10 +4,10 @@
 ``fold`` says what a sequence of manifests means (pure), ``records`` what a manifest, a commit and
 a run's header hold, ``dense_log`` how they are numbered, ``lease`` who may drive a run, ``paid``
 which answers it paid for, ``book`` what it has cost, ``watch_log`` what is kept of a watched
-training run, in objects that ``cell`` changes; ``tables`` turns rows into Parquet and back,
-``reader`` reads many runs, ``query`` puts SQL to them; ``check`` and ``upkeep`` prove a store whole
-and keep it small. ``objects`` names the few things that a place must do, ``folder`` and ``bucket``
-do them.
+training run, ``merge_log`` what is kept of a search for a merge, both in objects that ``cell``
+changes; ``tables`` turns rows into Parquet and back, ``reader`` reads many runs, ``query`` puts SQL
+to them; ``check`` and ``upkeep`` prove a store whole and keep it small. ``objects`` names the few
+things that a place must do, ``folder`` and ``bucket`` do them.
 
 Every object is written once and never changed, but where it says compare-and-swap::
 
@@ -24,6 +24,7 @@ Every object is written once and never changed, but where it says compare-and-sw
     runs/<run_id>/paid/start.json            compare-and-swap: what lies before is in rows
     runs/<run_id>/notes/00000000.json        dense log: batches at a provider, who answers
     watch/...                                see ``watch_log``
+    merges/...                               see ``merge_log``
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from lens_ray.errors import StoreError
-from lens_ray.store import book
+from lens_ray.store import book, merge_log, watch_log
 from lens_ray.store.dense_log import entry_key
 from lens_ray.store.fold import Fold
 from lens_ray.store.objects import ObjectStore, get_many
@@ -30,7 +30,7 @@ from lens_ray.store.records import (
 )
 from lens_ray.store.schema import ROWS, SCORES
 from lens_ray.store.tables import conform, from_parquet, sha256
-from lens_ray.store.watch_log import WATCH, check_object
+from lens_ray.store.watch_log import WATCH
 
 _RUN_KEY = re.compile(r"runs/(?P<run>[^/]+)/(?P<name>.+)")
 
@@ -75,7 +75,8 @@ def problems_of(objects: ObjectStore) -> list[str]:
     for run_id in headers:
         _check_account(survey, run_id)
         _check_run(survey, run_id)
-    _check_watches(survey)
+    _check_kept(survey, WATCH, watch_log.check_object)
+    _check_kept(survey, merge_log.MERGES, merge_log.check_object)
     return survey.problems
 
 
@@ -177,15 +178,15 @@ def _check_account(survey: _Survey, run_id: str) -> None:
         survey.add(key, error)
 
 
-def _check_watches(survey: _Survey) -> None:
-    """The small objects of watches: which checkpoints there are, what was told, what stays."""
-    for key in sorted(key for key in survey.keys if key.startswith(f"{WATCH}/")):
+def _check_kept(survey: _Survey, place: str, check: Callable[[str, bytes], None]) -> None:
+    """The small objects of watches and of searches for a merge."""
+    for key in sorted(key for key in survey.keys if key.startswith(f"{place}/")):
         if not key.endswith(".json"):
             continue
         data = survey.objects.get(key)
         try:
             if data is not None:
-                check_object(key, data)
+                check(key, data)
         except (ValueError, StoreError) as error:
             survey.add(key, error)
 

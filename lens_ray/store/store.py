@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from lens_ray.errors import StoreError
 from lens_ray.store.dense_log import entry_key, read_new
+from lens_ray.store.merge_log import MergeLog
 from lens_ray.store.objects import get_many, open_objects
 from lens_ray.store.reader import damaged, parsed, read_scores, run_key
 from lens_ray.store.records import (
@@ -277,6 +278,18 @@ class Store:
         with self._lock:
             self._ensure_marker()
         WatchLog(self._objects, name).register(runs, spec)
+
+    def merge(self, name: str) -> MergeLog:
+        """What is kept of a search for a merge, which need not be there yet.
+
+        Raises:
+            ValueError: It can be no name of one.
+            StoreUnavailable: The store cannot be written, where it is to be made.
+        """
+        with self._lock:
+            if self._create:
+                self._ensure_marker()
+        return MergeLog(self._objects, name)
 
     def _known(self, run_ids: Sequence[str] | None) -> list[RunLog]:
         """Runs whose manifests are kept from call to call, apart from those handed out."""

@@ -114,7 +114,8 @@ class FakeEvaluator:
         except CheckpointError as error:
             return Answered(question, None, "failed", str(error))
         log = self._store.open_run(self._header(question, identity))
-        samples = self._suite.select(splits=None if question.depth == "full" else ("anchor",))
+        by_depth = None if question.depth == "full" else ("anchor",)
+        samples = self._suite.select(splits=question.splits or by_depth)
         done = log.refresh().done
         todo = [sample for sample in samples if sample.sample_id not in done]
         if todo:

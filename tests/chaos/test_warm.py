@@ -18,8 +18,13 @@ import pytest
 
 from lens_ray import Store
 from lens_ray.engine.cluster import Cluster
+from lens_ray.merging.materialise import path_of
+from lens_ray.merging.recipe import Parent
+from lens_ray.models.identity import identify
 from lens_ray.testing.tiny_checkpoint import make_tiny_checkpoint
 from lens_ray.warm import WarmEvaluator
+from tests.cli.stores import make_suite
+from tests.merging.stage import mixture
 from tests.warm_stage import ALL, ANCHOR, SETTINGS, ask, fakes, question, replicas, until
 
 pytestmark = pytest.mark.chaos
@@ -47,6 +52,33 @@ def heard(caplog: pytest.LogCaptureFixture) -> None:
 
 def said(caplog: pytest.LogCaptureFixture, text: str) -> list[str]:
     return [record.message for record in caplog.records if text in record.message]
+
+
+def test_merges_of_two_suites_are_asked_by_one_replica(
+    warm: WarmEvaluator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A search asks one suite and confirms on another one; each merge comes by a hot swap."""
+    monkeypatch.setenv("LENS_RAY_HOME", str(tmp_path / "home"))
+    suite = make_suite(tmp_path / "suite")
+    paths = [make_tiny_checkpoint(tmp_path / f"step-{seed}", seed=seed) for seed in (1, 2)]
+    parents = [Parent(name=f"s{place}", path=path) for place, path in enumerate(paths)]
+    half, more = (path_of(mixture("m", parents, (1 - b, b)).recipe) for b in (0.5, 0.75))
+    other = warm.beside(str(tmp_path / "suite"))
+    first, second = warm.evaluate([question(1, path=paths[0]), question(2, path=half)])
+    assert warm.replicas == 1
+    there = replicas()
+    [third] = other.evaluate([question(3, "full", path=more)])
+    other.close()  # not its replica
+    assert [one.swapped for one in (first, second, third)] == [False, True, True]
+    assert [one.asked for one in (first, second, third)] == [ANCHOR, ANCHOR, len(suite.samples)]
+    assert replicas() == there
+    store = Store(str(tmp_path / "store"))
+    for answer, path in ((second, half), (third, more)):
+        header = store.run(str(answer.run_id)).header
+        versions = set(store.rows([header.run_id])["weight_version"].to_pylist())
+        assert versions == {header.weights_digest}
+        assert header.weights_digest == identify(answer.question.spec).weights_digest
+        assert header.backend_path == path
 
 
 def test_one_replica_takes_each_checkpoint_by_a_swap_until_it_dies(

@@ -219,6 +219,9 @@ def test_paths_of_this_machine_are_refused(
     (tmp_path / "org" / "name").mkdir(parents=True)
     with pytest.raises(JobError, match="org/name is on this machine"):
         prepare(job)
+    job.write_text(job.read_text().replace("org/name", "merge:./recipe.yaml"))
+    with pytest.raises(JobError, match=r"recipe\.yaml is on this machine"):
+        prepare(job)
 
 
 def test_a_suite_is_known_before_anything_is_spent(job: Path) -> None:
