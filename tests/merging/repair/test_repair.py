@@ -16,9 +16,11 @@ from safetensors.torch import load_file
 from lens_ray.errors import StoreUnavailable, UserError
 from lens_ray.merging.answers import Example
 from lens_ray.merging.apply import apply_recipe
+from lens_ray.merging.live import LiveCheckpoint
 from lens_ray.merging.recipe import Parent, Recipe
 from lens_ray.merging.record import Score
 from lens_ray.merging.repair import RepairPlan, RepairRecord, read_repair, repair
+from lens_ray.merging.repair.train import Trained, fine_tune
 from lens_ray.merging.verify.provenance import provenance, read_record
 from lens_ray.models.checkpoint import assert_swappable, inspect_checkpoint
 from lens_ray.testing.tiny_checkpoint import FAMILIES, save_sharded
@@ -147,18 +149,14 @@ def repair_until_it_breaks(
     folder: Path, examples: list[Example], out: Path, plan: RepairPlan
 ) -> None:
     """AdamW moves by the rate, so a rate of 1 only spoils; infinity is put in by hand."""
-    from lens_ray.merging.live import LiveCheckpoint
-    from lens_ray.merging.repair import make
 
-    plain = make.fine_tune
-
-    def broken(live: LiveCheckpoint, some: list[Example], told: RepairPlan) -> object:
+    def broken(live: LiveCheckpoint, some: list[Example], told: RepairPlan) -> Trained:
         with torch.no_grad():
             next(iter(live.model.parameters())).fill_(torch.inf)
-        return plain(live, some, told)
+        return fine_tune(live, some, told)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(make, "fine_tune", broken)
+        patch.setattr("lens_ray.merging.repair.make.fine_tune", broken)
         mend(folder, examples, out, plan)
 
 
