@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,15 +25,19 @@ def asked(number: int, image: str, **given: object) -> Sample:
     return Sample(**{**fields, **given})  # type: ignore[arg-type]
 
 
-@pytest.fixture(scope="session")
-def suite(tmp_path_factory: pytest.TempPathFactory) -> Suite:
+def made_suite(name: str, seed: int, folder: Path) -> Suite:
     """Twelve questions, each on a picture of its own."""
-    rng = np.random.default_rng(3)
+    rng = np.random.default_rng(seed)
     pictures = [rng.integers(0, 255, (48, 64, 3), dtype=np.uint8) for _ in range(12)]
     images = {image_hash(picture): picture for picture in pictures}
-    samples = [asked(number, image) for number, image in enumerate(images)]
-    folder = tmp_path_factory.mktemp("suite") / "made"
-    return write_suite("made", samples, images, folder, licence="none", revision="1")
+    samples = [asked(number, image, source=name) for number, image in enumerate(images)]
+    samples = [replace(one, sample_id=one.sample_id.replace("made", name)) for one in samples]
+    return write_suite(name, samples, images, folder / name, licence="none", revision="1")
+
+
+@pytest.fixture(scope="session")
+def suite(tmp_path_factory: pytest.TempPathFactory) -> Suite:
+    return made_suite("made", 3, tmp_path_factory.mktemp("suite"))
 
 
 @pytest.fixture(scope="session")
