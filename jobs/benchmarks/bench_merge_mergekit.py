@@ -73,7 +73,8 @@ class Bench:
         first, found = run(side, calls, self.scratch / f"{side}.log", self.python)
         if first["error"] or found["error"]:
             raise SystemExit(f"{side}: {first['error'] or found['error']}")
-        note(side, *flags, f"{found['seconds']:.2f} s, {found['cpu_s']:.2f} s of cores, {found['peak_mib']} MiB")
+        seconds, cores = f"{found['seconds']:.2f} s", f"{found['cpu_s']:.2f} s of cores"
+        note(side, *flags, seconds, cores, f"{found['peak_mib']} MiB")
         return found | {"first_s": first["seconds"]}
 
     def out(self, side: Side) -> Path:
@@ -162,7 +163,9 @@ def faults(result: dict[str, Any]) -> list[str]:
 
 def tables(result: dict[str, Any]) -> str:
     """The README's tables, in Markdown."""
-    lines = ["| merge | side | seconds | anonymous memory |", "| --- | --- | --- | --- |"]
+    lines: list[str] = []
+    if "linear" in result or "ties" in result:
+        lines += ["| merge | side | seconds | anonymous memory |", "| --- | --- | --- | --- |"]
     for part, what in (("linear", "three checkpoints, linear"), ("ties", "TIES")):
         if not (found := result.get(part)):
             continue
