@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
 _ASSETS = Path(__file__).parent / "assets"
-#: Of one panel: its width, of that what names take, the height of a row and of the title.
-_WIDTH, _NAMES, _ROW, _HEAD = 456, 196, 22, 30
+#: Of one panel: its width, of that what names take, the height of a row, of title and of foot.
+_WIDTH, _NAMES, _ROW, _HEAD, _FOOT = 472, 196, 22, 30, 30
+#: Panels beside each other.
+_ACROSS = 2
 #: Characters of a name that fit.
 _CUT = 26
 #: Characters of a bar on a terminal.
@@ -117,7 +119,7 @@ def render(found: Found) -> str:
     return environment.get_template("merged.html.jinja").render(
         policy=content_policy(style), style=Markup(style),
         name=visible_line(found.name), verdict=found.verdict, why=visible_line(found.why),
-        ground=merged.ground, panels=[panel(merged, each) for each in merged.figures],
+        ground=merged.ground, picture=picture(merged),
         parents=[_parent(each) for each in found.recommended.recipe.parents],
         claims=[_claim(each) for each in found.confirmation.claims] if found.confirmation else [],
         tried=_tried(found), luck=_luck(found),
@@ -125,13 +127,29 @@ def render(found: Found) -> str:
     )  # fmt: skip
 
 
-def panel(merged: Merged, name: str) -> Markup:
-    """One ability: a line a model, with its mark and interval.
+def picture(merged: Merged) -> Markup:
+    """A panel an ability, a line a model."""
+    from lens_ray.report.svg import tag
 
-    Args:
-        merged: What is drawn.
-        name: The ability, or ``overall``.
-    """
+    height = _HEAD + _ROW * len(merged.scores) + _FOOT
+    panels = [
+        tag(
+            "g", *_panel(merged, name),
+            transform=f"translate({_WIDTH * (at % _ACROSS)} {height * (at // _ACROSS)})",
+        )
+        for at, name in enumerate(merged.figures)
+    ]  # fmt: skip
+    rows = -(-len(panels) // _ACROSS)
+    return tag(
+        "svg",
+        tag("title", "Corrected scores of parents, final checkpoint and merge, by ability"),
+        *panels,
+        viewBox=f"0 0 {_WIDTH * _ACROSS} {height * rows}", role="img", class_="figure",
+    )  # fmt: skip
+
+
+def _panel(merged: Merged, name: str) -> list[Markup]:
+    """One ability: every model's mark and interval."""
     from lens_ray.report.svg import COLOURS, Scale, mark, tag
 
     rows = [(label, scores.get(name)) for label, scores in merged.scores.items()]
@@ -139,7 +157,6 @@ def panel(merged: Merged, name: str) -> Markup:
         end for _, score in rows if score is not None
         for end in (score.value, score.low, score.high) if end is not None
     ]  # fmt: skip
-    height = _HEAD + _ROW * len(rows) + 22
     low, high = (min(ends), max(ends)) if ends else (0.0, 1.0)
     room = max(high - low, 0.02) * 0.08
     x = Scale(low - room, high + room, _NAMES, _WIDTH - 14)
@@ -155,17 +172,13 @@ def panel(merged: Merged, name: str) -> Markup:
             stem = f"M{x(score.low):.1f} {y:.1f}H{x(score.high):.1f}"
             drawn.insert(0, tag("path", d=stem, class_="whisker"))
         parts.append(tag("g", *drawn, class_=f"model c{place % COLOURS}"))
-    foot = height - 6
-    return tag(
-        "svg",
-        tag("title", f"{_words(name)}: corrected scores with 95 % intervals"),
+    foot = _HEAD + _ROW * len(rows) + 14
+    return [
         tag("text", _words(name), x=4, y=18, class_="ability"),
         *parts,
         tag("text", f"{low:.3f}", x=x(low), y=foot, class_="tick", text_anchor="middle"),
         tag("text", f"{high:.3f}", x=x(high), y=foot, class_="tick", text_anchor="middle"),
-        viewBox=f"0 0 {_WIDTH} {height}", width=_WIDTH, height=height, role="img",
-        class_="figure",
-    )  # fmt: skip
+    ]
 
 
 def lines_of_merged(found: Found) -> list[str]:

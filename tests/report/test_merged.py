@@ -44,7 +44,8 @@ def test_the_page_says_all_and_runs_nothing(tmp_path: Path) -> None:
     found = searched("conflict")
     text = write_merged_page(found, tmp_path / "merge.html").read_text(encoding="utf-8")
     assert "<script" not in text
-    assert text.count("<svg") == 7
+    assert text.count("<svg") == 1
+    assert text.count('class="mark"') == 7 * len(merged_of(found).scores)
     for each in found.tried:
         assert each.trial.name in text
     assert found.confirmation is not None
