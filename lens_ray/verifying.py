@@ -78,7 +78,7 @@ def verify_merge(
     with folded(kin, place) as whole:
         found = look(
             place, record, whole, rules, wanted, suite=asking.suite, template=_template(asking),
-            trust_remote_code=trust_remote_code, say=on_line,
+            trust_remote_code=trust_remote_code, copied=is_remote(str(folder)), say=on_line,
         )  # fmt: skip
         if "V4" in wanted:
             path = str(folder) if is_remote(str(folder)) else str(place)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -47,7 +49,7 @@ def merge(made: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(made, tmp_path / "merge"))
 
 
-def cheap(folder: Path, **given: Any) -> Verification:
+def cheap(folder: Path | str, **given: Any) -> Verification:
     return verify_merge(folder, **{"policy": CHEAP, "tiers": ("V1", "V5"), **given})
 
 
@@ -76,6 +78,24 @@ def test_a_spoilt_merge_is_a_no_go_with_its_reasons(merge: Path) -> None:
     assert names(found, "fail") == ["V1.recomputed", "V1.between", "V5.files", "V5.weights"]
     assert UP.format(0) in found.reasons[0]
     assert "**NO-GO**" in (merge / "README.md").read_text()
+
+
+def test_a_merge_in_a_bucket_is_verified_as_a_copy(
+    merge: Path, moto: str, bucket_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LENS_RAY_HOME", str(tmp_path / "home"))
+    told = json.loads((merge / FILE).read_text())
+    (merge / "LICENSE").write_text("free")
+    told["files"]["LICENSE"] = hashlib.sha256(b"free").hexdigest()
+    (merge / FILE).write_text(json.dumps(told))
+    name, _, prefix = bucket_url.removeprefix("s3://").partition("/")
+    client = boto3.client("s3", endpoint_url=moto)
+    for path in merge.iterdir():
+        client.upload_file(str(path), name, f"{prefix}/merge/{path.name}")
+    found = cheap(f"{bucket_url}/merge")
+    assert (found.decision, found.reasons) == ("go", ())
+    listed = client.list_objects_v2(Bucket=name, Prefix=f"{prefix}/merge/")["Contents"]
+    assert len(listed) == len(list(merge.iterdir()))  # nothing is written there
 
 
 def test_what_cannot_be_computed_is_not_tried_after_a_broken_structure(merge: Path) -> None:
