@@ -40,7 +40,7 @@ CHEAP = Policy(tiers=("V1", "V5"))
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("verified") / "merge"
-    apply_recipe(recipe_of(), folder, durable=False)
+    apply_recipe(recipe_of(), folder, durable=False, check=False)
     return folder
 
 
@@ -137,7 +137,7 @@ def test_a_parent_that_lies_elsewhere_is_found_there_and_an_unknown_name_is_not(
 ) -> None:
     first = Path(shutil.copytree(resolve(THREE), tmp_path / "first"))
     recipe = recipe_of(parents=[{"name": "end", "path": str(first), "weight": 1.0}])
-    apply_recipe(recipe, tmp_path / "merge", durable=False)
+    apply_recipe(recipe, tmp_path / "merge", durable=False, check=False)
     first.rename(tmp_path / "second")
     assert cheap(tmp_path / "merge", write=False).decision == "cannot_say"
     moved = {"end": str(tmp_path / "second")}
@@ -169,7 +169,7 @@ def test_a_parent_with_an_adapter_is_verified_and_run_with_it(tmp_path: Path) ->
         {"name": "switch", "path": ONE, "weight": 0.5},
         {"name": "tuned", "path": THREE, "weight": 0.5, "adapter": lora},
     ]
-    apply_recipe(recipe_of(parents=parents), tmp_path / "merge", durable=False)
+    apply_recipe(recipe_of(parents=parents), tmp_path / "merge", durable=False, check=False)
     found = cheap(tmp_path / "merge", again=True)
     assert found.decision == "go"
     kin = gather_kin(read_record(tmp_path / "merge"), digest=False)
