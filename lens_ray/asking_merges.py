@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from lens_ray.errors import Incomplete
@@ -78,11 +77,11 @@ class Asked:
     told: Mapping[str, Any]
 
 
-def ask_ground(place: Path, record: MergeRecord, kin: Kin, asking: Asking) -> Asked:
+def ask_ground(path: str, record: MergeRecord, kin: Kin, asking: Asking) -> Asked:
     """Ask a merge and all its parents one suite, and two of them the same without images.
 
     Args:
-        place: Folder of the merge.
+        path: Of the merge, as a model file names it.
         record: Of it.
         kin: Its parents, all at hand.
         asking: How.
@@ -96,11 +95,12 @@ def ask_ground(place: Path, record: MergeRecord, kin: Kin, asking: Asking) -> As
 
     url = asking.store or record.store
     assert url is not None
-    store = Store(url, create=True)
+    # What a folder of unknown origin says decides nowhere that something new is written.
+    store = Store(url, create=asking.store is not None)
     ref, splits = ground_of(record, asking)
     suite = load_suite(ref)
     host = asking.host or host_of(store, record.weights_digest)
-    specs = _specs(place, record, kin, host)
+    specs = _specs(path, record, kin, host)
     final = asking.final or _final(record, store, suite, host, specs)
     told: dict[str, Any] = {
         "suite": suite.name, "suite_digest": suite.digest, "store": store.url,
@@ -113,7 +113,7 @@ def ask_ground(place: Path, record: MergeRecord, kin: Kin, asking: Asking) -> As
         if isinstance(runs, str):
             return Asked(None, runs, told)
         marks, rows = _read(store, runs, record.abilities)
-        parents = tuple(one.name for one in kin.ingredients)
+        parents = tuple(one.name for one in record.recipe.parents)
         seen = final if final is not None else parents[-1]
         controls: dict[str, Marks] = {}
         control_rows: dict[str, Mapping[str, pa.Table]] = {}
@@ -186,17 +186,21 @@ def _final(
     return FINAL
 
 
-def _specs(place: Path, record: MergeRecord, kin: Kin, host: HostSpec) -> dict[str, ModelSpec]:
-    """By label: parents by their names in the recipe, then the merge."""
-    steps = {parent.name: parent.step for parent in record.recipe.parents}
-    found = {
-        one.name: host.model_spec(
-            record.models.get(one.name, one.name), str(one.folder), steps[one.name]
-        )
-        for one in kin.ingredients
-    }
+def _specs(path: str, record: MergeRecord, kin: Kin, host: HostSpec) -> dict[str, ModelSpec]:
+    """By label: parents by their names in the recipe, then the merge.
+
+    Paths are as they were written, so that every machine of a cluster can follow a URL; a parent
+    that was folded with its adapter lies on this machine only.
+    """
+    found = {}
+    for parent in record.recipe.parents:
+        where = str(kin.whole.get(parent.name, kin.paths[parent.name]))
+        spec = host.model_spec(record.models.get(parent.name, parent.name), where, parent.step)
+        if where == parent.path and parent.revision is not None:
+            spec = spec.model_copy(update={"revision": parent.revision})
+        found[parent.name] = spec
     name = record.models.get(MERGE, f"merge-{record.weights_digest[:12]}")
-    return {**found, MERGE: host.model_spec(name, str(place))}
+    return {**found, MERGE: host.model_spec(name, path)}
 
 
 def _blind(suite: Suite) -> Suite | None:

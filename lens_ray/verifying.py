@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from lens_ray.asking_merges import Asking, ask_ground
@@ -16,7 +16,7 @@ from lens_ray.errors import CheckpointError, StoreUnavailable, UserError
 from lens_ray.merging.checks import Check, Tier
 from lens_ray.merging.recipe import Recipe, load_recipe
 from lens_ray.merging.record import MergeRecord, ParentRecord
-from lens_ray.merging.verify.kin import BASE, Kin, folded, gather_kin
+from lens_ray.merging.verify.kin import BASE, Kin, folded, gather_kin, let_go, room_beside
 from lens_ray.merging.verify.look import REPAIR, Looked, look, repaired
 from lens_ray.merging.verify.policy import TIERS, Policy, decide, load_policy
 from lens_ray.merging.verify.provenance import read_record, rerun
@@ -73,15 +73,17 @@ def verify_merge(
     kin = gather_kin(record, parents, digest="V5" in wanted, trust_remote_code=trust_remote_code)
     if not noted:
         record = _told_by(place, record, kin)
-        kin = Kin(record, kin.facts, kin.adapters, kin.adapter_digests)
+        kin = replace(kin, record=record)
     ground: Mapping[str, Any] = {}
-    with folded(kin, place.parent) as whole:
+    with folded(kin, place) as whole:
         found = look(
             place, record, whole, rules, wanted, suite=asking.suite, template=_template(asking),
-            trust_remote_code=trust_remote_code, say=on_line,
+            trust_remote_code=trust_remote_code, copied=is_remote(str(folder)), say=on_line,
         )  # fmt: skip
         if "V4" in wanted:
-            ground = _behave(place, record, whole, rules, asking, found)
+            path = str(folder) if is_remote(str(folder)) else str(place)
+            ground = _behave(path, record, whole, rules, asking, found)
+    let_go(kin)
     if again:
         _run_again(place, record, parents or {}, found)
     if "V5" in wanted and not noted:
@@ -154,7 +156,7 @@ def _template(asking: Asking) -> str:
 
 
 def _behave(
-    place: Path,
+    path: str,
     record: MergeRecord,
     kin: Kin,
     policy: Policy,
@@ -174,7 +176,7 @@ def _behave(
     from lens_ray.merging.verify.critical import critical
 
     with found.timed("V4"):
-        asked = ask_ground(place, record, kin, asking)
+        asked = ask_ground(path, record, kin, asking)
         if asked.failed is not None:
             found.checks.append(Check("V4", "hosted", "fail", asked.failed))
             return asked.told
@@ -196,9 +198,9 @@ def _run_again(place: Path, record: MergeRecord, moved: Mapping[str, str], found
     if base is not None:
         base = base.model_copy(update={"path": moved.get(BASE, base.path)})
     recipe = record.recipe.model_copy(update={"parents": parents, "base": base})
-    with found.timed("V5"), TemporaryDirectory(dir=place.parent, prefix=".verify-") as folder:
+    with found.timed("V5"), room_beside(place) as room:
         try:
-            second = apply_recipe(recipe, Path(folder) / "again", durable=False, check=False)
+            second = apply_recipe(recipe, room / "again", durable=False, check=False)
         except UserError as error:
             found.checks.append(Check("V5", "rerun", "skipped", " ".join(str(error).split())))
             return

@@ -105,11 +105,16 @@ def weight_faults(sound: Path, stale: Path, seed: int = 0) -> list[FolderFault]:
         "not finite": _poisoned,
     }
     for kind, change in kinds.items():
-        for name in rng.choice(matrices, size=8, replace=False).tolist():
-            found.append(FolderFault(kind, name, _tensor(name, change, int(rng.integers(2**31)))))
-    for shelf in layers.values():
-        for prefix in shelf:
-            found.append(FolderFault("layer of another checkpoint", prefix, _stale(prefix, stale)))
+        drawn = rng.choice(matrices, size=8, replace=False).tolist()
+        found += [
+            FolderFault(kind, name, _tensor(name, change, int(rng.integers(2**31))))
+            for name in drawn
+        ]
+    found += [
+        FolderFault("layer of another checkpoint", prefix, _stale(prefix, stale))
+        for shelf in layers.values()
+        for prefix in shelf
+    ]
     for name in names:
         if any(part in name for part in ("connector", "projector", "patch_embedding.weight")):
             change = kinds["lost tensor"]
@@ -137,8 +142,10 @@ def answer_faults(
             name = f"{share:.0%} of {ability or 'all'}"
             found.append(RowFault(kind, name, _spoilt(ability, share, status, seed)))
     if blind:
-        for share in (0.25, 0.5, 1.0):
-            found.append(RowFault("blindness", f"{share:.0%}", _unseeing(blind, share, seed)))
+        found += [
+            RowFault("blindness", f"{share:.0%}", _unseeing(blind, share, seed))
+            for share in (0.25, 0.5, 1.0)
+        ]
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,16 @@ from tests.merging.verify.merges import UP, change, recipe_of
 POLICY = "tiers: [V1, V5]\n"
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("made") / "merge"
+    apply_recipe(recipe_of(), folder, durable=False, check=False)
+    return folder
+
+
 @pytest.fixture
-def merge(tmp_path: Path) -> Path:
-    apply_recipe(recipe_of(), tmp_path / "merge", durable=False)
-    return tmp_path / "merge"
+def merge(made: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(made, tmp_path / "merge"))
 
 
 @pytest.fixture

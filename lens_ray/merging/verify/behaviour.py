@@ -85,11 +85,13 @@ def behaviour(ground: BehaviourGround, limits: BehaviourLimits) -> tuple[Check, 
         limits: What may be lost.
 
     Returns:
-        ``ability`` and ``stability`` of each ability; ``composite``, ``churn``, ``consistency``,
-        ``refused``, ``unparsed`` and ``blind`` of the whole.
+        ``ability`` (against every parent), ``ability_of_final`` (against the final checkpoint) and
+        ``stability`` of each ability; ``composite``, ``churn``, ``consistency``, ``refused``,
+        ``unparsed`` and ``blind`` of the whole.
     """
     return (
         *abilities(ground, limits),
+        *abilities_of_final(ground, limits),
         composite(ground, limits),
         *stability(ground, limits),
         churn(ground, limits),
@@ -100,21 +102,37 @@ def behaviour(ground: BehaviourGround, limits: BehaviourLimits) -> tuple[Check, 
 
 def abilities(ground: BehaviourGround, limits: BehaviourLimits) -> list[Check]:
     """Improved, held, inconclusive or regressed, for each ability."""
-    found = compared(ground, limits)
+    return _outcomes("ability", compared(ground, ground.parents, limits), limits)
+
+
+def abilities_of_final(ground: BehaviourGround, limits: BehaviourLimits) -> list[Check]:
+    """The same against the final checkpoint alone.
+
+    Parents of a run whose data changed may each be best at something by more than a mean of them
+    can keep. A policy may then decide by what would be shipped otherwise, and let ``ability`` tell
+    what was left on the table.
+    """
+    if ground.final is None:
+        return []
+    return _outcomes("ability_of_final", compared(ground, (ground.final,), limits), limits)
+
+
+def _outcomes(name: str, found: Sequence[Compared], limits: BehaviourLimits) -> list[Check]:
     decided = outcomes(found, limits.level)
-    return [_told(one, outcome, limits) for one, outcome in zip(found, decided, strict=True)]
+    return [_told(name, one, outcome, limits) for one, outcome in zip(found, decided, strict=True)]
 
 
-def compared(ground: BehaviourGround, limits: BehaviourLimits) -> list[Compared]:
-    """Each ability of the merge against all parents, not yet adjusted for their number."""
+def compared(
+    ground: BehaviourGround, against: Sequence[str], limits: BehaviourLimits
+) -> list[Compared]:
+    """Each ability of the merge against some models, not yet adjusted for the abilities' number."""
     figures = ability_figures(ground.marks)
     names = [name for name in figures.names if name != OVERALL]
-    against = {
-        parent: measured(ground.marks.only((ground.merge, parent)), figures)
-        for parent in ground.parents
+    differences = {
+        other: measured(ground.marks.only((ground.merge, other)), figures) for other in against
     }
     return [
-        _compared(name, {parent: found[name] for parent, found in against.items()}, limits)
+        _compared(name, {other: found[name] for other, found in differences.items()}, limits)
         for name in names
     ]
 
@@ -164,7 +182,7 @@ def outcomes(found: Sequence[Compared], level: float) -> list[Outcome]:
     return decided
 
 
-def _told(one: Compared, outcome: Outcome, limits: BehaviourLimits) -> Check:
+def _told(name: str, one: Compared, outcome: Outcome, limits: BehaviourLimits) -> Check:
     verdicts: dict[Outcome, Literal["pass", "fail", "cannot_say"]] = {
         "improved": "pass", "held": "pass", "inconclusive": "cannot_say", "regressed": "fail",
     }  # fmt: skip
@@ -176,13 +194,13 @@ def _told(one: Compared, outcome: Outcome, limits: BehaviourLimits) -> Check:
     }  # fmt: skip
     if one.reason is not None or one.score is None or one.best is None:
         what = one.reason or "it has no score"
-        return Check("V4", "ability", "cannot_say", what, figures, subject=one.ability)
+        return Check("V4", name, "cannot_say", what, figures, subject=one.ability)
     what = (
-        f"{outcome}: {one.score:.3f}, its best parent {one.nearest} {one.best:.3f}; difference "
+        f"{outcome}: {one.score:.3f}, {one.nearest} {one.best:.3f}; difference "
         f"{one.score - one.best:+.3f} [{one.low:+.3f}, {one.high:+.3f}], margin {limits.margin:g}, "
         f"{one.n} samples"
     )
-    return Check("V4", "ability", verdicts[outcome], what, figures, subject=one.ability)
+    return Check("V4", name, verdicts[outcome], what, figures, subject=one.ability)
 
 
 def composite(ground: BehaviourGround, limits: BehaviourLimits) -> Check:

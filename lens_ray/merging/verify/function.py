@@ -68,7 +68,28 @@ class _Measured:
     variance: Mapping[str, float]
 
 
-def function(ground: FunctionGround, limits: FunctionLimits) -> tuple[Check, ...]:
+@dataclass(frozen=True, slots=True)
+class Parents:
+    """What the parents do with the probes, and the one that others are measured from.
+
+    Attributes:
+        asked: The probes, with their reference answers.
+        nearest: Name of the parent with the largest share.
+        model: That parent, loaded.
+        measured: By parent.
+        apart: By other parent: how far its blocks are from those of ``nearest``.
+    """
+
+    asked: _Asked
+    nearest: str
+    model: HostedModel
+    measured: Mapping[str, _Measured]
+    apart: Mapping[str, Mapping[str, float]]
+
+
+def function(
+    ground: FunctionGround, limits: FunctionLimits, parents: Parents | None = None
+) -> tuple[Check, ...]:
     """Ask parents and merge the probes, and compare what happens inside them.
 
     At most two models are in memory at once.
@@ -76,6 +97,7 @@ def function(ground: FunctionGround, limits: FunctionLimits) -> tuple[Check, ...
     Args:
         ground: Merge, parents and probes.
         limits: How far they may be apart.
+        parents: As `parents_of` has them, where several merges of the same are looked at.
 
     Returns:
         ``loads``, ``finite_logits``, ``likelihood``, ``activation_variance`` and
@@ -86,31 +108,42 @@ def function(ground: FunctionGround, limits: FunctionLimits) -> tuple[Check, ...
     """
     if not ground.probes:
         return tuple(_skipped(name, "there are no probes") for name in _ORDER)
+    known = parents or parents_of(ground)
+    try:
+        merged = _load(ground.merge)
+        found = _measure(merged, known.asked)
+        blocks = divergence(known.model, merged, known.asked.requests[:_BLOCK_PROBES])
+    except CheckpointError as error:
+        first = Check("V2", "loads", "fail", str(error))
+        return (first, *(_skipped(name, "the merge does not load") for name in _ORDER[1:]))
+    method = ground.record.recipe.method
+    return (
+        Check("V2", "loads", "pass", "transformers loads it; no weight missing, all finite"),
+        _finite(found, known.asked),
+        _likelihood(found, known.measured, known.asked, limits),
+        _variance(found, known.measured, ground.parents, limits),
+        _divergence(blocks, known.apart, known.nearest, method, limits),
+    )
+
+
+def parents_of(ground: FunctionGround) -> Parents:
+    """Ask the parents alone.
+
+    Raises:
+        CheckpointError: A parent cannot be loaded or asked.
+    """
     asked = _asked(ground)
     nearest = max(ground.parents, key=lambda parent: parent.share)
-    middle = _load(nearest.folder)
-    parents = {nearest.name: _measure(middle, asked)}
+    model = _load(nearest.folder)
+    measured = {nearest.name: _measure(model, asked)}
     apart: dict[str, Mapping[str, float]] = {}
     for parent in ground.parents:
         if parent is not nearest:
             other = _load(parent.folder)
-            parents[parent.name] = _measure(other, asked)
-            apart[parent.name] = divergence(middle, other, asked.requests[:_BLOCK_PROBES])
+            measured[parent.name] = _measure(other, asked)
+            apart[parent.name] = divergence(model, other, asked.requests[:_BLOCK_PROBES])
             del other
-    try:
-        merged = _load(ground.merge)
-        found = _measure(merged, asked)
-        blocks = divergence(middle, merged, asked.requests[:_BLOCK_PROBES])
-    except CheckpointError as error:
-        first = Check("V2", "loads", "fail", str(error))
-        return (first, *(_skipped(name, "the merge does not load") for name in _ORDER[1:]))
-    return (
-        Check("V2", "loads", "pass", "transformers loads it; no weight missing, all finite"),
-        _finite(found, asked),
-        _likelihood(found, parents, asked, limits),
-        _variance(found, parents, ground.parents, limits),
-        _divergence(blocks, apart, nearest.name, ground.record.recipe.method, limits),
-    )
+    return Parents(asked, nearest.name, model, measured, apart)
 
 
 def _skipped(name: str, why: str) -> Check:

@@ -8,13 +8,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from lens_ray.errors import LensError
+from lens_ray.errors import LensError, StoreUnavailable
 from lens_ray.merging.recipe import Parent, Recipe
 from lens_ray.merging.record import MergeRecord
 from lens_ray.merging.verify.tiers import Ingredient
 from lens_ray.merging.verify.weights import Folded
 from lens_ray.models.checkpoint import CheckpointFacts, inspect_checkpoint
 from lens_ray.models.resolve import resolve
+from lens_ray.node_cache import release
 
 BASE = "base"
 
@@ -26,6 +27,7 @@ class Kin:
     Attributes:
         record: Of the merge; its paths are those that were used.
         facts: By parent's name, ``base`` of the base; why, of one that is not at hand.
+        paths: Where each was looked for, as a model file names it.
         adapters: Folded in, by the same names.
         adapter_digests: Of these.
         whole: Folders of parents with their adapters folded in, by name; see `folded`.
@@ -33,6 +35,7 @@ class Kin:
 
     record: MergeRecord
     facts: Mapping[str, CheckpointFacts | str]
+    paths: Mapping[str, str] = field(default_factory=dict)
     adapters: Mapping[str, Folded] = field(default_factory=dict)
     adapter_digests: Mapping[str, str] = field(default_factory=dict)
     whole: Mapping[str, Path] = field(default_factory=dict)
@@ -95,10 +98,11 @@ def gather_kin(
         trust_remote_code: Of checkpoints that bring their own code.
     """
     facts: dict[str, CheckpointFacts | str] = {}
+    paths: dict[str, str] = {}
     adapters: dict[str, Folded] = {}
     digests: dict[str, str] = {}
     for name, parent in named(record.recipe).items():
-        path = (moved or {}).get(name, parent.path)
+        path = paths[name] = (moved or {}).get(name, parent.path)
         try:
             # A path that was given in the place of a hub id has no revision.
             folder = resolve(path, parent.revision if path == parent.path else None)
@@ -111,7 +115,7 @@ def gather_kin(
             facts[name] = found
         except LensError as error:
             facts[name] = " ".join(str(error).split())
-    return Kin(record, facts, adapters, digests)
+    return Kin(record, facts, paths, adapters, digests)
 
 
 def named(recipe: Recipe) -> dict[str, Parent]:
@@ -121,12 +125,12 @@ def named(recipe: Recipe) -> dict[str, Parent]:
 
 
 @contextmanager
-def folded(kin: Kin, near: Path) -> Iterator[Kin]:
+def folded(kin: Kin, merge: Path) -> Iterator[Kin]:
     """Parents with an adapter become folders, for as long as they are run.
 
     Args:
         kin: All of them at hand.
-        near: Folder beside which there is room for them.
+        merge: Folder of the merge, beside which they are made.
 
     Raises:
         StoreUnavailable: There is no room.
@@ -138,15 +142,39 @@ def folded(kin: Kin, near: Path) -> Iterator[Kin]:
         return
     from lens_ray.merging.apply import apply_recipe
 
-    with TemporaryDirectory(dir=near, prefix=".verify-") as room:
+    with room_beside(merge) as room:
         whole = {}
         for name in adapted:
             facts = kin.there[name]
             alone = named_here[name].model_copy(
                 update={"weight": 1.0, "path": facts.folder, "revision": None, "digest": None}
             )
-            whole[name] = Path(room) / name
+            whole[name] = room / name
             apply_recipe(
                 Recipe(method="linear", parents=(alone,)), whole[name], durable=False, check=False
             )
         yield replace(kin, whole=whole)
+
+
+@contextmanager
+def room_beside(merge: Path) -> Iterator[Path]:
+    """A folder on the same disk as a merge, gone afterwards.
+
+    Raises:
+        StoreUnavailable: None can be made there.
+    """
+    try:
+        room = TemporaryDirectory(dir=merge.parent, prefix=".verify-")
+    except OSError as error:
+        raise StoreUnavailable(
+            f"{merge.parent}: no folder can be made there to merge in ({error.strerror}); verify a "
+            "copy of the merge that lies where you may write"
+        ) from error
+    with room as path:
+        yield Path(path)
+
+
+def let_go(kin: Kin) -> None:
+    """Copies of checkpoints at URLs may give way to others again."""
+    for facts in kin.there.values():
+        release(Path(facts.folder))

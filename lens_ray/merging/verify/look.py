@@ -82,6 +82,7 @@ def look(
     suite: str | None = None,
     template: str = "default",
     trust_remote_code: bool = False,
+    copied: bool = False,
     say: Callable[[str], None] | None = None,
 ) -> Looked:
     """V0, V1, V2, V3 and V5, as far as they are wanted and possible.
@@ -95,6 +96,7 @@ def look(
         suite: Of the probes; None takes the record's, or the built-in one.
         template: Prompt template.
         trust_remote_code: Of checkpoints that bring their own code.
+        copied: Whether the folder is a copy of one in a bucket.
         say: Told what is looked at now.
     """
     found = Looked(say=say)
@@ -119,7 +121,11 @@ def look(
     if computing:
         _compute(found, folder, record, kin, policy, computing, suite, template)
     if "V5" in tiers:
-        found.take("V5", lambda: provenance(folder, record, kin.facts, kin.adapter_digests), None)
+        found.take(
+            "V5",
+            lambda: provenance(folder, record, kin.facts, kin.adapter_digests, copied=copied),
+            None,
+        )
     return found
 
 

@@ -19,6 +19,8 @@ from lens_ray.models.checkpoint import CheckpointFacts
 CARD = "README.md"
 VERIFIED = "verification.json"
 ABOUT = (FILE, CARD, VERIFIED)
+#: What `lens_ray.models.remote` copies of a bucket; licence texts and notes stay there.
+_COPIED = (".safetensors", ".json", ".jinja", ".txt", ".model", ".py")
 _LIMIT = 64 * 2**20
 _CHUNK = 1 << 22
 
@@ -56,6 +58,8 @@ def provenance(
     record: MergeRecord,
     parents: Mapping[str, CheckpointFacts | str],
     adapters: Mapping[str, str] | None = None,
+    *,
+    copied: bool = False,
 ) -> tuple[Check, ...]:
     """Compute every digest of a record once more.
 
@@ -65,12 +69,13 @@ def provenance(
         parents: By name in the recipe (``base`` of the base), each with the digest of its weights;
             of a parent that is not at hand, why.
         adapters: Digests of the adapters as they lie now, by parent's name.
+        copied: Whether the folder is a copy of one in a bucket, of what makes a model only.
     """
     told = {one.name: one for one in record.parents}
     if record.base is not None:
         told["base"] = record.base
     return (
-        _files(folder, record),
+        _files(folder, record, copied),
         _weights(folder, record),
         *(
             _parent(name, one, parents.get(name, "not at hand"), (adapters or {}).get(name))
@@ -79,13 +84,17 @@ def provenance(
     )
 
 
-def _files(folder: Path, record: MergeRecord) -> Check:
+def _files(folder: Path, record: MergeRecord, copied: bool) -> Check:
     there = {
         path.relative_to(folder).as_posix(): path
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path.relative_to(folder).as_posix() not in ABOUT
     }
-    told = {name: digest for name, digest in record.files.items() if name not in ABOUT}
+    told = {
+        name: digest
+        for name, digest in record.files.items()
+        if name not in ABOUT and (not copied or ("/" not in name and name.endswith(_COPIED)))
+    }
     faults = [f"{name} is missing" for name in sorted(told.keys() - there.keys())]
     faults += [f"{name} is not in {FILE}" for name in sorted(there.keys() - told.keys())]
     faults += [

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from lens_ray.merging.recipe import Parent, Recipe
+from lens_ray.merging.recipe import Method, Parent, Recipe
 from lens_ray.merging.record import MergeRecord
 from lens_ray.merging.verify.probes import choose_probes
 from lens_ray.merging.verify.tiers import BehaviourGround, FunctionGround, Ingredient
@@ -45,17 +45,19 @@ def halves(out: Path) -> Path:
     return out
 
 
-def record(method: str = "linear") -> MergeRecord:
+def record(method: Method = "linear") -> MergeRecord:
     """What a tier asks of a record: its method."""
     parents = (
         Parent(name="first", path="a", weight=0.5),
         Parent(name="last", path="b", weight=0.5),
     )
     recipe = Recipe.model_construct(method=method, parents=parents)
-    return MergeRecord.model_construct(recipe=recipe)
+    return MergeRecord.model_construct(
+        recipe=recipe, parents=(), weights_digest="", files={}, tools={}, made_at=""
+    )
 
 
-def function_ground(merge: Path, probes: int = 24, method: str = "linear") -> FunctionGround:
+def function_ground(merge: Path, probes: int = 24, method: Method = "linear") -> FunctionGround:
     """A merge of both ends of the shipped series' switch, with probes of `mini:quick`."""
     return FunctionGround(
         merge=merge,

@@ -63,7 +63,12 @@ def look(folder: Path, recipe: Recipe, **limits: Any) -> Any:
     return algebra(folder, recipe, folders(recipe), base, AlgebraLimits(**limits))
 
 
-@pytest.mark.parametrize("method", METHODS)
+QUICK = ("linear", "task_arithmetic", "model_stock")
+
+
+@pytest.mark.parametrize(
+    "method", [m if m in QUICK else pytest.param(m, marks=pytest.mark.slow) for m in METHODS]
+)
 def test_every_method_keeps_its_identities_and_its_numbers(method: str, tmp_path: Path) -> None:
     recipe = Recipe.model_validate(METHODS[method])
     apply_recipe(recipe, tmp_path / "merge", durable=False, check=False)

@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch.nn.functional import log_softmax
 
 from lens_ray.merging.checks import Check, failed
+from lens_ray.merging.recipe import Method
 from lens_ray.merging.verify.blocks import blocks_of, divergence, variances_of
 from lens_ray.merging.verify.function import function
 from lens_ray.merging.verify.policy import FunctionLimits
@@ -44,7 +45,7 @@ def merge(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def sound(merge: Path) -> Mapping[str, Check]:
     """What V2 says of it."""
-    return {check.name: check for check in function(function_ground(merge), LIMITS)}
+    return {check.name: check for check in function(function_ground(merge, 12), LIMITS)}
 
 
 def _load(folder: str | Path) -> HostedModel:
@@ -76,7 +77,7 @@ def test_swapped_layers_pass_the_checks_of_names_and_shapes_and_are_caught_here(
     assert sound_facts.tensors == bad_facts.tensors
     assert sound_facts.shell_digest == bad_facts.shell_digest
 
-    found = failed(function(function_ground(bad), LIMITS))
+    found = failed(function(function_ground(bad, 12), LIMITS))
 
     assert {check.name for check in found} >= {"likelihood", "block_divergence"}
     named = next(check for check in found if check.name == "block_divergence")
@@ -89,7 +90,7 @@ def test_a_tensor_that_no_answer_shows_is_named_by_its_block(tmp_path: Path) -> 
     bad = halves(tmp_path / "merge")
     _scale(bad, "model.text_model.embed_tokens.weight", 2.0)
 
-    checks = {check.name: check for check in function(function_ground(bad), LIMITS)}
+    checks = {check.name: check for check in function(function_ground(bad, 12), LIMITS)}
 
     assert checks["likelihood"].verdict == "pass"
     assert checks["activation_variance"].subject == "model.text_model.embed_tokens"
@@ -103,7 +104,7 @@ def test_what_does_not_load_is_one_failure_and_the_rest_is_skipped(tmp_path: Pat
     bad = halves(tmp_path / "merge")
     _scale(bad, f"{LAYER}0.mlp.up_proj.weight", math.nan)
 
-    first, *rest = function(function_ground(bad), LIMITS)
+    first, *rest = function(function_ground(bad, 12), LIMITS)
 
     assert (first.name, first.verdict) == ("loads", "fail")
     assert "up_proj" in first.what
@@ -118,6 +119,7 @@ def test_without_probes_nothing_is_said(merge: Path) -> None:
     assert {check.verdict for check in function(ground, LIMITS)} == {"skipped"}
 
 
+@pytest.mark.slow
 def test_a_single_parent_has_no_distance_to_hold_against(merge: Path) -> None:
     ground = function_ground(merge, probes=8)
     alone = replace(ground, parents=ground.parents[1:])
@@ -125,11 +127,13 @@ def test_a_single_parent_has_no_distance_to_hold_against(merge: Path) -> None:
     assert checks["block_divergence"] == "skipped"
 
 
+@pytest.mark.slow
 def test_task_vectors_may_leave_the_span_of_the_parents(tmp_path: Path) -> None:
     """Their distance is told, and only likelihood and variance decide."""
     bad = halves(tmp_path / "merge")
     _scale(bad, f"{LAYER}1.mlp.down_proj.weight", 2.0)
-    for method, verdict in (("linear", "fail"), ("task_arithmetic", "pass")):
+    cases: tuple[tuple[Method, str], ...] = (("linear", "fail"), ("task_arithmetic", "pass"))
+    for method, verdict in cases:
         checks = function(function_ground(bad, 8, method), LIMITS)
         assert checks[-1].name == "block_divergence"
         assert checks[-1].verdict == verdict
@@ -180,21 +184,13 @@ def test_probes_are_of_the_anchor_split_of_every_subtask_and_of_different_images
     assert probes != choose_probes(quick(), 18, 2)
 
 
-@pytest.mark.parametrize("family", [FAMILIES[0], pytest.param("gemma3", marks=pytest.mark.slow)])
-def test_blocks_hold_every_weight_once_and_are_compared_on_equal_inputs(
+@pytest.mark.parametrize(
+    "family", [FAMILIES[0], *(pytest.param(one, marks=pytest.mark.slow) for one in FAMILIES[1:])]
+)
+def test_blocks_hold_every_weight_and_are_compared_on_equal_inputs(
     family: str, tmp_path: Path
 ) -> None:
     """One block of a random model is changed: its own distance is all there is."""
-    _blocks_of_a_family(family, tmp_path)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("family", [name for name in FAMILIES[1:] if name != "gemma3"])
-def test_blocks_of_other_families(family: str, tmp_path: Path) -> None:
-    _blocks_of_a_family(family, tmp_path)
-
-
-def _blocks_of_a_family(family: str, tmp_path: Path) -> None:
     one, other = (_load(make_tiny_checkpoint(tmp_path / name, family)) for name in ("a", "b"))
     blocks = blocks_of(one.model)
     held = [id(weight) for block in blocks.values() for weight in set(block.parameters())]
@@ -222,6 +218,7 @@ def _scale(folder: Path, name: str, times: float) -> None:
     )
 
 
+@pytest.mark.slow
 def test_the_end_of_the_series_is_its_own_parent() -> None:
     """A merge of weight 1: nothing differs at all."""
     checks = {check.name: check for check in function(function_ground(SERIES / LAST, 8), LIMITS)}
