@@ -98,6 +98,19 @@ def test_pieces_larger_than_a_block_are_as_rows_one_by_one() -> None:
         assert bits(merged(RECIPES[method], parents, start, rows=1)) == bits(whole)
 
 
+def look_through(trim: Magnitude, base: torch.Tensor, values: torch.Tensor, at: list[int]) -> None:
+    """All looks of one parent, over the pieces between some places."""
+    ends = [0, *at, values.numel()]
+    number = 0
+    while number < trim.looks:
+        found = [
+            trim.look(number, 0, base[first:last], values[first:last], first)
+            for first, last in itertools.pairwise(ends)
+        ]
+        trim.settle(number, 0, found)
+        number += 1
+
+
 @given(
     numbers=st.lists(st.floats(-4, 4, width=16), min_size=1, max_size=300),
     density=st.floats(0.001, 1.0),
@@ -111,9 +124,8 @@ def test_the_threshold_is_that_of_a_full_sort(
     values = torch.tensor(numbers, dtype=torch.float64)
     base = torch.zeros_like(values)
     trim = Magnitude(1, len(numbers), density, dtype)
-    for number in range(trim.looks):
-        cuts = [slice(0, len(numbers) // 3), slice(len(numbers) // 3, None)]
-        trim.settle(0, [trim.look(number, 0, base[cut], values[cut]) for cut in cuts])
+    cut = len(numbers) // 3
+    look_through(trim, base, values, [cut])
     found = trim.trimmed(0, -values.clone(), 0)
     kept = 1 if density * len(numbers) < 1 else int(density * len(numbers))
     if density == 1:
@@ -149,8 +161,9 @@ def test_what_is_copied_without_reading_the_others() -> None:
 
 
 def test_two_looks_are_enough_and_averages_need_none() -> None:
+    shape = (1024, 1024)
     looks = {
-        method: kernel_of(how, "x", (4, 4), torch.bfloat16).looks for method, how in RECIPES.items()
+        method: kernel_of(how, "x", shape, torch.bfloat16).looks for method, how in RECIPES.items()
     }
     assert looks == {
         "linear": 0, "window": 0, "slerp": 1, "task_arithmetic": 0, "ties": 2, "dare_linear": 0,
