@@ -100,10 +100,10 @@ class TaskVectors:
         """See `lens_ray.merging.kernel.Kernel`."""
         assert piece.base is not None
         whole = piece.base
-        room = torch.empty(len(self._order) + 4, BLOCK, dtype=torch.float64)
+        room = [torch.empty(BLOCK, dtype=torch.float64) for _ in range(len(self._order) + 4)]
 
         def merged(block: slice) -> Tensor:
-            base, *rest = room[:, : block.stop - block.start]
+            base, *rest = (one[: block.stop - block.start] for one in room)
             base.copy_(whole[block])
             first = piece.rows[0] * self._width + block.start
             terms = [
