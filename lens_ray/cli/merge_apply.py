@@ -53,7 +53,12 @@ def apply(
     began = time.monotonic()
     with _progress() as progress:
         record = apply_recipe(
-            load_recipe(recipe), out, threads=threads, check=check, progress=progress
+            load_recipe(recipe),
+            out,
+            threads=threads,
+            check=check,
+            progress=progress,
+            remark=note,
         )
     if as_json:
         print_json({"out": out, "seconds": time.monotonic() - began, "record": _told(record)})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -27,7 +27,10 @@ from lens_ray.merging.verify.provenance import CARD, read_record
 from lens_ray.merging.writer import Writer
 
 if TYPE_CHECKING:
+    import torch
+
     from lens_ray.merging.kernel import Kernel
+    from lens_ray.merging.methods.slerp import Slerp
 
 _TOOLS = ("lens-ray", "torch", "safetensors")
 
@@ -42,6 +45,7 @@ class _How:
     told: Mapping[str, Any]
     storage_options: Mapping[str, object] | None
     progress: Progress | None
+    remark: Callable[[str], None] | None
 
 
 def apply_recipe(
@@ -54,6 +58,7 @@ def apply_recipe(
     told: Mapping[str, Any] | None = None,
     storage_options: Mapping[str, object] | None = None,
     progress: Progress | None = None,
+    remark: Callable[[str], None] | None = None,
 ) -> MergeRecord:
     """Merge checkpoints into a folder, which is whole or not there.
 
@@ -68,6 +73,7 @@ def apply_recipe(
         told: Further fields of `MergeRecord`: suite, store, scores, ...
         storage_options: For fsspec, where parents are at URLs.
         progress: Told how many bytes are written, and of how many; by another thread.
+        remark: Told what the user may want to know of the recipe's method, in a line.
 
     Raises:
         CheckpointError: A parent is missing, damaged, or of another model than the others, or the
@@ -77,7 +83,9 @@ def apply_recipe(
         RunBusy: Another process is merging to `out`.
         StoreUnavailable: It cannot be written, the disk is full, or a URL is out of reach.
     """
-    how = _How(threads, durable, check, told or {}, storage_options, progress)
+    if not str(out).removeprefix("file://").strip():
+        raise UserError("--out is empty; name the folder that the merge becomes")
+    how = _How(threads, durable, check, told or {}, storage_options, progress, remark)
     if "://" in str(out) and not str(out).startswith("file://"):
         from lens_ray.merging.publish import publish
 
@@ -136,9 +144,10 @@ def _made(recipe: Recipe, family: Family, place: Making, how: _How) -> MergeReco
     """Everything that belongs in the folder."""
     layout = lay_out(family.parents[0].reader.tensors, recipe.dtype, recipe.shard_gb)
     place.require_room(layout.size)
-    written, parents = _write_weights(
-        family, layout, _kernels(recipe, layout), _keeps_equal(recipe), place, how
-    )
+    kernels = _Kernels(recipe, layout)
+    written, parents = _write_weights(family, layout, kernels, _keeps_equal(recipe), place, how)
+    if how.remark is not None and (said := kernels.remark()) is not None:
+        how.remark(said)
     others = write_companions(
         family.parents[0].folder, layout, recipe.dtype, place.partial, durable=how.durable
     )
@@ -160,21 +169,35 @@ def _made(recipe: Recipe, family: Family, place: Making, how: _How) -> MergeReco
     return record
 
 
-def _kernels(recipe: Recipe, layout: Layout) -> KernelOf:
-    import torch
+class _Kernels:
+    """The kernel of each tensor; those that know an angle in the end are kept."""
 
-    from lens_ray.merging.methods import kernel_of
-    from lens_ray.merging.stream import torch_types
-    from lens_ray.merging.weights import Weights
+    def __init__(self, recipe: Recipe, layout: Layout) -> None:
+        from lens_ray.merging.stream import torch_types
+        from lens_ray.merging.weights import Weights
 
-    types: Mapping[str, torch.dtype] = torch_types()
-    weights = Weights.of(recipe, [place.name for place in layout.places if place.merged])
+        self._recipe = recipe
+        self._types: Mapping[str, torch.dtype] = torch_types()
+        names = [place.name for place in layout.places if place.merged]
+        self._weights = Weights.of(recipe, names)
+        self._arcs: list[Slerp] = []
 
-    def kernel(place: Place) -> Kernel:
+    def __call__(self, place: Place) -> Kernel:
+        from lens_ray.merging.methods import kernel_of
+        from lens_ray.merging.methods.slerp import Slerp
+
         source = place.source
-        return kernel_of(recipe, place.name, source.shape, types[source.dtype], weights)
+        dtype = self._types[source.dtype]
+        kernel = kernel_of(self._recipe, place.name, source.shape, dtype, self._weights)
+        if isinstance(kernel, Slerp):
+            self._arcs.append(kernel)
+        return kernel
 
-    return kernel
+    def remark(self) -> str | None:
+        """What is to be said of the arcs once all tensors are merged."""
+        from lens_ray.merging.methods.slerp import like_linear
+
+        return like_linear([kernel.angle for kernel in self._arcs])
 
 
 def _keeps_equal(recipe: Recipe) -> bool:

@@ -1,7 +1,8 @@
 """A recipe in another tool's words: `to_mergekit`.
 
-For people who must merge with mergekit. Read its families' table in the README first: of three
-vision-language families it writes half the tensors and ends without an error.
+For people who must merge with mergekit. Read its families' table in the README first: of four
+vision-language families (LLaVA, LLaVA-OneVision, InternVL, PaliGemma) it loses the language model
+and ends without an error.
 """
 
 from __future__ import annotations

@@ -16,10 +16,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from math import fsum
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    Field,
+    ValidationError,
+    model_validator,
+)
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from lens_ray.job_yaml import Path as KeyPath
@@ -43,6 +50,29 @@ WEIGHTLESS: frozenset[Method] = frozenset({"window", "model_stock"})
 ELECTING: frozenset[Method] = frozenset({"ties", "dare_ties"})
 #: How far a sum of shares may be from 1: they are divided by it.
 _SUM = 1e-6
+#: Larger weights mean nothing, and their sum may leave the range of floating point.
+_HEAVIEST = 1e6
+
+
+def _no_truth(value: object) -> object:
+    """``weight: true`` would be 1."""
+    if isinstance(value, bool):
+        what = "{found} is a truth value; write a number"
+        raise PydanticCustomError("truth", what, {"found": str(value).lower()})
+    return value
+
+
+def _bounded(weight: float) -> float:
+    if abs(weight) > _HEAVIEST:
+        what = "{found} is too large; write weights of at most {most} in size"
+        words = {"found": f"{weight:.3g}", "most": f"{_HEAVIEST:.0f}"}
+        raise PydanticCustomError("heavy", what, words)
+    return weight
+
+
+Number = Annotated[float, BeforeValidator(_no_truth)]
+Whole = Annotated[int, BeforeValidator(_no_truth)]
+Weight = Annotated[Number, AfterValidator(_bounded)]
 
 
 class Parent(ClosedModel):
@@ -62,8 +92,8 @@ class Parent(ClosedModel):
     path: str = Field(min_length=1, max_length=4096)
     revision: str | None = Field(default=None, min_length=1, max_length=256)
     adapter: str | None = Field(default=None, min_length=1, max_length=4096)
-    weight: float | None = None
-    step: int | None = Field(default=None, ge=0)
+    weight: Weight | None = None
+    step: Whole | None = Field(default=None, ge=0)
     digest: str | None = Field(default=None, min_length=1, max_length=128)
 
 
@@ -76,7 +106,7 @@ class Group(ClosedModel):
     """
 
     match: str = Field(min_length=1, max_length=512)
-    weights: dict[str, float]
+    weights: dict[str, Weight]
 
 
 class ScoreTable(ClosedModel):
@@ -90,8 +120,8 @@ class ScoreTable(ClosedModel):
     """
 
     file: str = Field(min_length=1, max_length=4096)
-    top: float = Field(default=0.3, gt=0, le=1)
-    weights: dict[str, float]
+    top: Number = Field(default=0.3, gt=0, le=1)
+    weights: dict[str, Weight]
     digest: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
 
 
@@ -106,7 +136,7 @@ class Average(ClosedModel):
     """
 
     kind: Literal["sma", "wma", "ema"] = "sma"
-    decay: float = Field(default=0.8, gt=0, lt=1)
+    decay: Number = Field(default=0.8, gt=0, lt=1)
 
 
 class Recipe(ClosedModel):
@@ -140,13 +170,13 @@ class Recipe(ClosedModel):
     base: Parent | None = None
     normalize: bool | None = None
     average: Average = Field(default_factory=Average)
-    scale: float = 1.0
-    density: float = Field(default=0.7, gt=0, le=1)
-    seed: int = Field(default=0, ge=0, lt=2**63)
+    scale: Number = 1.0
+    density: Number = Field(default=0.7, gt=0, le=1)
+    seed: Whole = Field(default=0, ge=0, lt=2**63)
     groups: tuple[Group, ...] = ()
     table: ScoreTable | None = None
     dtype: Literal["float32", "float16", "bfloat16"] | None = None
-    shard_gb: float = Field(default=5.0, gt=0)
+    shard_gb: Number = Field(default=5.0, gt=0)
 
     @model_validator(mode="after")
     def _can_be_done(self) -> Recipe:

@@ -54,13 +54,32 @@ def model_files(folder: Path) -> list[str]:
 
     Configurations, tokenizer, processor and chat templates (those in ``additional_chat_templates``
     too), vocabularies and licence texts.
+
+    Raises:
+        CheckpointError: One is a link to a file elsewhere, which would be published with the merge.
     """
     found = sorted([*folder.iterdir(), *folder.glob("additional_chat_templates/*.jinja")])
-    return [
-        path.relative_to(folder).as_posix()
+    taken = [
+        path
         for path in found
         if path.is_file() and (_is_compared(path) or path.name.startswith(_NOTES))
     ]
+    for path in taken:
+        _require_own(path, folder)
+    return [path.relative_to(folder).as_posix() for path in taken]
+
+
+def _require_own(path: Path, folder: Path) -> None:
+    """The hub's cache has links of its own: ``models--X/snapshots/COMMIT/FILE`` to its blobs."""
+    own = folder.resolve()
+    if own.parent.name == "snapshots" and own.parent.parent.name.startswith("models--"):
+        own = own.parent.parent
+    target = path.resolve()
+    if not target.is_relative_to(own):
+        raise CheckpointError(
+            f"{path} is a link to {target}, out of the checkpoint; put the file itself there, or "
+            "remove the link"
+        )
 
 
 def _is_compared(path: Path) -> bool:

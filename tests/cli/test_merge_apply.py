@@ -63,3 +63,22 @@ def test_a_secret_in_the_url_is_refused(recipe: str, capsys: pytest.CaptureFixtu
     url = "s3://AKIAIOSFODNN7EXAMPLE:wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY@bucket/x"
     assert main(["merge", "apply", recipe, "--out", url]) == 2
     assert "wJalr" not in capsys.readouterr().err
+
+
+def test_no_name_is_refused(recipe: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["merge", "apply", recipe, "--out", ""]) == 2
+    assert "--out is empty" in capsys.readouterr().err
+
+
+def test_an_arc_that_is_a_chord_is_told(
+    recipe: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    near = {name: (one * 1.01).to(one.dtype) for name, one in numbers(0).items()}
+    near["model.positions"] = numbers(0)["model.positions"]
+    checkpoint(tmp_path / "near", near)
+    parents = {"near": (tmp_path / "a", tmp_path / "near"), "far": (tmp_path / "a", tmp_path / "b")}
+    for name, paths in parents.items():
+        Path(recipe).write_text(RECIPE.replace("linear", "slerp") % paths)
+        assert main(["merge", "apply", recipe, "--out", str(tmp_path / f"out-{name}")]) == 0
+        told = capsys.readouterr().err
+        assert ("tensors are less than 0.12 rad apart" in told) == (name == "near"), told

@@ -176,7 +176,7 @@ def test_memory_does_not_grow_with_the_model(tmp_path: Path) -> None:
         progress=lambda *_: highest.append(_anonymous()),
     )
     assert max(highest) - before < 40e6
-    assert len(highest) > 10
+    assert len(highest) > 5
 
 
 def test_a_layout_without_a_tensor_of_rows(tmp_path: Path) -> None:

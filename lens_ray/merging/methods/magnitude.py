@@ -108,7 +108,8 @@ class Magnitude:
         dropped = nextafter(threshold, 0.0)
         if self._dtype == torch.float32:
             dropped = _rounded_below(threshold)
-        return torch.ops.aten.hardshrink.out(differences, dropped, out=differences)
+        torch.ops.aten.hardshrink.out(differences, dropped, out=differences)
+        return differences
 
     def _sample(self, base: Tensor, values: Tensor) -> NDArray[np.floating]:
         held = base.to(self._dtype, copy=True)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from lens_ray.merging.reader import Reader
+from lens_ray.merging.stream import torch_types
 from lens_ray.models.checkpoint import INDEX, WEIGHTS
 
 if TYPE_CHECKING:
@@ -24,8 +25,8 @@ class Folded(Protocol):
 class Weights:
     """A checkpoint's tensors; a context that closes its files.
 
-    The folder was read by `lens_ray.models.checkpoint.inspect_checkpoint` before, so headers are
-    sound.
+    Files are read and not mapped, as in a merge: one that shrinks meanwhile is an error and no
+    SIGBUS.
     """
 
     def __init__(self, folder: Path, adapter: Folded | None = None) -> None:
@@ -35,14 +36,8 @@ class Weights:
             folder: Local.
             adapter: Folded into what is read, which is float32 where it changes.
         """
-        from safetensors import safe_open
-
         self._adapter = adapter
-        self._stack = ExitStack()
-        self._of: dict[str, Any] = {}
-        for file in _files(folder):
-            opened = self._stack.enter_context(safe_open(str(folder / file), framework="pt"))
-            self._of.update(dict.fromkeys(opened.keys(), opened))
+        self._reader = Reader(folder, _files(folder))
 
     def __enter__(self) -> Weights:
         """Itself."""
@@ -50,26 +45,31 @@ class Weights:
 
     def __exit__(self, *raised: object) -> None:
         """Close the files."""
-        self._stack.close()
+        self._reader.close()
 
     @property
     def names(self) -> list[str]:
         """Of all tensors, sorted."""
-        return sorted(self._of)
+        return sorted(self._reader.tensors)
 
     def shape(self, name: str) -> tuple[int, ...]:
         """Of a tensor."""
-        return tuple(self._of[name].get_slice(name).get_shape())
+        return self._reader.tensors[name].shape
 
     def dtype(self, name: str) -> str:
         """Of a tensor, as safetensors calls it."""
-        return str(self._of[name].get_slice(name).get_dtype())
+        return self._reader.tensors[name].dtype
 
     def rows(self, name: str, first: int, last: int, *, folded: bool = True) -> Tensor:
-        """Some rows, flat; (0, 1) of a scalar."""
-        scalar = not self.shape(name)
-        held = self._of[name].get_tensor(name) if scalar else self._of[name].get_slice(name)
-        found: Tensor = (held if scalar else held[first:last]).reshape(-1)
+        """Some rows, flat; (0, 1) of a scalar. Of types that are not floating, their bytes."""
+        import torch
+
+        facts = self._reader.tensors[name]
+        size = int(facts.size) // max(1, facts.shape[0] if facts.shape else 1) * (last - first)
+        read = torch.empty(size, dtype=torch.uint8)
+        memory: Any = read.numpy()  # a buffer, which numpy's types do not say
+        self._reader.read(name, (first, last), memoryview(memory))
+        found = read.view(torch_types().get(facts.dtype, torch.uint8))
         adapter = self._adapter if folded else None
         return found if adapter is None else adapter.adapted(name, (first, last), found)
 
