@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from lens_ray.cli import merge_apply, merge_repair, merge_sensitivity
+from lens_ray.cli import merge_apply, merge_export, merge_verify
 from lens_ray.cli.options import Verbs
 
 # Each verb has a file of its own: merge_search, merge_apply, merge_verify, merge_export.
@@ -16,3 +17,5 @@ app = typer.Typer(
 app.command("apply")(merge_apply.apply)
 app.command("repair")(merge_repair.repair)
 app.command("sensitivity")(merge_sensitivity.sensitivity)
+app.command("verify")(merge_verify.verify)
+app.command("export")(merge_export.export)

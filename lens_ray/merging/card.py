@@ -16,7 +16,7 @@ from lens_ray.merging.record import MergeRecord, ParentRecord, Score
 if TYPE_CHECKING:
     from lens_ray.merging.verify.verification import Verification
 
-_MARKUP = re.compile(r"([\\`*_{}\[\]<>()#+!|~$&])")
+_MARKUP = re.compile(r"([\\`*_{}\[\]<>#|~$&])")
 _MERGE = "merge"
 
 
@@ -66,6 +66,12 @@ def plain(text: str) -> str:
     return _MARKUP.sub(r"\\\1", shown)
 
 
+def code(text: str) -> str:
+    """Text as a code span: in it nothing is a link, and no bar ends a cell."""
+    shown = "".join(c if c.isprintable() and c != "`" else " " for c in text)
+    return f"`{shown.replace('|', chr(92) + '|')}`"
+
+
 def _front(record: MergeRecord) -> str:
     hub = [
         parent.path for parent in record.parents if re.fullmatch(r"[\w.-]+/[\w.-]+", parent.path)
@@ -89,7 +95,7 @@ def _parents(record: MergeRecord) -> str:
     def row(parent: ParentRecord, weight: float | None) -> list[str]:
         return [
             plain(parent.name),
-            plain(parent.path),
+            code(parent.path),
             "" if parent.step is None else f"{parent.step:,}",
             "made by the method" if weight is None else f"{weight:g}",
             f"`{parent.weights_digest[:16]}`",
@@ -151,7 +157,7 @@ def _verified(verification: Verification | None) -> str:
 def _digests(record: MergeRecord) -> str:
     return table(
         ("file", "SHA-256"),
-        [[plain(name), f"`{digest}`"] for name, digest in sorted(record.files.items())],
+        [[code(name), f"`{digest}`"] for name, digest in sorted(record.files.items())],
     )
 
 

@@ -7,6 +7,7 @@ import json
 import os
 from pathlib import Path
 
+from lens_ray.errors import CheckpointError
 from lens_ray.merging.layout import INDEX, Layout
 from lens_ray.merging.same_files import model_files
 from lens_ray.merging.writer import MODE
@@ -31,17 +32,27 @@ def write_companions(
         SHA-256 of each file, by name.
 
     Raises:
+        CheckpointError: A file of the parent is gone.
         OSError: The folder cannot be written, or is full.
     """
     digests = {}
     for name in model_files(first):
-        data = (first / name).read_bytes()
+        data = _read(first / name)
         if name == "config.json" and dtype is not None:
             data = _in_dtype(data, dtype)
         digests[name] = write_file(folder / name, data, durable=durable)
     if layout.index is not None:
         digests[INDEX] = write_file(folder / INDEX, layout.index, durable=durable)
     return digests
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise CheckpointError(
+            f"{path}: cannot be read ({error.strerror}); was it deleted meanwhile?"
+        ) from error
 
 
 def write_file(path: Path, data: bytes, *, durable: bool) -> str:

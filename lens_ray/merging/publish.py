@@ -66,7 +66,7 @@ def _opened(url: str) -> ObjectStore:
     if not url.startswith("s3://"):
         raise UserError(f"--out {url}: give a folder or an s3:// URL")
     try:
-        return open_objects(url.rstrip("/"))
+        return open_objects(url)
     except StoreError as error:
         raise UserError(f"--out {url}: it names no place; give s3://BUCKET/PREFIX") from error
 

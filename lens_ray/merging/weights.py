@@ -14,7 +14,7 @@ from math import fsum, isfinite
 from pathlib import Path
 
 from lens_ray.errors import UserError
-from lens_ray.merging.recipe import AFFINE, Recipe, ScoreTable
+from lens_ray.merging.recipe import AFFINE, Group, Recipe, ScoreTable
 
 #: A line a tensor; the largest models have tens of thousands.
 _TABLE_LIMIT = 64 * 2**20
@@ -66,20 +66,23 @@ class Weights:
         Those of averages (`AFFINE`) are divided by their sum, so that equal parents stay as they
         are; those of task vectors are coefficients and stand as they were written.
         """
-        recipe = self.recipe
-        chosen: Mapping[str, float] | None = None
-        for group in recipe.groups:
+        for group in self.recipe.groups:
             if fnmatchcase(tensor, group.match):
-                chosen = group.weights
-                break
-        if chosen is None and recipe.table is not None and tensor in self.top:
-            chosen = recipe.table.weights
-        weights = (
-            recipe.weights
-            if chosen is None
-            else tuple(chosen[parent.name] for parent in recipe.parents)
-        )
-        if recipe.method not in AFFINE:
+                return self.of_group(group)
+        if self.recipe.table is not None and tensor in self.top:
+            return self.of_group(self.recipe.table)
+        return self.of_rest()
+
+    def of_group(self, group: Group | ScoreTable) -> tuple[float, ...]:
+        """Those that a group, or the table, gives."""
+        return self._shares(tuple(group.weights[parent.name] for parent in self.recipe.parents))
+
+    def of_rest(self) -> tuple[float, ...]:
+        """The parents' own."""
+        return self._shares(self.recipe.weights)
+
+    def _shares(self, weights: tuple[float, ...]) -> tuple[float, ...]:
+        if self.recipe.method not in AFFINE:
             return weights
         total = fsum(weights)
         return tuple(weight / total for weight in weights)
@@ -126,7 +129,7 @@ def read_scores(table: ScoreTable) -> dict[str, float]:
 def top_of(scores: Mapping[str, float], share: float) -> frozenset[str]:
     """The tensors with the highest scores, at least one; of equal ones the first by name."""
     ranked = sorted(scores, key=lambda name: (-scores[name], name))
-    return frozenset(ranked[: max(1, int(share * len(ranked)))])
+    return frozenset(ranked[: max(1, round(share * len(ranked)))])
 
 
 def _require_same(file: str, scores: Mapping[str, float], names: set[str]) -> None:

@@ -108,6 +108,7 @@ class HostedModel:
         dtype: Type it computes in.
         processor: The checkpoint's own.
         model: The live transformers model.
+        end_tokens: Tokens that end an answer.
     """
 
     def __init__(self, facts: CheckpointFacts, options: TransformersOptions) -> None:
@@ -136,7 +137,7 @@ class HostedModel:
         self.attention = str(self.model.config._attn_implementation)
         if not on_cpu:
             self._settle_attention()
-        self._end_tokens = self._settle_generation()
+        self.end_tokens = self._settle_generation()
         config = self.model.config.get_text_config()
         self._context: int | None = getattr(config, "max_position_embeddings", None)
         self._check_fit()
@@ -298,12 +299,12 @@ class HostedModel:
         def ended_by_text(tokens: list[int]) -> bool:
             return stop_at(decode(tokens, skip_special_tokens=True), stop) is not None
 
-        watch = TokenWatch(limits, self._end_tokens, ended_by_text if stop else None)
+        watch = TokenWatch(limits, self.end_tokens, ended_by_text if stop else None)
         inputs = batch.inputs.to(self.device, self.dtype)
         sequences = self.model.generate(
             **inputs,
             max_new_tokens=max(limits),
-            eos_token_id=self._end_tokens or None,
+            eos_token_id=self.end_tokens or None,
             pad_token_id=self.processor.tokenizer.pad_token_id,
             logits_processor=LogitsProcessorList(_processors(requests, watch)),
             stopping_criteria=StoppingCriteriaList([watch]),

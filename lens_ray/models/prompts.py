@@ -60,6 +60,21 @@ def prompt_texts(processor: Any, requests: Sequence[Request]) -> tuple[list[str]
     return texts, bool(first) and all(text.startswith(first) for text in texts)
 
 
+def as_written(processor: Any, request: Request, answer: str) -> str:
+    """An answer with the blanks that the chat template puts before it, behind the prompt.
+
+    Only these: some templates (SmolVLM's) open an answer that is given otherwise than one that is
+    asked for.
+    """
+    asked = _conversation(request, image_marks(processor))
+    said = [*asked, {"role": "assistant", "content": [{"type": "text", "text": answer}]}]
+    prompt: str = processor.apply_chat_template(asked, tokenize=False, add_generation_prompt=True)
+    whole: str = processor.apply_chat_template(said, tokenize=False)
+    before = whole[: max(whole.rfind(answer), 0)]
+    blanks = before[len(before.rstrip()) :]
+    return blanks.removeprefix(prompt[len(prompt.rstrip()) :]) + answer
+
+
 def model_inputs(
     processor: Any, requests: Sequence[Request], images: Sequence[Sequence[Any]]
 ) -> Any:

@@ -31,7 +31,7 @@ class Draw:
         self._below = round(density * 2**32)
         self._keys = [_key(seed, tensor, parent) for parent in parents]
 
-    def look(self, number: int, parent: int, differences: Tensor) -> Tensor:
+    def look(self, number: int, parent: int, base: Tensor, values: Tensor) -> Tensor:
         """Never asked."""
         raise AssertionError("a draw looks at nothing")
 

@@ -18,6 +18,8 @@ from torch import Tensor
 from lens_ray.merging.methods.sums import blocks
 
 _BINS = 1 << 16
+#: Numbers that are counted at once: many times the bins, so that setting these up weighs little.
+_LOOKED_AT = 1 << 19
 
 
 @dataclass(slots=True)
@@ -39,19 +41,18 @@ class Magnitude:
     def __init__(self, parents: int, numbers: int, density: float, dtype: torch.dtype) -> None:
         self._wide = dtype == torch.float64
         self.looks = 0 if density == 1 else 4 if self._wide else 2
-        kept = max(1, int(density * numbers))
+        kept = min(numbers, max(1, int(density * numbers)))
         self._digits = [_Digits(0, kept) for _ in range(parents)]
 
-    def look(self, number: int, parent: int, differences: Tensor) -> Tensor:
+    def look(self, number: int, parent: int, base: Tensor, values: Tensor) -> Tensor:
         """How often each value of the next digit stands in some differences."""
         shift = 16 * (self.looks - 1 - number)
         counts = torch.zeros(_BINS, dtype=torch.int64)
-        for block in blocks(differences.numel()):
-            patterns = self._patterns(differences[block])
+        for block in blocks(values.numel(), _LOOKED_AT):
+            patterns = self._patterns(self._differences(base[block], values[block]))
+            digits = patterns >> shift
             if number:
-                before = patterns >> (shift + 16)
-                patterns = patterns[before == self._digits[parent].found]
-            digits = (patterns >> shift) & (_BINS - 1)
+                digits = digits[digits >> 16 == self._digits[parent].found] & (_BINS - 1)
             counts += torch.bincount(digits, minlength=_BINS)
         return counts
 
@@ -67,8 +68,14 @@ class Magnitude:
     def trimmed(self, parent: int, differences: Tensor, first: int) -> Tensor:
         """A block of differences, 0 where it is below the threshold; in place."""
         if self.looks:
-            differences[self._patterns(differences) < self._digits[parent].found] = 0
+            kept = self._patterns(differences) >= self._digits[parent].found
+            differences.mul_(kept)
         return differences
+
+    def _differences(self, base: Tensor, values: Tensor) -> Tensor:
+        """In float32 where that rounds as float64 and then float32 does, which is slower."""
+        narrow = max(base.itemsize, values.itemsize) == 2
+        return base.to(torch.float32 if narrow else torch.float64) - values
 
     def _patterns(self, differences: Tensor) -> Tensor:
         magnitudes = differences.abs()

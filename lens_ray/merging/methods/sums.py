@@ -27,10 +27,10 @@ def ordered(recipe: Recipe, weights: Sequence[float]) -> tuple[int, ...]:
     return tuple(sorted(places, key=lambda place: (weights[place], names[place])))
 
 
-def blocks(numbers: int) -> Iterator[slice]:
-    """Consecutive slices of at most `BLOCK` numbers."""
-    for start in range(0, numbers, BLOCK):
-        yield slice(start, min(start + BLOCK, numbers))
+def blocks(numbers: int, most: int = BLOCK) -> Iterator[slice]:
+    """Consecutive slices of at most so many numbers."""
+    for start in range(0, numbers, most):
+        yield slice(start, min(start + most, numbers))
 
 
 def in_blocks(piece: Piece, dtype: torch.dtype, merged: Callable[[slice], Tensor]) -> Tensor:

@@ -1,1 +1,14 @@
-"""Whether a merge is what it says, works, and harms nobody: tiers V0 to V5."""
+"""Whether a merge is what it says, works, and harms nobody: tiers V0 to V5.
+
+* `lens_ray.verifying`    `verify_merge`, top-down: read it first
+* `look`                  the tiers that need no answers, one after the other
+* `structure`, `loading`  V0: a checkpoint like its parents
+* `algebra`, `recompute`  V1: numbers as the recipe says
+* `function`, `probes`    V2: it still computes, block by block
+* `engines`               V3: the serving engine answers alike
+* `behaviour`, `critical` V4: abilities won, held and lost; samples that must not fail
+* `provenance`            V5: it is what its record tells of
+* `policy`                what GO is, as a file
+* `tiers`, `kin`          what the tiers look at
+* `verification`          what was found, whole
+"""

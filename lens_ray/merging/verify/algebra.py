@@ -32,7 +32,11 @@ if TYPE_CHECKING:
 _BLOCK = 1 << 14
 _TRIED = 1 << 18
 _WHOLE = 1 << 22
+#: Numbers of all tensors together that are recomputed whole: some seconds.
+_WHOLES = 1 << 24
 _FLOATS = ("F64", "F32", "F16", "BF16")
+#: Averages; on an arc, as slerp goes, numbers leave the span of the two ends.
+_STRAIGHT = ("linear", "window")
 Figures = Mapping[str, float | int | str | None]
 
 
@@ -112,9 +116,12 @@ class _Ground:
         return [(name, 0, _many(self.merge.shape(name), most)) for name in names]
 
     def blocks(self) -> Iterator[tuple[str, int, int]]:
-        """One block of every tensor, then as many more as the limit says; whole where it must."""
+        """One block of every tensor, then as many more as the limit says.
+
+        Where a method must see a whole tensor, whole ones in the order drawn while there is room.
+        """
         if self.recipe.method not in BY_PLACE:
-            yield from self.drawn()
+            yield from self._wholes()
             return
         draw = self.random("blocks")
         further = draw.choices(self.merge.names, k=self.limits.blocks)
@@ -123,6 +130,15 @@ class _Ground:
             many = _many(shape, _BLOCK)
             first = draw.randrange(_rows(shape) - many + 1)
             yield name, first, first + many
+
+    def _wholes(self) -> Iterator[tuple[str, int, int]]:
+        numbers = 0
+        names = [name for name in self.merge.names if prod(self.merge.shape(name)) <= _WHOLE]
+        self.random("wholes").shuffle(names)
+        for place, name in enumerate(names):
+            numbers += prod(self.merge.shape(name))
+            if place < self.limits.tensors or numbers <= _WHOLES:
+                yield name, 0, _rows(self.merge.shape(name))
 
 
 def _rows(shape: Sequence[int]) -> int:
@@ -247,7 +263,7 @@ class _Seen:
         if off > ground.limits.ulp:
             far = "no number where one is due" if off == inf else f"{off:.3g} units off"
             self.off.append(f"{where}: {far}")
-        if ground.recipe.method in AFFINE and _convex(ground.shares.on(piece.tensor)):
+        if ground.recipe.method in _STRAIGHT and _convex(ground.shares.on(piece.tensor)):
             self._hold_between(where, piece.parents, written, truth, dtype)
         self._measure(piece, written)
         self.blocks += 1
@@ -293,7 +309,7 @@ class _Seen:
             f"recomputed in float64: at most {self.worst:.3g} units in the last place off"
         )
         found = [_check("recomputed", self.off, sound, figures)]
-        if ground.recipe.method in AFFINE:
+        if ground.recipe.method in _STRAIGHT:
             sound = "every number lies between its smallest and its largest parent"
             found.append(_check("between", self.beyond, sound, {"blocks": self.blocks}))
         ratio = (self.moved / self.apart) ** 0.5 if self.apart > 0 else None

@@ -176,7 +176,8 @@ class Policy(ClosedModel):
         engines: Limits of V3.
         behaviour: Limits of V4.
         critical: Samples on which no new failure is tolerated.
-        rules: What checks decide; the first that matches.
+        rules: What checks decide; the first that matches. The built-in one: spread over the few
+            subtasks of an ability is known roughly, so it stops nobody unless shown to be worse.
     """
 
     version: Literal[1] = 1
@@ -187,7 +188,7 @@ class Policy(ClosedModel):
     engines: EngineLimits = Field(default_factory=EngineLimits)
     behaviour: BehaviourLimits = Field(default_factory=BehaviourLimits)
     critical: CriticalSamples = Field(default_factory=CriticalSamples)
-    rules: tuple[CheckRule, ...] = ()
+    rules: tuple[CheckRule, ...] = (CheckRule(checks="V4.stability", cannot_say="go"),)
 
     @model_validator(mode="after")
     def _some_tiers(self) -> Policy:

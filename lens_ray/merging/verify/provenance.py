@@ -66,11 +66,16 @@ def provenance(
             of a parent that is not at hand, why.
         adapters: Digests of the adapters as they lie now, by parent's name.
     """
-    told = (*record.parents, *([record.base] if record.base is not None else []))
+    told = {one.name: one for one in record.parents}
+    if record.base is not None:
+        told["base"] = record.base
     return (
         _files(folder, record),
         _weights(folder, record),
-        *(_parent(one, parents.get(one.name, "not at hand"), adapters or {}) for one in told),
+        *(
+            _parent(name, one, parents.get(name, "not at hand"), (adapters or {}).get(name))
+            for name, one in told.items()
+        ),
     )
 
 
@@ -108,23 +113,23 @@ def _weights(folder: Path, record: MergeRecord) -> Check:
     return Check("V5", "weights", "fail", what)
 
 
-def _parent(told: ParentRecord, found: CheckpointFacts | str, adapters: Mapping[str, str]) -> Check:
+def _parent(
+    name: str, told: ParentRecord, found: CheckpointFacts | str, adapter: str | None
+) -> Check:
     if isinstance(found, str):
-        what = f"{told.path}: {found}"
-        return Check("V5", "parent", "skipped", what, subject=told.name)
+        return Check("V5", "parent", "skipped", f"{told.path}: {found}", subject=name)
     faults = []
     if found.weights_digest != told.weights_digest:
         faults.append(_other("weights", found.weights_digest, told.weights_digest))
     if found.shell_digest != told.shell_digest:
-        faults.append(_other("config, tokenizer or processor", found.shell_digest,
-                             told.shell_digest))  # fmt: skip
-    if told.adapter_digest is not None and adapters.get(told.name) != told.adapter_digest:
-        there = adapters.get(told.name)
-        faults.append(_other("adapter", there or "", told.adapter_digest))
+        shell = "config, tokenizer or processor"
+        faults.append(_other(shell, found.shell_digest, told.shell_digest))
+    if told.adapter_digest is not None and adapter != told.adapter_digest:
+        faults.append(_other("adapter", adapter or "", told.adapter_digest))
     if faults:
-        return Check("V5", "parent", "fail", f"{told.path}: {faults[0]}", subject=told.name)
+        return Check("V5", "parent", "fail", f"{told.path}: {faults[0]}", subject=name)
     what = f"{told.path} is what was merged, weights {told.weights_digest[:12]}"
-    return Check("V5", "parent", "pass", what, subject=told.name)
+    return Check("V5", "parent", "pass", what, subject=name)
 
 
 def _other(what: str, found: str, told: str) -> str:
@@ -132,22 +137,23 @@ def _other(what: str, found: str, told: str) -> str:
     return f"{what}: {there}, merged was {told[:12]}; the parent was replaced after the merge"
 
 
-def rerun(folder: Path, record: MergeRecord, again: MergeRecord) -> Check:
+def rerun(record: MergeRecord, again: MergeRecord, trained_from: str | None = None) -> Check:
     """Whether the recipe, carried out once more, gave the same bytes.
 
     Args:
-        folder: Of the merge.
-        record: Of it.
+        record: Of the merge.
         again: Of the second one.
+        trained_from: Digest of the weights before they were fine-tuned, where they were.
     """
-    weights = [name for name in record.files if name.endswith(".safetensors")]
-    unlike = [name for name in weights if again.files.get(name) != record.files[name]]
-    if unlike or not weights:
-        names = ", ".join(unlike) or "no weight file in the record"
+    wanted = record.weights_digest if trained_from is None else trained_from
+    if again.weights_digest != wanted:
         told = ", ".join(f"{name} {version}" for name, version in sorted(record.tools.items()))
-        what = f"the recipe gives other bytes now: {names}; it was made with {told or 'no version'}"
+        what = (
+            f"the recipe gives weights {again.weights_digest[:12]} now, it gave {wanted[:12]}; "
+            f"it was made with {told or 'no version that is known'}"
+        )
         return Check("V5", "rerun", "fail", what)
-    what = f"the recipe gives the same {len(weights)} weight files again, byte for byte"
+    what = f"the recipe gives the same weights again, byte for byte, {wanted[:12]}"
     return Check("V5", "rerun", "pass", what)
 
 

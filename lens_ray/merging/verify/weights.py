@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 class Folded(Protocol):
-    """What is added to a tensor while it is read: `lens_ray.merging.adapters.Adapter`."""
+    """What changes a tensor while it is read: `lens_ray.merging.adapters.Adapter`."""
 
-    def delta(self, tensor: str, rows: tuple[int, int]) -> Tensor | None:
-        """For some rows of a tensor; None where it adds nothing."""
+    def adapted(self, tensor: str, rows: tuple[int, int], numbers: Tensor) -> Tensor:
+        """Some rows with the adapter folded in, float32 or wider; as they are without one."""
         ...
 
 
@@ -33,7 +33,7 @@ class Weights:
 
         Args:
             folder: Local.
-            adapter: Added to what is read, which is then float32.
+            adapter: Folded into what is read, which is float32 where it changes.
         """
         from safetensors import safe_open
 
@@ -71,8 +71,7 @@ class Weights:
         held = self._of[name].get_tensor(name) if scalar else self._of[name].get_slice(name)
         found: Tensor = (held if scalar else held[first:last]).reshape(-1)
         adapter = self._adapter if folded else None
-        added = adapter.delta(name, (first, last)) if adapter else None
-        return found if added is None else found.float() + added.reshape(-1).float()
+        return found if adapter is None else adapter.adapted(name, (first, last), found)
 
 
 def _files(folder: Path) -> list[str]:
