@@ -162,7 +162,7 @@ def test_a_parent_with_an_adapter_is_verified_and_run_with_it(tmp_path: Path) ->
     config = tmp_path / "lora" / "adapter_config.json"
     config.write_text(json.dumps({**json.loads(config.read_text()), "lora_alpha": 8}))
     found = cheap(tmp_path / "merge")
-    assert names(found, "fail") == ["V1.recomputed", "V5.parent"]
+    assert names(found, "fail") == ["V1.recomputed", "V1.between", "V5.parent"]
 
 
 def test_a_merge_that_was_fine_tuned_is_not_held_against_its_recipe(merge: Path) -> None:

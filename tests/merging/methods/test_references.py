@@ -10,6 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from lens_ray.merging.kernel import Piece
+from lens_ray.merging.methods.slerp import TINY_ANGLE, Slerp, like_linear
 from tests.merging.methods.made import merged, recipe, related, ulps
 
 TYPES = (torch.bfloat16, torch.float16, torch.float32, torch.float64)
@@ -103,6 +105,23 @@ def test_slerp(dtype: torch.dtype) -> None:
     exact = (sin(0.75 * angle) * x + sin(0.25 * angle) * y) / sin(angle)
     assert angle > 1.5
     assert agree(merged(recipe("slerp", (0.75, 0.25)), [a, b]), exact, dtype)
+
+
+def test_slerp_of_neighbours_is_linear_and_says_so() -> None:
+    _, a, b = related(SHAPE, 2, torch.bfloat16)
+    how = recipe("slerp", (0.75, 0.25))
+    kernel = Slerp(how, (0.75, 0.25), torch.bfloat16)
+    piece = Piece("x", 0, (0, SHAPE[0]), (a.flatten(), b.flatten()), None)
+    kernel.settle(0, [kernel.look(0, piece)])
+    assert kernel.angle is not None
+    assert 0 < kernel.angle < TINY_ANGLE
+    straight = merged(recipe("linear", (0.75, 0.25)), [a, b])
+    assert ulps(merged(how, [a, b]), straight, torch.bfloat16) <= 1
+    told = like_linear([kernel.angle, 1.2, kernel.angle, None])
+    assert told is not None
+    assert told.startswith("slerp: 2 of 3 tensors are less than 0.12 rad apart (largest 1.2)")
+    assert like_linear([1.0, 0.01, 0.9]) is None
+    assert like_linear([None]) is None
 
 
 @pytest.mark.parametrize("dtype", TYPES)
