@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from lens_ray.cli import merge_apply, merge_repair, merge_sensitivity
-from lens_ray.cli import merge_apply, merge_export, merge_verify
+from lens_ray.cli import merge_apply, merge_export, merge_repair, merge_sensitivity, merge_verify
 from lens_ray.cli.options import Verbs
 
 # Each verb has a file of its own: merge_search, merge_apply, merge_verify, merge_export.
