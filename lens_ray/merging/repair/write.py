@@ -14,7 +14,7 @@ from lens_ray.merging.record import FILE as MERGE
 from lens_ray.merging.record import MergeRecord
 from lens_ray.merging.repair.record import FILE, RepairRecord
 from lens_ray.merging.same_files import model_files
-from lens_ray.merging.verify.provenance import ABOUT, CARD, VERIFIED, file_digest, read_record
+from lens_ray.merging.verify.provenance import ABOUT, CARD, file_digest, read_record
 from lens_ray.models.checkpoint import INDEX, assert_swappable, inspect_checkpoint
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def write_repaired(
             _write_shard(source / shard, partial / shard, tensors, durable)
     names = [*model_files(source), *([INDEX] if (source / INDEX).is_file() else [])]
     for name in names:
-        if name not in (FILE, VERIFIED):
+        if name != FILE:
             write_file(partial / name, (source / name).read_bytes(), durable=durable)
     made = inspect_checkpoint(str(partial))
     assert_swappable(live.facts, made)
