@@ -90,7 +90,10 @@ def one_run(kind: Kind, seed: int) -> Run:
     asker = SimulatedMerges(kind, seed, design())
     rules = SearchRules(margin=MARGIN)
     spec = MergeSpec(name="bench", suite="-", store="-", parents=asker.parents, search=rules)
-    found = search(spec, asker.parents, asker, confirm_samples=6 * design().confirm)
+    found = search(
+        spec, asker.parents, asker,
+        published=partial(_halves, asker), confirm_samples=6 * design().confirm,
+    )  # fmt: skip
     searched = [each for each in found.tried if each.ground == "search"]
     samples = sum(size for (_, where), size in asker.done.items() if where == "search")
     trials = {each.name: _one(each) for each in asker.parents}
@@ -132,16 +135,22 @@ def _table(asker: SimulatedMerges, trials: Sequence[Trial], ground: Ground = "se
     return table_of(asker.ask(trials, ground), None, 0.95)
 
 
-def _published(asker: SimulatedMerges, table: Table, final: str) -> Trial:
-    """The highest of half the final checkpoint and half the best one at an ability."""
-    singles = [each.name for each in asker.parents]
-    best = {max(singles, key=lambda name: table.values[name][one]) for one in table.abilities}
-    trials = [
-        average(f"published.{name}", {name: 0.5, final: 0.5}, asker.parents)
-        for name in sorted(best - {final})
+def _halves(asker: SimulatedMerges, best: Mapping[str, Parent], final: Parent) -> list[Trial]:
+    """Half the final checkpoint and half the best one at an ability, for each."""
+    names = sorted({each.name for each in best.values()} - {final.name})
+    return [
+        average(f"published.{name}", {name: 0.5, final.name: 0.5}, asker.parents) for name in names
     ]
-    if not trials:
-        return _one(next(each for each in asker.parents if each.name == final))
+
+
+def _published(asker: SimulatedMerges, table: Table, final: str) -> Trial:
+    """The highest of those."""
+    by_name = {each.name: each for each in asker.parents}
+    best = {
+        one: by_name[max(by_name, key=lambda name: table.values[name][one])]
+        for one in table.abilities
+    }
+    trials = _halves(asker, best, by_name[final]) or [_one(by_name[final])]
     values = _table(asker, trials).values
     return max(trials, key=lambda each: values[each.name][OVERALL])
 
@@ -252,7 +261,8 @@ def printed(kind: str, one: Mapping[str, object]) -> None:
     if one["predictions held"] is not None:
         print(f"  prediction intervals held {one['predictions held']:.0%}")
     print(
-        f"  a merge recommended in {one['merge']:.0%}, falsely in {one['false']} of {one['runs']}"
+        f"  unconfirmed {one['unconfirmed']:.0%}, a merge recommended in {one['merge']:.0%}, "
+        f"falsely in {one['false']} of {one['runs']}"
     )
 
 

@@ -124,7 +124,8 @@ def _confirmed(desk: Desk, course: Course, chosen: Trial) -> Confirmation:
     # Nothing is decided by its parents' scores; they are shown, and verification reads their rows.
     parents = [desk.single(each.name) for each in chosen.recipe.parents]
     try:
-        marks = desk.asker.ask(list(dict.fromkeys((*asked, *parents))), "confirm")
+        named = {each.name: each for each in (*asked, *parents)}
+        marks = desk.asker.ask(list(named.values()), "confirm")
     except BudgetReached as reached:
         course.notes.append(f"the merge's other parents were not asked: {reached}")
         return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lens_ray.merging.search.desk import Desk
@@ -54,25 +54,52 @@ class Screened:
         ingredient: It.
         trial: The base with some of it.
         gain: Of ``overall`` against the base, on ``anchor``.
+        promise: See `promise_of`.
         harmful: Whether it is shown to be behind the base.
     """
 
     ingredient: Ingredient
     trial: Trial
     gain: float
+    promise: float
     harmful: bool
 
 
-def screen(desk: Desk, base: Ingredient, others: Sequence[Ingredient]) -> list[Screened]:
+def promise_of(
+    one: Ingredient, singles: Table, known: Sequence[str], weights: Mapping[str, float]
+) -> float:
+    """What an ingredient can that some checkpoints cannot: weighted sum of what it is ahead by.
+
+    It is what a mixture would gain that keeps every ability as its best ingredient has it.
+
+    Args:
+        one: The ingredient; of a window the members' mean scores count.
+        singles: Of the checkpoints, on ``search``.
+        known: Names of the checkpoints.
+        weights: Of the abilities.
+    """
+    found = 0.0
+    for ability, weight in weights.items():
+        mine = sum(share * singles.values[name][ability] for name, share in one.weights.items())
+        best = max(singles.values[name][ability] for name in known)
+        found += weight * max(mine - best, 0.0)
+    return found
+
+
+def screen(
+    desk: Desk, base: Ingredient, others: Sequence[Ingredient], singles: Table
+) -> list[Screened]:
     """Mix some of each ingredient into the base and ask that on ``anchor``; the best first.
 
     What an ingredient scores by itself says little of what it gives to a mixture, so it is looked
-    at in one: with a share that the mixture design asks anyway.
+    at in one: with a share that the mixture design asks anyway. Few samples tell little of such
+    a gain, so what the ingredient can that the base and the final checkpoint cannot counts too.
 
     Args:
         desk: Of the search.
         base: What the others are mixed into.
         others: The other ingredients.
+        singles: Of the checkpoints, on ``search``.
     """
     if not others:
         return []
@@ -92,5 +119,7 @@ def screen(desk: Desk, base: Ingredient, others: Sequence[Ingredient]) -> list[S
         gain = each.difference or 0.0
         if harmful:
             desk.judge(trial, "rejected", f"behind {base.name} by {-gain:.4f} on the anchor split")
-        found.append(Screened(one, trial, gain, harmful))
-    return sorted(found, key=lambda each: (each.harmful, -each.gain))
+        known = (*base.weights, desk.final.name)
+        promise = promise_of(one, singles, known, desk.weights)
+        found.append(Screened(one, trial, gain, promise, harmful))
+    return sorted(found, key=lambda each: (each.harmful, -each.gain - each.promise))

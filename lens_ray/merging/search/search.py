@@ -80,7 +80,7 @@ def _look_for_merges(
     """All steps between the single checkpoints and the confirmation."""
     course.pool = _pool(desk, singles)
     base = next(each for each in course.pool if each.weights == {course.single: 1.0})
-    screened = screen(desk, base, [each for each in course.pool if each is not base])
+    screened = screen(desk, base, [each for each in course.pool if each is not base], singles)
     safe = [each for each in screened if not each.harmful]
     helped = greedy(desk, base, safe, course.single)
     survivors = survivors_of(base, safe, helped, desk.final.name, desk.rules.survivors)
