@@ -17,8 +17,8 @@ the best single checkpoint, on the samples it was chosen by, on those that confi
 the search expects is its own estimate of the luck in the first. false: a merge is recommended that
 is in truth not ahead of both checkpoints, or that loses an ability by more than the margin.
 
-The exit code is 1 where a merge is falsely recommended in more than 5 % of the runs of a kind (of
-40, more than 5), or the search's luck is more than the highest one's.
+The exit code is 1 where merges are falsely recommended in more runs of a kind than an error of 5 %
+explains (of 40, more than 5).
 """
 
 from __future__ import annotations

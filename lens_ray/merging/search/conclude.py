@@ -107,10 +107,9 @@ def _nothing(course: Course, ranked: Sequence[Weighed]) -> tuple[Verdict, str]:
 def _optimism(
     desk: Desk, course: Course, table: Table, chosen: Trial, ranked: Sequence[Weighed]
 ) -> Optimism:
-    singles = [each.trial.name for each in desk.on("search") if each.trial.single]
     return optimism_of(
         table.marks, table.overall, chosen.name, course.single,
-        [each.name for each in ranked], singles, seed_key=f"optimism {desk.rules.seed}",
+        [each.name for each in ranked], seed_key=f"optimism {desk.rules.seed}",
     )  # fmt: skip
 
 

@@ -1,9 +1,10 @@
 """What being chosen adds to a gain: `optimism_of`.
 
-The best of several trials on some samples is partly the luckiest on them, and so is the best single
-checkpoint that it is compared with. What both add is estimated by Efron's bootstrap of optimism: in
-each joint replicate of the samples the highest merge and the highest checkpoint are chosen anew,
-and how far they are apart there is compared with how far they are apart on all samples.
+The best of several trials on some samples is partly the luckiest on them. How much that adds is
+estimated by Efron's bootstrap of optimism: in each joint replicate of the samples the highest merge
+is chosen anew, and what it has there is compared with what it has on all samples. That the best
+single checkpoint was chosen too, and so takes some luck off the gain, is not counted; taking it off
+found next to no luck in simulations where there were 0.3 points; this way finds 0.3 to 0.6.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ import numpy as np
 from lens_ray.stats.figures import Figures
 from lens_ray.stats.joint import draw_jointly
 from lens_ray.stats.marks import Marks
-from lens_ray.stats.units import Floats
 
 _REPLICATES = 1000
 
@@ -28,8 +28,7 @@ class Optimism:
     Attributes:
         candidates: How many it was chosen from.
         gain: Of ``overall`` against the best single checkpoint, on the samples of the search.
-        expected: Of that, what choosing adds on average; below 0 where the checkpoint was the
-            luckier one.
+        expected: Of that, what choosing adds on average; rather too much.
     """
 
     candidates: int
@@ -48,7 +47,6 @@ def optimism_of(
     chosen: str,
     single: str,
     merges: Sequence[str],
-    singles: Sequence[str],
     *,
     seed_key: str = "optimism",
 ) -> Optimism:
@@ -60,24 +58,17 @@ def optimism_of(
         chosen: Name of the trial.
         single: Name of the best single checkpoint.
         merges: Names of all merges that might have been chosen.
-        singles: Names of all checkpoints that might have been the best.
         seed_key: Of the replicates.
     """
-    names = [*merges, *singles]
+    names = [*merges, single]
     draws = draw_jointly(marks.only(names), seed_key, _REPLICATES)
     value = draws.values(figures)[:, 0]
     drawn = draws.replicates(figures)[:, :, 0].astype(np.float64)
-    luck = _luck(drawn[:, : len(merges)], value[: len(merges)])
-    luck = luck - _luck(drawn[:, len(merges) :], value[len(merges) :])
+    value, drawn, reference = value[:-1], drawn[:, :-1], float(value[-1])
+    top = drawn.argmax(axis=1)
+    luck = drawn[np.arange(len(top)), top] - value[top]
     return Optimism(
         candidates=len(merges),
-        gain=float(value[names.index(chosen)] - value[names.index(single)]),
-        expected=float(luck.mean()),
+        gain=float(value[names.index(chosen)]) - reference,
+        expected=max(float(luck.mean()), 0.0),
     )
-
-
-def _luck(drawn: Floats, value: Floats) -> Floats:
-    """How much higher the highest of each replicate is there than on all samples."""
-    top = drawn.argmax(axis=1)
-    found: Floats = drawn[np.arange(len(top)), top] - value[top]
-    return found

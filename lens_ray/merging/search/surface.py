@@ -111,6 +111,8 @@ class Surfaces:
     def predict(self, shares: Sequence[float], weights: Mapping[str, float]) -> dict[str, Score]:
         """Scores of one mixture with prediction intervals, by ability and ``overall``.
 
+        The intervals are of what would be measured on the same samples.
+
         Args:
             shares: Of the ingredients.
             weights: Of the abilities; their sum is 1.
@@ -245,9 +247,16 @@ def _fitted(
     seen = logit(values)
     solved = np.linalg.lstsq(terms, seen, rcond=None)[0]
     residual = float(((seen - terms @ solved) ** 2).sum())
-    # What all mixtures share of the samples' noise moves the whole surface and no choice.
-    shown = float((logit(drawn) - seen).var(axis=1, ddof=1).mean())
-    df = max(len(seen) - terms.shape[1], 0) + _KNOWN_NOISE
+    # The samples' noise, less what the surface takes in: that moves the surface, not the mixtures
+    # around it.
+    moved = logit(drawn) - seen
+    free = len(seen) - terms.shape[1]
+    if free > 0:
+        moved = moved - moved @ np.linalg.pinv(terms).T @ terms.T
+        shown = float((moved**2).sum(axis=1).mean()) / free
+    else:
+        shown = float(moved.var(axis=1, ddof=1).mean())
+    df = max(free, 0) + _KNOWN_NOISE
     variance = (residual + _KNOWN_NOISE * shown) / df
     return Surface(name, tuple(solved.tolist()), least, most, units, variance**0.5, df)
 

@@ -142,7 +142,7 @@ def test_luck_of_equals() -> None:
         drawn = {name: (rng.random((2, 150)) < 0.6).tolist() for name in (*names, "s")}
         found = table(drawn)
         best = max(names, key=lambda name: found.values[name][OVERALL])
-        luck = optimism_of(found.marks, found.overall, best, "s", names, ["s"])
+        luck = optimism_of(found.marks, found.overall, best, "s", names)
         gains.append(luck.gain)
         told.append(luck.expected)
         assert luck.candidates == 20
