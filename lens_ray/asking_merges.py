@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from lens_ray.stats.marks import Marks
 
 MERGE = "merge"
+FINAL = "final"
 BLIND = "blind"
 Split = Literal["anchor", "search", "sealed"]
 
@@ -100,7 +101,7 @@ def ask_ground(place: Path, record: MergeRecord, kin: Kin, asking: Asking) -> As
     suite = load_suite(ref)
     host = asking.host or host_of(store, record.weights_digest)
     specs = _specs(place, record, kin, host)
-    final = asking.final or last_of(record)
+    final = asking.final or _final(record, store, suite, host, specs)
     told: dict[str, Any] = {
         "suite": suite.name, "suite_digest": suite.digest, "store": store.url,
         "splits": list(splits) if splits else None, "final": final, "backend": host.backend,
@@ -112,7 +113,7 @@ def ask_ground(place: Path, record: MergeRecord, kin: Kin, asking: Asking) -> As
         if isinstance(runs, str):
             return Asked(None, runs, told)
         marks, rows = _read(store, runs, record.abilities)
-        parents = tuple(name for name in specs if name != MERGE)
+        parents = tuple(one.name for one in kin.ingredients)
         seen = final if final is not None else parents[-1]
         controls: dict[str, Marks] = {}
         control_rows: dict[str, Mapping[str, pa.Table]] = {}
@@ -158,6 +159,33 @@ def last_of(record: MergeRecord) -> str | None:
     return max(stepped, key=lambda parent: parent.step or 0).name
 
 
+def _final(
+    record: MergeRecord,
+    store: Store,
+    suite: Suite,
+    host: HostSpec,
+    specs: dict[str, ModelSpec],
+) -> str | None:
+    """The label of the final checkpoint; it is among `specs` afterwards, parent or not.
+
+    One that is no parent is known by its run on this suite, which the search has left in the store.
+    """
+    if FINAL in specs:
+        return FINAL
+    name = record.models.get(FINAL)
+    label = next((label for label, spec in specs.items() if spec.name == name), None)
+    if label is not None and label != MERGE:
+        return label
+    if name in specs and name != MERGE:
+        return name
+    runs = [r for r in store.runs() if r.model == name and r.suite_digest == suite.digest]
+    if not runs:
+        return last_of(record)
+    newest = max(runs, key=lambda run: run.created_at)
+    specs[FINAL] = host.model_spec(newest.model, newest.backend_path, newest.step)
+    return FINAL
+
+
 def _specs(place: Path, record: MergeRecord, kin: Kin, host: HostSpec) -> dict[str, ModelSpec]:
     """By label: parents by their names in the recipe, then the merge."""
     steps = {parent.name: parent.step for parent in record.recipe.parents}
@@ -199,7 +227,6 @@ class _Work:
             models=tuple(unlike.values()), splits=splits,
         )  # fmt: skip
         suite.look_ahead(suite.select(self.abilities, None, splits))
-        self.cluster.start()
         report = run_job(
             job, suite, self.store, self.cluster, on_progress=self.asking.on_progress,
             settings=self.asking.settings or EngineSettings(),

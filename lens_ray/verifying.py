@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -15,8 +16,8 @@ from lens_ray.errors import CheckpointError, StoreUnavailable, UserError
 from lens_ray.merging.checks import Check, Tier
 from lens_ray.merging.recipe import Recipe, load_recipe
 from lens_ray.merging.record import MergeRecord, ParentRecord
-from lens_ray.merging.verify.kin import BASE, Kin, gather_kin
-from lens_ray.merging.verify.look import Looked, look
+from lens_ray.merging.verify.kin import BASE, Kin, folded, gather_kin
+from lens_ray.merging.verify.look import REPAIR, Looked, look, repaired
 from lens_ray.merging.verify.policy import TIERS, Policy, decide, load_policy
 from lens_ray.merging.verify.provenance import read_record, rerun
 from lens_ray.merging.verify.verification import Verification, in_order, keep
@@ -73,14 +74,14 @@ def verify_merge(
     if not noted:
         record = _told_by(place, record, kin)
         kin = Kin(record, kin.facts, kin.adapters, kin.adapter_digests)
-    found = look(
-        place, record, kin, rules, wanted,
-        suite=asking.suite, template=_template(asking), trust_remote_code=trust_remote_code,
-        say=on_line,
-    )  # fmt: skip
     ground: Mapping[str, Any] = {}
-    if "V4" in wanted:
-        ground = _behave(place, record, kin, rules, asking, found)
+    with folded(kin, place.parent) as whole:
+        found = look(
+            place, record, whole, rules, wanted, suite=asking.suite, template=_template(asking),
+            trust_remote_code=trust_remote_code, say=on_line,
+        )  # fmt: skip
+        if "V4" in wanted:
+            ground = _behave(place, record, whole, rules, asking, found)
     if again:
         _run_again(place, record, parents or {}, found)
     if "V5" in wanted and not noted:
@@ -161,7 +162,7 @@ def _behave(
     found: Looked,
 ) -> Mapping[str, Any]:
     """V4: ask the merge and its parents, as far as they were not asked before."""
-    why = found.broken or kin.missing or kin.adapted
+    why = found.broken or kin.missing
     if why is None and (asking.store or record.store) is None:
         why = "no store: neither the merge's record nor --store names one"
     if why is None and (asking.suite or record.confirm or record.suite) is None:
@@ -201,7 +202,18 @@ def _run_again(place: Path, record: MergeRecord, moved: Mapping[str, str], found
         except UserError as error:
             found.checks.append(Check("V5", "rerun", "skipped", " ".join(str(error).split())))
             return
-        found.checks.append(rerun(place, record, second))
+        found.checks.append(rerun(record, second, _trained_from(place)))
+
+
+def _trained_from(place: Path) -> str | None:
+    """Digest of the weights that the recipe made, of a merge that was fine-tuned afterwards."""
+    if repaired(place) is None:
+        return None
+    try:
+        told = json.loads((place / REPAIR).read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{place / REPAIR}: no valid JSON ({error})") from error
+    return str(told.get("start_digest", "")) if isinstance(told, dict) else ""
 
 
 def _decided(

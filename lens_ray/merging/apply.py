@@ -23,7 +23,7 @@ from lens_ray.merging.parents import Family, Source, gathered
 from lens_ray.merging.recipe import AFFINE, Recipe
 from lens_ray.merging.record import FILE, MergeRecord, ParentRecord
 from lens_ray.merging.stream import KernelOf, stream
-from lens_ray.merging.verify.provenance import CARD
+from lens_ray.merging.verify.provenance import CARD, read_record
 from lens_ray.merging.writer import Writer
 
 if TYPE_CHECKING:
@@ -85,26 +85,6 @@ def apply_recipe(
     return _to_folder(recipe, Path(str(out).removeprefix("file://")), how)
 
 
-def read_record(folder: str | Path) -> MergeRecord:
-    """The record of a merge.
-
-    Raises:
-        UserError: The folder holds none that can be read.
-    """
-    path = Path(folder) / FILE
-    try:
-        return MergeRecord.model_validate_json(path.read_bytes())
-    except FileNotFoundError as error:
-        raise UserError(
-            f"{folder} is no merge: it has no {FILE}; make one with lens-ray merge apply"
-        ) from error
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"{path}: no record of a merge ({' '.join(str(error).split())[:200]}); "
-            "merge again into another folder"
-        ) from error
-
-
 def _to_folder(recipe: Recipe, out: Path, how: _How) -> MergeRecord:
     out = Path(os.path.abspath(out.expanduser()))
     with gathered(recipe, how.storage_options) as family:
@@ -132,13 +112,15 @@ def _as_it_is(out: Path, recipe: Recipe, family: Family) -> MergeRecord:
     """The record of what is there, if it is this merge."""
     try:
         record = read_record(out)
-    except UserError as error:
+    except CheckpointError as error:
         raise UserError(
             f"{out} is there already and is no merge; take another --out, or remove it"
         ) from error
-    same = record.recipe == recipe and [
-        parent.weights_digest for parent in (*record.parents, record.base) if parent is not None
-    ] == _parent_digests(family)
+    recorded = [one for one in (*record.parents, record.base) if one is not None]
+    before = [(one.weights_digest, one.adapter_digest) for one in recorded]
+    adapters = [source.adapter_digest for source in family.sources]
+    now = list(zip(_parent_digests(family), adapters, strict=True))
+    same = record.recipe == recipe and before == now
     if not same or not all((out / name).is_file() for name in record.files):
         what = "is another merge" if not same else "has lost files"
         raise UserError(f"{out} is there already and {what}; take another --out, or remove it")
@@ -267,7 +249,10 @@ def _require_sound(recipe: Recipe, family: Family, place: Making) -> None:
     facts = [source.facts for source in family.sources]
     checks = structure(place.partial, recipe, facts, scan=False)
     if not failed(checks):
-        checks = algebra(place.partial, recipe, folders, base)
+        adapters = {source.name: source.adapter for source in family.parents if source.adapter}
+        if family.base is not None and family.base.adapter is not None:
+            adapters["base"] = family.base.adapter
+        checks = algebra(place.partial, recipe, folders, base, adapters=adapters)
     if wrong := failed(checks):
         raise NoGo(
             f"{place.out}: the merge does not pass {wrong[0].tier} {wrong[0].name}: "

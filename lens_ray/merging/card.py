@@ -67,7 +67,7 @@ def plain(text: str) -> str:
 
 
 def code(text: str) -> str:
-    """Text as a code span, in which nothing is a link: no backtick ends it, no bar a table's cell."""
+    """Text as a code span: in it nothing is a link, and no bar ends a cell."""
     shown = "".join(c if c.isprintable() and c != "`" else " " for c in text)
     return f"`{shown.replace('|', chr(92) + '|')}`"
 

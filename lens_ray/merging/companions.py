@@ -8,9 +8,10 @@ import os
 from pathlib import Path
 
 from lens_ray.errors import CheckpointError
-from lens_ray.merging.layout import INDEX, Layout
+from lens_ray.merging.layout import Layout
 from lens_ray.merging.same_files import model_files
 from lens_ray.merging.writer import MODE
+from lens_ray.models.checkpoint import INDEX
 
 #: Where a configuration says in which type its numbers are, old and new.
 _DTYPE_KEYS = ("dtype", "torch_dtype")

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
 
-from lens_ray.models.checkpoint import INDEX, WEIGHTS
+from lens_ray.models.checkpoint import WEIGHTS
 from lens_ray.models.safetensors_header import TensorFacts
 
 #: Types whose numbers are averaged; tensors of other types must be equal in all parents.
@@ -178,6 +178,3 @@ def _index(files: list[WeightFile], places: list[Place]) -> bytes:
             places, key=lambda place: place.name)},
     }  # fmt: skip
     return json.dumps(told, indent=2).encode() + b"\n"
-
-
-__all__ = ["FLOATS", "INDEX", "Layout", "Place", "WeightFile", "lay_out", "row_ranges"]

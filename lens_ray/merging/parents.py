@@ -19,6 +19,8 @@ from lens_ray.node_cache import release
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from lens_ray.merging.adapters import Adapter
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -31,6 +33,7 @@ class Source:
         facts: What it is; without the digest of its weights.
         reader: Of its tensors.
         parent: As the recipe has it.
+        adapter: Folded into it while it is read; None has none.
     """
 
     name: str
@@ -39,19 +42,20 @@ class Source:
     facts: CheckpointFacts
     reader: Reader
     parent: Parent
+    adapter: Adapter | None = None
 
     @property
     def adapter_digest(self) -> str | None:
         """Of its adapter; None has none."""
-        return None
+        return None if self.adapter is None else self.adapter.digest
 
     def adapts(self, tensor: str) -> bool:
         """Whether an adapter changes a tensor."""
-        return False
+        return self.adapter is not None and self.adapter.adapts(tensor)
 
     def adapted(self, tensor: str, rows: tuple[int, int], numbers: Tensor) -> Tensor:
         """Some rows of a tensor with the adapter folded in, in float32 where it changes them."""
-        return numbers
+        return numbers if self.adapter is None else self.adapter.adapted(tensor, rows, numbers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +126,20 @@ def _opened(parent: Parent, options: Mapping[str, object] | None, held: ExitStac
         held.callback(release, folder)
         facts = inspect_checkpoint(str(folder), digest=False)
         reader = Reader(folder, facts.weights)
+        held.callback(reader.close)
+        adapter = _adapter(parent, options, held, facts)
     except CheckpointError as error:
         raise CheckpointError(f"parent {parent.name}: {error}") from error
-    held.callback(reader.close)
-    return Source(parent.name, parent.path, folder, facts, reader, parent)
+    return Source(parent.name, parent.path, folder, facts, reader, parent, adapter)
+
+
+def _adapter(
+    parent: Parent, options: Mapping[str, object] | None, held: ExitStack, facts: CheckpointFacts
+) -> Adapter | None:
+    if parent.adapter is None:
+        return None
+    from lens_ray.merging.adapters import open_adapter
+
+    folder = Path(resolve(parent.adapter, storage_options=options))
+    held.callback(release, folder)
+    return open_adapter(folder, facts.folder, facts.tensors)

@@ -1,7 +1,7 @@
 """The tensors of one parent, read in pieces: `Reader`.
 
 Files are read with `os.preadv` and not mapped: a mapped file that another process shortens ends
-this one with SIGBUS, and the copy costs a tenth of a second a GB.
+this one with SIGBUS. The copy took 0.2 s a GB, a fifth of what merging three parents took.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ Everything that decides a number stands in it, so equal recipes over equal paren
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from math import fsum
 from pathlib import Path
 from typing import Literal
@@ -151,7 +151,7 @@ class Recipe(ClosedModel):
     @model_validator(mode="after")
     def _can_be_done(self) -> Recipe:
         problems = [
-            *repeated((parent.name for parent in self.parents), "name", "parents"),
+            *_repeated((parent.name for parent in self.parents), "name"),
             *_wrong_parents(self),
             *_without_effect(self),
             *_wrong_weights(self),
@@ -240,8 +240,13 @@ def _wrong_steps(recipe: Recipe) -> Iterator[InitErrorDetails]:
             yield _problem(("parents", place), "no_step", what, average=recipe.average.kind)
     steps = [str(parent.step) for parent in recipe.parents if parent.step is not None]
     if len(steps) == len(recipe.parents):
-        for detail in repeated(steps, "step", "parents"):
-            yield {**detail, "loc": ("parents", *detail["loc"])}
+        yield from _repeated(steps, "step")
+
+
+def _repeated(values: Iterable[str], key: str) -> Iterator[InitErrorDetails]:
+    """What two parents may not share."""
+    for detail in repeated(values, key, "parents"):
+        yield {**detail, "loc": ("parents", *detail["loc"])}
 
 
 def _without_effect(recipe: Recipe) -> Iterator[InitErrorDetails]:

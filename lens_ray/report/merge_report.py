@@ -126,7 +126,7 @@ def _ability(check: Check) -> dict[str, Any]:
     difference = None if merge is None or best is None else merge - best
     return {
         "ability": visible_line(check.subject or ""),
-        "outcome": outcome,
+        "outcome": visible_line(outcome),
         "class": _CLASSES.get(outcome, "none"),
         "merge": _number(merge),
         "best": _number(best),

@@ -13,8 +13,8 @@ import torch
 from safetensors.torch import save_file
 
 from lens_ray.errors import CheckpointError, LensError, StoreUnavailable
-from lens_ray.merging import apply
 from lens_ray.merging.apply import apply_recipe
+from lens_ray.merging.companions import write_companions
 from lens_ray.merging.destination import Making
 from lens_ray.merging.reader import Reader
 from tests.disks import TinyDisk
@@ -188,7 +188,7 @@ def test_another_digest_than_the_recipe_says(tmp_path: Path) -> None:
     apply_recipe(pinned, tmp_path / "pinned")
     held = numbers(9)
     save_file(held, Path(paths[1]) / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(CheckpointError, match="parent p1: the digest of .* the recipe says"):
+    with pytest.raises(CheckpointError, match=r"parent p1: the digest of .* the recipe says"):
         apply_recipe(pinned, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -222,7 +222,7 @@ def test_a_parent_that_changes_while_it_is_read(
         if left:
             left.pop()(file)
 
-    real_read, real_write = Reader.read, apply.write_companions
+    real_read, real_write = Reader.read, write_companions
 
     def read(self: Reader, *arguments: Any) -> int:
         if not late:
@@ -234,14 +234,14 @@ def test_a_parent_that_changes_while_it_is_read(
         return real_write(*arguments, **named)
 
     monkeypatch.setattr(Reader, "read", read)
-    monkeypatch.setattr(apply, "write_companions", write)
+    monkeypatch.setattr("lens_ray.merging.apply.write_companions", write)
     _refused(tmp_path, paths, r"model\.safetensors changed while it was read; wait")
 
 
 def test_no_room_is_said_before_anything_is_written(tmp_path: Path, tiny_disk: TinyDisk) -> None:
     disk = tiny_disk(tmp_path / "disk", 1)
     paths = _large(tmp_path)
-    with pytest.raises(StoreUnavailable, match="no room for a merge of 0.002"):
+    with pytest.raises(StoreUnavailable, match=r"no room for a merge of 0\.002 GB"):
         apply_recipe(linear(paths, [0.5, 0.5]), disk / "out")
     assert list(disk.iterdir()) == []
 
@@ -253,7 +253,7 @@ def test_a_disk_that_fills_up_meanwhile(
     monkeypatch.setattr(Making, "require_room", lambda self, need: None)
     disk = tiny_disk(tmp_path / "disk", 1)
     paths = _large(tmp_path)
-    with pytest.raises(StoreUnavailable, match="the disk is full .* nothing is left") as full:
+    with pytest.raises(StoreUnavailable, match=r"the disk is full .* nothing is left") as full:
         apply_recipe(linear(paths, [0.5, 0.5]), disk / "out", durable=durable)
     assert full.value.exit_code == 5
     assert list(disk.iterdir()) == []

@@ -3,8 +3,8 @@
 The k-th largest magnitude is found digit by digit, a digit being 16 bits of the number's pattern
 (patterns of positive floating-point numbers are in the order of the numbers). A look at all pieces
 counts one digit in 65,536 bins among the numbers whose digits before it are the threshold's; two
-looks of a float32 give the threshold exactly, in O(n) and 0.5 MB, where a full sort would need the
-whole tensor.
+looks of a float32 give the threshold exactly, in O(n), where a full sort would need the whole
+tensor.
 """
 
 from __future__ import annotations
@@ -41,11 +41,14 @@ class Magnitude:
     def __init__(self, parents: int, numbers: int, density: float, dtype: torch.dtype) -> None:
         self._wide = dtype == torch.float64
         self.looks = 0 if density == 1 else 4 if self._wide else 2
-        kept = max(1, int(density * numbers))
+        kept = min(numbers, max(1, int(density * numbers)))
         self._digits = [_Digits(0, kept) for _ in range(parents)]
 
     def look(self, number: int, parent: int, base: Tensor, values: Tensor) -> Tensor:
-        """How often each value of the next digit stands in some differences."""
+        """Which values the next digit takes in some differences, and how often: two rows.
+
+        Only those that it takes, a few thousand: all pieces' counts are kept until the last look.
+        """
         shift = 16 * (self.looks - 1 - number)
         counts = torch.zeros(_BINS, dtype=torch.int64)
         for block in blocks(values.numel(), _LOOKED_AT):
@@ -54,12 +57,15 @@ class Magnitude:
             if number:
                 digits = digits[digits >> 16 == self._digits[parent].found] & (_BINS - 1)
             counts += torch.bincount(digits, minlength=_BINS)
-        return counts
+        taken = counts.nonzero().flatten()
+        return torch.stack((taken, counts[taken])).to(torch.int32)
 
     def settle(self, parent: int, counts: Sequence[Tensor]) -> None:
         """Take the next digit from the counts of all pieces."""
         known = self._digits[parent]
-        totals = torch.stack(tuple(counts)).sum(dim=0)
+        totals = torch.zeros(_BINS, dtype=torch.int64)
+        for taken, times in counts:
+            totals.index_add_(0, taken, times.to(torch.int64))
         at_least = totals.flip(0).cumsum(0).flip(0)
         digit = int((at_least >= known.rank).nonzero().max())
         known.rank -= int(at_least[digit] - totals[digit])

@@ -65,5 +65,18 @@ class Slerp:
         )
 
 
+def like_linear(angles: Sequence[float | None]) -> str | None:
+    """What to tell the user of the angles of all tensors; None where the arc is worth its name."""
+    known = [angle for angle in angles if angle is not None]
+    tiny = sum(angle < TINY_ANGLE for angle in known)
+    if not known or 2 * tiny < len(known):
+        return None
+    return (
+        f"slerp: {tiny} of {len(known)} tensors are less than {TINY_ANGLE} rad apart (largest "
+        f"{max(known):.3g}), where arc and chord are the same in bfloat16; method: linear with "
+        "these weights gives that without a second look at the files"
+    )
+
+
 def _sums(found: Sequence[object]) -> list[tuple[float, ...]]:
     return [one for one in found if isinstance(one, tuple)]

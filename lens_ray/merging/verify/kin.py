@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from lens_ray.errors import LensError
 from lens_ray.merging.recipe import Parent, Recipe
@@ -26,29 +28,20 @@ class Kin:
         facts: By parent's name, ``base`` of the base; why, of one that is not at hand.
         adapters: Folded in, by the same names.
         adapter_digests: Of these.
+        whole: Folders of parents with their adapters folded in, by name; see `folded`.
     """
 
     record: MergeRecord
     facts: Mapping[str, CheckpointFacts | str]
     adapters: Mapping[str, Folded] = field(default_factory=dict)
     adapter_digests: Mapping[str, str] = field(default_factory=dict)
+    whole: Mapping[str, Path] = field(default_factory=dict)
 
     @property
     def missing(self) -> str | None:
         """The first that is not at hand, and why."""
         found = (f"parent {n}: {why}" for n, why in self.facts.items() if isinstance(why, str))
         return next(found, None)
-
-    @property
-    def adapted(self) -> str | None:
-        """The first parent that is not a model as it lies there, as a reason not to run it."""
-        for name, parent in named(self.record.recipe).items():
-            if parent.adapter is not None:
-                return (
-                    f"parent {name} is a model with an adapter folded in; fold it into a folder "
-                    "first (merge apply with one parent), and merge that"
-                )
-        return None
 
     @property
     def there(self) -> dict[str, CheckpointFacts]:
@@ -67,11 +60,11 @@ class Kin:
 
     @property
     def ingredients(self) -> tuple[Ingredient, ...]:
-        """The parents with their shares."""
+        """The parents as models that can be run, with their shares."""
         names = [parent.name for parent in self.record.recipe.parents]
         shares = shares_of(self.record.recipe)
         return tuple(
-            Ingredient(name, Path(self.there[name].folder), share)
+            Ingredient(name, self.whole.get(name, Path(self.there[name].folder)), share)
             for name, share in zip(names, shares, strict=True)
         )
 
@@ -125,3 +118,35 @@ def named(recipe: Recipe) -> dict[str, Parent]:
     """The parents of a recipe by name, the base last, as ``base``."""
     found = {parent.name: parent for parent in recipe.parents}
     return found if recipe.base is None else {**found, BASE: recipe.base}
+
+
+@contextmanager
+def folded(kin: Kin, near: Path) -> Iterator[Kin]:
+    """Parents with an adapter become folders, for as long as they are run.
+
+    Args:
+        kin: All of them at hand.
+        near: Folder beside which there is room for them.
+
+    Raises:
+        StoreUnavailable: There is no room.
+    """
+    named_here = named(kin.record.recipe)
+    adapted = [name for name in kin.adapters if name != BASE]
+    if not adapted or kin.missing is not None:
+        yield kin
+        return
+    from lens_ray.merging.apply import apply_recipe
+
+    with TemporaryDirectory(dir=near, prefix=".verify-") as room:
+        whole = {}
+        for name in adapted:
+            facts = kin.there[name]
+            alone = named_here[name].model_copy(
+                update={"weight": 1.0, "path": facts.folder, "revision": None, "digest": None}
+            )
+            whole[name] = Path(room) / name
+            apply_recipe(
+                Recipe(method="linear", parents=(alone,)), whole[name], durable=False, check=False
+            )
+        yield replace(kin, whole=whole)

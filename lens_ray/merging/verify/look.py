@@ -21,6 +21,8 @@ from lens_ray.merging.verify.verification import ASKS
 
 #: What is asked of a model whose merge tells of no suite.
 _MINI = "mini:quick"
+#: Beside a merge that was fine-tuned afterwards: `lens_ray.merging.repair`.
+REPAIR = "repair.json"
 
 
 @dataclass
@@ -61,6 +63,13 @@ class Looked:
             if check.tier == "V0" and check.verdict == "fail":
                 return f"V0 {check.name} failed: {check.what}"
         return None
+
+
+def repaired(folder: Path) -> str | None:
+    """Why the numbers of a folder are no longer those of its recipe."""
+    if (folder / REPAIR).is_file():
+        return f"fine-tuned after the merge ({REPAIR}): its numbers are no longer the recipe's"
+    return None
 
 
 def look(
@@ -104,7 +113,7 @@ def look(
             lambda: algebra(
                 folder, record.recipe, kin.folders, kin.base, policy.algebra, adapters=kin.adapters
             ),
-            found.broken or kin.missing,
+            found.broken or kin.missing or repaired(folder),
         )
     computing = [tier for tier in ("V2", "V3") if tier in tiers]
     if computing:
@@ -125,7 +134,7 @@ def _compute(
     template: str,
 ) -> None:
     """V2 and V3, on the probes of one suite."""
-    why = found.broken or kin.missing or kin.adapted
+    why = found.broken or kin.missing
     ground: FunctionGround | None = None
     if why is None:
         try:

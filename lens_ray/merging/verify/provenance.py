@@ -137,22 +137,23 @@ def _other(what: str, found: str, told: str) -> str:
     return f"{what}: {there}, merged was {told[:12]}; the parent was replaced after the merge"
 
 
-def rerun(folder: Path, record: MergeRecord, again: MergeRecord) -> Check:
+def rerun(record: MergeRecord, again: MergeRecord, trained_from: str | None = None) -> Check:
     """Whether the recipe, carried out once more, gave the same bytes.
 
     Args:
-        folder: Of the merge.
-        record: Of it.
+        record: Of the merge.
         again: Of the second one.
+        trained_from: Digest of the weights before they were fine-tuned, where they were.
     """
-    weights = [name for name in record.files if name.endswith(".safetensors")]
-    unlike = [name for name in weights if again.files.get(name) != record.files[name]]
-    if unlike or not weights:
-        names = ", ".join(unlike) or "no weight file in the record"
+    wanted = record.weights_digest if trained_from is None else trained_from
+    if again.weights_digest != wanted:
         told = ", ".join(f"{name} {version}" for name, version in sorted(record.tools.items()))
-        what = f"the recipe gives other bytes now: {names}; it was made with {told or 'no version'}"
+        what = (
+            f"the recipe gives weights {again.weights_digest[:12]} now, it gave {wanted[:12]}; "
+            f"it was made with {told or 'no version that is known'}"
+        )
         return Check("V5", "rerun", "fail", what)
-    what = f"the recipe gives the same {len(weights)} weight files again, byte for byte"
+    what = f"the recipe gives the same weights again, byte for byte, {wanted[:12]}"
     return Check("V5", "rerun", "pass", what)
 
 

@@ -1,0 +1,163 @@
+"""V1: identities, and numbers computed once more."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from lens_ray.merging.apply import apply_recipe
+from lens_ray.merging.recipe import Recipe
+from lens_ray.merging.verify.algebra import algebra
+from lens_ray.merging.verify.policy import AlgebraLimits
+from lens_ray.merging.verify.recompute import ulps
+from lens_ray.models.resolve import resolve
+from tests.merging.verify.merges import (
+    ONE,
+    THREE,
+    TWO,
+    UP,
+    change,
+    folders,
+    found,
+    recipe_of,
+    tensors,
+    verdicts,
+)
+
+PARENTS = [{"name": "a", "path": TWO}, {"name": "b", "path": THREE}]
+BASE = {"name": "start", "path": ONE}
+
+
+def weighted(*weights: float) -> list[dict[str, Any]]:
+    return [{**one, "weight": weight} for one, weight in zip(PARENTS, weights, strict=True)]
+
+
+METHODS: dict[str, dict[str, Any]] = {
+    "linear": {"method": "linear", "parents": weighted(0.25, 0.75)},
+    "extrapolated": {"method": "linear", "parents": weighted(-0.5, 1.5)},
+    "float32": {"method": "linear", "parents": weighted(0.3, 0.7), "dtype": "float32"},
+    "window": {"method": "window", "parents": PARENTS},
+    "groups": {
+        "method": "linear",
+        "parents": weighted(0.5, 0.5),
+        "groups": [{"match": "model.vision_model.*", "weights": {"a": 1.0, "b": 0.0}}],
+    },
+    "task_arithmetic": {
+        "method": "task_arithmetic", "base": BASE, "parents": weighted(0.4, 0.5), "scale": 0.8,
+    },
+    "slerp": {"method": "slerp", "parents": weighted(0.4, 0.6)},
+    "ties": {"method": "ties", "base": BASE, "parents": weighted(1.0, 1.0)},
+    "dare_linear": {"method": "dare_linear", "base": BASE, "parents": weighted(0.5, 0.5)},
+    "model_stock": {"method": "model_stock", "base": BASE, "parents": PARENTS},
+}  # fmt: skip
+
+
+def look(folder: Path, recipe: Recipe, **limits: Any) -> Any:
+    base = Path(resolve(recipe.base.path)) if recipe.base is not None else None
+    return algebra(folder, recipe, folders(recipe), base, AlgebraLimits(**limits))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_keeps_its_identities_and_its_numbers(method: str, tmp_path: Path) -> None:
+    recipe = Recipe.model_validate(METHODS[method])
+    apply_recipe(recipe, tmp_path / "merge", durable=False, check=False)
+    checks = look(tmp_path / "merge", recipe)
+    assert {check.verdict for check in checks} == {"pass"}
+    assert {"self_merge", "permutation", "recomputed", "delta_norm"} <= verdicts(checks).keys()
+    worst = next(check.figures["worst_ulp"] for check in checks if check.name == "recomputed")
+    assert worst <= 0.5 + 2**-15  # rounded to float32 on the way
+
+
+def test_a_tensor_of_another_scale_is_found_whichever_it_is(merge: Path) -> None:
+    change(merge, lambda held: held[UP.format(1)].mul_(1.01))
+    checks = look(merge, recipe_of(), blocks=1)
+    assert verdicts(checks)["recomputed"] == "fail"
+    assert UP.format(1) in found(checks, "recomputed")
+
+
+def test_layers_that_changed_places_are_found(merge: Path) -> None:
+    def swap(held: dict[str, Tensor]) -> None:
+        held[UP.format(0)], held[UP.format(1)] = held[UP.format(1)], held[UP.format(0)]
+
+    change(merge, swap)
+    checks = look(merge, recipe_of())
+    assert verdicts(checks)["recomputed"] == "fail"
+    assert verdicts(checks)["between"] == "fail"
+
+
+def test_the_weights_of_another_recipe_are_found(merge: Path) -> None:
+    """Every number is still between those of the parents; only arithmetic tells."""
+    other = recipe_of(
+        parents=[
+            {"name": "switch", "path": ONE, "weight": 0.5},
+            {"name": "end", "path": THREE, "weight": 0.5},
+        ]
+    )
+    checks = look(merge, other)
+    assert verdicts(checks)["recomputed"] == "fail"
+    assert verdicts(checks)["between"] == "pass"
+
+
+def test_a_single_number_of_a_block_is_found_and_one_unit_is_not_a_fault(merge: Path) -> None:
+    def nudge(held: dict[str, Tensor], units: int) -> None:
+        bits = held["model.text_model.norm.weight"].view(torch.int16)
+        bits[0] += units
+
+    change(merge, lambda held: nudge(held, 3))
+    checks = look(merge, recipe_of())
+    assert "model.text_model.norm.weight" in found(checks, "recomputed")
+    change(merge, lambda held: nudge(held, -3))
+    assert verdicts(look(merge, recipe_of()))["recomputed"] == "pass"
+
+
+def test_a_number_that_is_none_is_a_fault_and_no_exception(merge: Path) -> None:
+    change(merge, lambda held: held[UP.format(0)].fill_(float("nan")))
+    checks = look(merge, recipe_of())
+    assert "no number" in found(checks, "recomputed")
+
+
+def test_how_far_it_went_is_told_by_hand_arithmetic(merge: Path) -> None:
+    """A quarter and three quarters: three quarters of the way from the first parent."""
+    checks = look(merge, recipe_of())
+    ratio = next(check.figures["ratio"] for check in checks if check.name == "delta_norm")
+    assert ratio == pytest.approx(0.75, abs=0.01)
+
+
+def test_the_draws_are_those_of_the_recipe(merge: Path) -> None:
+    assert look(merge, recipe_of()) == look(merge, recipe_of())
+
+
+@given(
+    st.floats(-1e30, 1e30, allow_subnormal=False).filter(lambda x: abs(x) > 1e-30),
+    st.sampled_from(["F32", "F16", "BF16"]),
+    st.integers(-6, 6),
+)
+def test_units_in_the_last_place_are_those_of_the_type(
+    value: float, dtype: str, steps: int
+) -> None:
+    """Against the neighbours that torch knows: so many steps away is so many units, or half as
+    many where a power of two lies between.
+    """
+    kinds = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
+    truth = torch.tensor([value], dtype=torch.float64).to(kinds[dtype])
+    if not torch.isfinite(truth).all() or truth.abs() < torch.finfo(kinds[dtype]).tiny * 256:
+        return
+    wide = torch.int32 if dtype == "F32" else torch.int16
+    moved = (truth.view(wide) + steps).view(kinds[dtype])
+    if not torch.isfinite(moved).all():
+        return
+    off = ulps(moved, truth.double(), dtype)
+    assert abs(steps) / 2 <= off <= 2 * abs(steps)
+    assert (off == 0) == (steps == 0)
+
+
+def test_blocks_cover_every_tensor(merge: Path) -> None:
+    checks = look(merge, recipe_of(), blocks=1)
+    counted = next(check.figures["tensors"] for check in checks if check.name == "recomputed")
+    assert counted == len(tensors(merge))
