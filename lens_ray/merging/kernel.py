@@ -40,10 +40,14 @@ class Kernel(Protocol):
     """The merge of one tensor. `look` and `merge` may be called from several threads at once.
 
     Attributes:
-        looks: How often every piece is looked at before the first one is merged; mostly 0.
+        looks: How often every piece is looked at before the first one is merged; mostly 0. It
+            may grow when a look is settled.
     """
 
-    looks: int
+    @property
+    def looks(self) -> int:
+        """See above."""
+        ...
 
     def look(self, number: int, piece: Piece) -> object:
         """What the look with this number finds in a piece; changes nothing."""
@@ -56,3 +60,12 @@ class Kernel(Protocol):
     def merge(self, piece: Piece) -> Tensor:
         """The merged numbers: flat, float32 (float64 of a float64 tensor)."""
         ...
+
+
+def merged_alone(kernel: Kernel, piece: Piece) -> Tensor:
+    """The merge of a tensor that is one piece."""
+    number = 0
+    while number < kernel.looks:
+        kernel.settle(number, [kernel.look(number, piece)])
+        number += 1
+    return kernel.merge(piece)

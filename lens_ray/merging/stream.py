@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lens_ray.errors import CheckpointError
-from lens_ray.merging.kernel import Kernel, Piece
+from lens_ray.merging.kernel import Kernel, Piece, merged_alone
 from lens_ray.merging.layout import Layout, Place, row_ranges
 from lens_ray.merging.parents import Family
 from lens_ray.merging.turns import Course, Turns
@@ -131,13 +131,16 @@ class _Bench:
             return None
         if not course.stage:
             self._require_numbers(place, raw)
-        if not course.looks and self._is_kept(place, raw):
-            self._put(place, rows, raw[0])
-            return None
-        piece = self._piece(place, rows, number, raw)
-        if course.looks:
-            return kernel.look(course.stage, piece)
-        self._put(place, rows, _in_type(place, kernel.merge(piece)))
+        if course.looks and len(course.pieces) > 1:
+            return kernel.look(course.stage, self._piece(place, rows, number, raw))
+        if self._is_kept(place, raw):
+            out = raw[0]
+        elif course.looks:  # all of the tensor is here: it is read once
+            out = _in_type(place, merged_alone(kernel, self._piece(place, rows, number, raw)))
+        else:
+            out = _in_type(place, kernel.merge(self._piece(place, rows, number, raw)))
+        course.stage = kernel.looks
+        self._put(place, rows, out)
         return None
 
     def _read(self, at: int, place: Place, rows: tuple[int, int]) -> Tensor:

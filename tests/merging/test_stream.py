@@ -78,6 +78,27 @@ def test_every_look_is_over_before_the_next_begins(
         assert same_bits(found[name], wanted)
 
 
+@pytest.mark.parametrize("large", [8, 16, 1 << 22])
+def test_a_tensor_of_one_piece_is_read_once_and_any_other_more_often(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, large: int
+) -> None:
+    monkeypatch.setattr(streaming, "LARGE", large)
+    reads = []
+    read = streaming._Bench._read
+
+    def counted(bench: Any, *asked: Any) -> torch.Tensor:
+        reads.append(asked)
+        return read(bench, *asked)
+
+    monkeypatch.setattr(streaming._Bench, "_read", counted)
+    path = checkpoint(tmp_path / "a", {"x.weight": torch.arange(16.0).view(2, 8)})
+    pieces = 2 if large == 8 else 1
+    _stream(tmp_path, linear([path], [1.0]), lambda place: TwoLooks(pieces), 3)
+    wanted = (torch.arange(16.0) - 120).view(2, 8)
+    assert same_bits(weights_of(tmp_path / "out")["x.weight"], wanted)
+    assert len(reads) == (6 if large == 8 else 1)
+
+
 @pytest.mark.parametrize("stage", ["look", "settle", "merge"])
 def test_the_first_failure_ends_it(tmp_path: Path, stage: str) -> None:
     def fail(*_: object) -> object:

@@ -24,6 +24,7 @@ def kernel_of(
     shape: Sequence[int],
     dtype: torch.dtype,
     weights: Weights | None = None,
+    compared: torch.dtype | None = None,
 ) -> Kernel:
     """What merges one tensor.
 
@@ -34,6 +35,8 @@ def kernel_of(
         dtype: Its floating type on disk.
         weights: Of the recipe, made once for all tensors; None makes them, and reads the score
             table for each call.
+        compared: Type on disk, where ``dtype`` is that of its copies: TIES keeps what is equal to
+            the threshold in this type.
     """
     if recipe.method == "model_stock":
         return ModelStock(recipe, dtype)
@@ -44,7 +47,7 @@ def kernel_of(
         return Slerp(recipe, shares, dtype)
     trim: Trim | None = None
     if recipe.method == "ties":
-        trim = Magnitude(len(recipe.parents), prod(shape), recipe.density, dtype)
+        trim = Magnitude(len(recipe.parents), prod(shape), recipe.density, compared or dtype)
     elif recipe.method in ("dare_linear", "dare_ties"):
         names = [parent.name for parent in recipe.parents]
         trim = Draw(recipe.seed, tensor, names, recipe.density)

@@ -31,11 +31,11 @@ class Draw:
         self._below = round(density * 2**32)
         self._keys = [_key(seed, tensor, parent) for parent in parents]
 
-    def look(self, number: int, parent: int, base: Tensor, values: Tensor) -> Tensor:
+    def look(self, number: int, parent: int, base: Tensor, values: Tensor, first: int) -> object:
         """Never asked."""
         raise AssertionError("a draw looks at nothing")
 
-    def settle(self, parent: int, counts: Sequence[Tensor]) -> None:
+    def settle(self, number: int, parent: int, found: Sequence[object]) -> None:
         """Never asked."""
 
     def trimmed(self, parent: int, differences: Tensor, first: int) -> Tensor:

@@ -2,14 +2,15 @@
 
 One block of rows of *every* tensor is merged once more in float64, and more blocks are drawn beside
 them; on a few tensors the identities of the method are tried. Blocks are small, so the whole takes
-seconds: a tensor that was lost, scaled or swapped as a whole differs in every block.
+seconds: a tensor that was lost, scaled or swapped as a whole differs in every block. Methods that
+must see a whole tensor are tried on whole ones of at most 4 M numbers, drawn while there is room.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from math import inf, prod
 from pathlib import Path
@@ -32,8 +33,10 @@ if TYPE_CHECKING:
 _BLOCK = 1 << 14
 _TRIED = 1 << 18
 _WHOLE = 1 << 22
-#: Numbers of all tensors together that are recomputed whole: some seconds.
-_WHOLES = 1 << 24
+#: Numbers of all tensors together that are seen whole, by the identities and recomputed: 0.7 s of
+#: TIES over two parents.
+_TRIED_WHOLES = 1 << 21
+_WHOLES = 1 << 22
 _FLOATS = ("F64", "F32", "F16", "BF16")
 #: Averages; on an arc, as slerp goes, numbers leave the span of the two ends.
 _STRAIGHT = ("linear", "window")
@@ -78,7 +81,21 @@ def algebra(
             limits,
             Shares.of(recipe),
         )
+        stack.enter_context(_one_thread())
         return (*_identities(ground), *_recomputed(ground))
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Blocks are too small for more: threads that wait for each other took ten times the work."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @dataclass(frozen=True)
@@ -109,11 +126,13 @@ class _Ground:
 
     def drawn(self) -> list[tuple[str, int, int]]:
         """Some tensors and their rows: the first ones, or all where a method must see all."""
-        by_place = self.recipe.method in BY_PLACE
-        fit = [n for n in self.floats if by_place or prod(self.merge.shape(n)) <= _WHOLE]
-        names = sorted(self.random("tensors").sample(fit, min(len(fit), self.limits.tensors)))
-        most = _TRIED if by_place else _WHOLE
-        return [(name, 0, _many(self.merge.shape(name), most)) for name in names]
+        if self.recipe.method in BY_PLACE:
+            names = sorted(self.floats)
+            chosen = self.random("tensors").sample(names, min(len(names), self.limits.tensors))
+        else:
+            chosen = self._wholes("tensors", self.floats, _TRIED_WHOLES)[: self.limits.tensors]
+        most = _TRIED if self.recipe.method in BY_PLACE else _WHOLE
+        return [(name, 0, _many(self.merge.shape(name), most)) for name in sorted(chosen)]
 
     def blocks(self) -> Iterator[tuple[str, int, int]]:
         """One block of every tensor, then as many more as the limit says.
@@ -121,7 +140,8 @@ class _Ground:
         Where a method must see a whole tensor, whole ones in the order drawn while there is room.
         """
         if self.recipe.method not in BY_PLACE:
-            yield from self._wholes()
+            for name in self._wholes("wholes", self.merge.names, _WHOLES):
+                yield name, 0, _rows(self.merge.shape(name))
             return
         draw = self.random("blocks")
         further = draw.choices(self.merge.names, k=self.limits.blocks)
@@ -131,14 +151,17 @@ class _Ground:
             first = draw.randrange(_rows(shape) - many + 1)
             yield name, first, first + many
 
-    def _wholes(self) -> Iterator[tuple[str, int, int]]:
-        numbers = 0
-        names = [name for name in self.merge.names if prod(self.merge.shape(name)) <= _WHOLE]
-        self.random("wholes").shuffle(names)
-        for place, name in enumerate(names):
-            numbers += prod(self.merge.shape(name))
-            if place < self.limits.tensors or numbers <= _WHOLES:
-                yield name, 0, _rows(self.merge.shape(name))
+    def _wholes(self, what: str, names: Sequence[str], room: int) -> list[str]:
+        """Drawn tensors that are small enough, of so many numbers together; or a single one."""
+        drawn = [name for name in names if prod(self.merge.shape(name)) <= _WHOLE]
+        self.random(what).shuffle(drawn)
+        fit: list[str] = []
+        for name in drawn:
+            numbers = prod(self.merge.shape(name))
+            if numbers <= room:
+                fit.append(name)
+                room -= numbers
+        return fit or drawn[:1]
 
 
 def _rows(shape: Sequence[int]) -> int:

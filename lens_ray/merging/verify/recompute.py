@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from lens_ray.merging.kernel import Piece
+from lens_ray.merging.kernel import Piece, merged_alone
 from lens_ray.merging.recipe import Recipe
 from lens_ray.merging.weights import Weights
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
 #: Methods whose result at one place depends on that place alone, and which are written out here
@@ -31,7 +32,7 @@ def reference(recipe: Recipe, weights: Weights, piece: Piece, shape: Sequence[in
     base = None if piece.base is None else piece.base.to(torch.float64)
     if recipe.method not in BY_PLACE:
         whole = Piece(piece.tensor, piece.number, piece.rows, parents, base)
-        return by_kernel(recipe, weights, whole, shape)
+        return by_kernel(recipe, weights, whole, shape, piece.parents[0].dtype)
     shares = weights.on(piece.tensor)
     if base is None:
         return torch.stack([s * p for s, p in zip(shares, parents, strict=True)]).sum(0)
@@ -39,14 +40,18 @@ def reference(recipe: Recipe, weights: Weights, piece: Piece, shape: Sequence[in
     return base + recipe.scale * moved
 
 
-def by_kernel(recipe: Recipe, weights: Weights, piece: Piece, shape: Sequence[int]) -> Tensor:
+def by_kernel(
+    recipe: Recipe,
+    weights: Weights,
+    piece: Piece,
+    shape: Sequence[int],
+    compared: torch.dtype | None = None,
+) -> Tensor:
     """The merged numbers of one piece, which is all that the kernel sees of its tensor."""
     from lens_ray.merging.methods import kernel_of
 
-    kernel = kernel_of(recipe, piece.tensor, shape, piece.parents[0].dtype, weights)
-    for number in range(kernel.looks):
-        kernel.settle(number, [kernel.look(number, piece)])
-    return kernel.merge(piece)
+    kernel = kernel_of(recipe, piece.tensor, shape, piece.parents[0].dtype, weights, compared)
+    return merged_alone(kernel, piece)
 
 
 def ulps(found: Tensor, truth: Tensor, dtype: str) -> float:

@@ -60,8 +60,10 @@ def merged(
         )
         for number, start in enumerate(range(0, max(1, length), step))
     ]
-    for number in range(kernel.looks):
+    number = 0
+    while number < kernel.looks:
         kernel.settle(number, [kernel.look(number, piece) for piece in pieces])
+        number += 1
     return torch.cat([kernel.merge(piece) for piece in pieces]).reshape(first.shape)
 
 

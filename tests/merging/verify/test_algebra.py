@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from lens_ray.merging.apply import apply_recipe
+from lens_ray.merging.kernel import Piece
 from lens_ray.merging.recipe import Recipe
 from lens_ray.merging.verify.algebra import algebra
 from lens_ray.merging.verify.policy import AlgebraLimits
-from lens_ray.merging.verify.recompute import ulps
+from lens_ray.merging.verify.recompute import by_kernel, reference, ulps
+from lens_ray.merging.weights import Weights
 from lens_ray.models.resolve import resolve
 from tests.merging.verify.merges import (
     ONE,
@@ -166,3 +168,13 @@ def test_blocks_cover_every_tensor(merge: Path) -> None:
     checks = look(merge, recipe_of(), blocks=1)
     counted = next(check.figures["tensors"] for check in checks if check.name == "recomputed")
     assert counted == len(tensors(merge))
+
+
+def test_ties_in_float64_keeps_what_is_equal_in_float32() -> None:
+    """1 - 2^-30 is 1 in float32: both are kept, though float64 tells them apart."""
+    recipe = Recipe.model_validate({**METHODS["ties"], "density": 0.5})
+    base, moved = torch.ones(2), torch.tensor([0.0, 2.0**-30])
+    piece = Piece("x", 0, (0, 2), (moved, moved), base)
+    written = by_kernel(recipe, Weights.of(recipe), piece, (2,))
+    assert torch.equal(written, moved)
+    assert torch.equal(reference(recipe, Weights.of(recipe), piece, (2,)), moved.double())
