@@ -268,7 +268,7 @@ class StoreAsker:
         if trial.single and parent.revision is not None:
             spec = spec.model_copy(update={"revision": parent.revision})
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        return Question(Checkpoint(self._spec.name, step or 0, path, trial.key, now), spec, "full")
+        return Question(Checkpoint(name, step or 0, path, trial.key, now), spec, "full")
 
     def _marks(self, runs: Mapping[str, str], place: Place) -> Marks:
         ids = list(dict.fromkeys(runs.values()))

@@ -3,8 +3,8 @@
 Three things must hold, each by a one-sided bound: the composite is ahead of the final checkpoint,
 ahead of the best single one, and no ability is behind the final one, which would be shipped, by
 more than the margin. (Of two checkpoints in conflict a mixture lies below each in what it can
-best.) All must hold together, so none is adjusted for the others: a merge that lacks one of them passes with the error
-of that one bound at most (intersection-union test, Berger 1982).
+best.) All must hold together, so none is adjusted for the others: a merge that lacks one of them
+passes with the error of that one bound at most (intersection-union test, Berger 1982).
 """
 
 from __future__ import annotations
