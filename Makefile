@@ -58,7 +58,7 @@ test-browser: setup
 	$(BIN)/python -m pytest -q -m browser tests/browser
 
 test-slow: setup
-	$(BIN)/python -m pytest -q -m slow --timeout 1800 tests
+	$(BIN)/python -m pytest -q -m slow --timeout 1800 -n 2 tests
 
 # Marks and prompts against lmms-eval and VLMEvalKit, in an environment of their own; lmms-eval 0.3.0,
 # from whose time the reference is, lies beside the present release.

@@ -4,6 +4,7 @@ The map, in the order in which a sample travels:
 
 * `lens_ray.evaluate`   the main job, top-down; read it first
 * `lens_ray.watching`   a watch, whole: checkpoints of a training run as they appear
+* `lens_ray.searching`  a merge looked for; `repairing`, `verifying` (`asking_merges`): then
 * `lens_ray.warm`       the same job, asked by replicas that stay
 * `lens_ray.job`        the YAML a user writes
 * `lens_ray.suites`     what is asked: `Sample`, `Suite`, the built-in suite ``mini``
@@ -13,6 +14,7 @@ The map, in the order in which a sample travels:
 * `lens_ray.store`      where rows live: a folder or S3, one commit protocol
 * `lens_ray.stats`      what many marks say: accuracy, stability, intervals
 * `lens_ray.online`     checkpoints as they appear: convergence, conflict, advice
+* `lens_ray.merging`    checkpoints made into one: recipes, methods, search, verification
 * `lens_ray.imports`    other tools' results become runs
 * `lens_ray.report`     what people look at
 * `lens_ray.prices`     what accelerators and tokens cost
@@ -33,7 +35,10 @@ from lens_ray.errors import LensError
 if TYPE_CHECKING:
     from lens_ray.evaluate import RunReport, evaluate
     from lens_ray.job import JobSpec, load_job
+    from lens_ray.merging import merge
     from lens_ray.models.spec import ModelSpec
+    from lens_ray.repairing import repair_merge
+    from lens_ray.searching import search_merges
     from lens_ray.stats.advice import Advice, Needs, advise, load_needs
     from lens_ray.stats.anchors import estimate
     from lens_ray.stats.compare import compare
@@ -47,6 +52,7 @@ if TYPE_CHECKING:
     from lens_ray.store import Store
     from lens_ray.suites.sample import Sample
     from lens_ray.suites.suite import Suite, load_suite
+    from lens_ray.verifying import verify_merge
     from lens_ray.watching import watch
 
 _HOME = {
@@ -71,8 +77,12 @@ _HOME = {
     "load_needs": "lens_ray.stats.advice",
     "load_suite": "lens_ray.suites.suite",
     "measured_power": "lens_ray.stats.power",
+    "merge": "lens_ray.merging",
     "planned_power": "lens_ray.stats.power_plan",
+    "repair_merge": "lens_ray.repairing",
+    "search_merges": "lens_ray.searching",
     "stability": "lens_ray.stats.model_stability",
+    "verify_merge": "lens_ray.verifying",
     "watch": "lens_ray.watching",
 }
 
@@ -99,8 +109,12 @@ __all__ = [
     "load_needs",
     "load_suite",
     "measured_power",
+    "merge",
     "planned_power",
+    "repair_merge",
+    "search_merges",
     "stability",
+    "verify_merge",
     "watch",
 ]
 

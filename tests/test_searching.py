@@ -143,7 +143,7 @@ def test_a_second_driver_is_refused_while_the_first_is_at_work(
 def test_samples_that_confirm_may_not_be_those_of_the_search(
     store: Store, suite: Suite, parents: tuple[Parent, ...]
 ) -> None:
-    with pytest.raises(UserError, match=r"confirm: 300 questions of mini:quick are asked by"):
+    with pytest.raises(UserError, match=r"confirm: 612 questions of mini:quick are asked by"):
         run(store, parents, Weighed(store, suite), confirm="mini:quick")
 
 

@@ -190,8 +190,9 @@ def test_a_merge_that_was_fine_tuned_is_not_held_against_its_recipe(merge: Path)
     (merge / "repair.json").write_text(json.dumps({"start_digest": record.weights_digest}))
     change(merge, lambda held: held[UP.format(0)].mul_(1.5))
     found = cheap(merge, again=True, write=False)
-    assert names(found, "skipped") == ["V1.looked_at"]
+    assert names(found, "skipped") == ["V1.repaired"]
     assert "V5.rerun" in names(found, "pass")
+    assert "V5.repair" in names(found, "fail")  # half a record is none
     assert found.decision == "no_go"  # the record was not written anew: V5 files
 
 

@@ -6,6 +6,10 @@ and 0.75 of step 9,600 of series a; the final checkpoint is step 9,600. Both are
 seeds than any suite (its images are none of theirs), with the same examples in the same order, once
 for each rate. Then both, and both as they were, answer ``--suite``. All differences are paired by
 sample; the verdict is printed whichever way it falls.
+
+Measured once (80 steps of 16, 62,723 tokens each, 1e-4, mini:full, 5,678 units, both asked in one
+process): the repaired merge has no shown difference to the merge (-0.006 [-0.017, +0.005]), nor to
+the continued final checkpoint (+0.003 [-0.004, +0.010]).
 """
 
 from __future__ import annotations

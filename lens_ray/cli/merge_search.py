@@ -39,6 +39,10 @@ def search(
             help="How much each ability counts, in the place of the file's needs; repeatable.",
         ),
     ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option("--report", metavar="FILE", help="HTML page: parents, final and merge."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Find the merge of some checkpoints that is better than each of them, and confirm it.
@@ -48,10 +52,17 @@ def search(
     """
     from lens_ray.errors import BudgetReached, CannotSay, NoGo
     from lens_ray.merging.spec import load_merge
+    from lens_ray.report.files import check_target
     from lens_ray.searching import search_merges
 
     spec = load_merge(job, store=store)
+    if report is not None:
+        check_target(report)
     found = search_merges(spec, address=address, out=out, needs=_weights(need), on_line=note)
+    if report is not None:
+        from lens_ray.report.merged import write_merged_page
+
+        write_merged_page(found.found, report)
     if as_json:
         print_json(found.to_json())
     else:
@@ -89,10 +100,15 @@ def _weights(given: list[str] | None) -> dict[str, float] | None:
 
 
 def _print(searched: Searched, store: str) -> None:
+    from lens_ray.report.merged import lines_of_merged
+
     found = searched.found
     _print_tried(found)
+    print()
+    for line in lines_of_merged(found):
+        print(line)
     if found.confirmation is not None:
-        _print_confirmed(found.confirmation)
+        _print_claims(found.confirmation)
     print()
     print(one_line(f"{found.verdict}: {found.why}"))
     for parent in found.recommended.recipe.parents:
@@ -130,17 +146,9 @@ def _print_tried(found: Found) -> None:
     print_table(columns, rows)
 
 
-def _print_confirmed(confirmed: Confirmation) -> None:
+def _print_claims(confirmed: Confirmation) -> None:
     print()
-    print(f"confirmed on {confirmed.n:,} units that no step of the search has seen:")
-    names = next(iter(confirmed.scores.values()), {})
-    print_table(
-        ("model", *names),
-        [
-            (model, *(_value(scores, name) for name in names))
-            for model, scores in confirmed.scores.items()
-        ],
-    )
+    print("what must hold of a merge, on those samples:")
     for claim in confirmed.claims:
         one = claim.difference
         if one.difference is None or one.ci_low is None or one.ci_high is None:

@@ -196,6 +196,8 @@ def _print(found: Verification, report: Path | None) -> None:
     print(f"\n{WORDS[found.decision]} by policy {found.policy.name}")
     for line in found.reasons:
         print(one_line(f"- {line}"))
+    for line in found.left_behind():
+        print(one_line(f"- no obstacle by this policy, against the best parent: {line}"))
     if report is not None:
         print(one_line(f"report: {report}"))
 

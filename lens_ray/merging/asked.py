@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -40,7 +41,7 @@ from lens_ray.store import Store
 from lens_ray.store.merge_log import MergeLog, MergeState, Tried
 from lens_ray.suites.suite import Suite
 
-Splits = tuple[str, ...] | None
+Splits = tuple[Literal["anchor", "search", "sealed"], ...] | None
 _HOUR_S = 3600.0
 
 
@@ -267,7 +268,7 @@ class StoreAsker:
         if trial.single and parent.revision is not None:
             spec = spec.model_copy(update={"revision": parent.revision})
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        return Question(Checkpoint(self._spec.name, step or 0, path, trial.key, now), spec, "full")
+        return Question(Checkpoint(name, step or 0, path, trial.key, now), spec, "full")
 
     def _marks(self, runs: Mapping[str, str], place: Place) -> Marks:
         ids = list(dict.fromkeys(runs.values()))
@@ -294,7 +295,7 @@ class StoreAsker:
 
 def questions_on(questions: Sequence[Question], place: Place) -> list[Question]:
     """Questions to a place's samples."""
-    return [replace(one, splits=place.splits) for one in questions]  # type: ignore[arg-type]
+    return [replace(one, splits=place.splits) for one in questions]
 
 
 def _enough(answer: Answered, place: Place) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,8 +21,23 @@ _MARKUP = re.compile(r"([\\`*_{}\[\]<>#|~$&])")
 _MERGE = "merge"
 
 
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What was done to the weights after the merge.
+
+    Attributes:
+        briefly: Ends the sentence of how they were merged.
+        section: Of the card, in Markdown.
+    """
+
+    briefly: str
+    section: str
+
+
 def write_card(folder: Path, record: MergeRecord, verification: Verification | None = None) -> Path:
     """Write ``README.md`` into the folder of a merge, whole or not at all.
+
+    Of a merge that was fine-tuned (``repair.json`` lies in it) the card tells so.
 
     Args:
         folder: Of the merge.
@@ -31,23 +47,36 @@ def write_card(folder: Path, record: MergeRecord, verification: Verification | N
     Raises:
         OSError: It cannot be written.
     """
+    from lens_ray.merging.repair.write import trained_of
     from lens_ray.merging.verify.provenance import CARD
     from lens_ray.merging.verify.verification import written
 
-    return written(folder / CARD, card(record, verification))
+    return written(folder / CARD, card(record, verification, trained_of(folder)))
 
 
-def card(record: MergeRecord, verification: Verification | None = None) -> str:
-    """The text of a model card, in Markdown with the front matter that hubs read."""
+def card(
+    record: MergeRecord,
+    verification: Verification | None = None,
+    trained: Trained | None = None,
+) -> str:
+    """The text of a model card, in Markdown with the front matter that hubs read.
+
+    Args:
+        record: Of the merge.
+        verification: What was found, where it was verified.
+        trained: What was done to the weights afterwards.
+    """
+    briefly = "nothing was trained" if trained is None else trained.briefly
     parts = [
         _front(record),
         f"# {plain(record.recipe.name or 'A merge')}\n",
         f"Merged by lens-ray from {len(record.parents)} checkpoints with the method "
-        f"`{record.recipe.method}`; nothing was trained.\n",
+        f"`{record.recipe.method}`; {briefly}.\n",
         "## Parents\n",
         _parents(record),
         "## Recipe\n",
         _fenced(json.dumps(record.recipe.model_dump(mode="json", exclude_defaults=True), indent=1)),
+        *([] if trained is None else [trained.section]),
         *_scores(record),
         "## Verification\n",
         _verified(verification),
@@ -150,8 +179,12 @@ def _verified(verification: Verification | None) -> str:
     head = f"**{WORDS[verification.decision]}** by {policy}, {plain(verification.made_at)}.\n"
     reasons = "".join(f"- {plain(line)}\n" for line in verification.reasons[:20])
     columns = ("tier", "asks", "passed", "failed", "cannot say", "skipped")
-    return "\n".join([head, reasons, table(columns, rows)] if reasons else [head,
-                     table(columns, rows)])  # fmt: skip
+    parts = [head, *([reasons] if reasons else []), table(columns, rows)]
+    lost = "".join(f"- {plain(line)}\n" for line in verification.left_behind())
+    if lost:
+        parts.append("Lost against the parent that was best at it; it stops nobody:\n")
+        parts.append(lost)
+    return "\n".join(parts)
 
 
 def _digests(record: MergeRecord) -> str:

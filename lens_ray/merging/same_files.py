@@ -23,7 +23,7 @@ _NOTES = ("LICENSE", "LICENCE", "NOTICE", "USE_POLICY", "COPYRIGHT")
 #: What trainers and we write beside a model, which is different in every checkpoint.
 _LEFTOVERS = (
     "trainer_state.json", "training_args.json", "all_results.json", "train_results.json",
-    "eval_results.json", "requirements.txt", MARKER, *ABOUT,
+    "eval_results.json", "requirements.txt", "repair.json", MARKER, *ABOUT,
 )  # fmt: skip
 _QUANTISED = frozenset({"U8", "I8", "F8_E5M2", "F8_E4M3", "F8_E8M0", "F8_E4M3FNUZ", "F8_E5M2FNUZ",
                         "F4", "F6_E2M3", "F6_E3M2"})  # fmt: skip

@@ -73,12 +73,14 @@ def _rows(source: str) -> pa.Table:
             f"replay {source}: no such file; give a Parquet file of rows, or {BUILTIN}SERIES"
         )
     tables = []
+    asked: set[object] = set()
     for file in files:
         try:
             table = conform(pq.read_table(file), ROWS)
         except (OSError, ValueError, pa.ArrowException) as error:
             reason = " ".join(str(error).split())
             raise UserError(f"replay {file}: not a file of rows ({reason})") from error
+        asked.update(table["model"].unique().to_pylist())
         if series is not None:
             wanted = rf"^{re.escape(series)}-step-\d+$"
             table = table.filter(pc.match_substring_regex(table["model"], wanted))
@@ -86,7 +88,7 @@ def _rows(source: str) -> pa.Table:
     rows = pa.concat_tables(tables)
     rows = rows.filter(pc.is_valid(rows["step"]))
     if not rows.num_rows:
-        known = sorted({path.parent.name for path in builtin_root().glob("*/run.yaml")})
+        known = sorted({str(name).split("-step-")[0] for name in asked})
         hint = f"the built-in series are: {', '.join(known)}" if series else "name another"
         raise UserError(f"replay {source}: no row of a training step; {hint}")
     return rows

@@ -87,7 +87,10 @@ def _view(found: Verification) -> dict[str, Any]:
         "method": record.recipe.method,
         "parents": _parents(record),
         "recipe": _pretty(record.recipe.model_dump(mode="json", exclude_defaults=True)),
-        "abilities": [_ability(check) for check, _ in found.of("V4") if check.name == "ability"],
+        "abilities": _abilities(found, "ability"),
+        "of_final": _abilities(found, "ability_of_final"),
+        "left_behind": [visible_line(line) for line in found.left_behind()],
+        "trained": _was_trained(found),
         "ground": _ground(found.ground),
         "critical": [
             _check(check, decision)
@@ -116,6 +119,15 @@ def _parents(record: MergeRecord) -> list[dict[str, str]]:
         }
         for one in rows
     ]
+
+
+def _was_trained(found: Verification) -> bool:
+    """Whether the weights were trained after the merge."""
+    return any((check.tier, check.name) == ("V5", "repair") for check in found.checks)
+
+
+def _abilities(found: Verification, name: str) -> list[dict[str, Any]]:
+    return [_ability(check) for check, _ in found.of("V4") if check.name == name]
 
 
 def _ability(check: Check) -> dict[str, Any]:

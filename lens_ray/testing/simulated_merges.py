@@ -212,7 +212,7 @@ def _truth(kind: Kind, rng: np.random.Generator, design: MergeDesign) -> tuple[F
 
 
 def _experts(rng: np.random.Generator, design: MergeDesign) -> Floats:
-    """Who is an expert of what, parents x abilities: the checkpoints after the middle, or others."""
+    """Who is an expert of what, parents x abilities: those after the middle, or others."""
     course = (np.linspace(0, 1, design.parents)[:, None] > 0.5).astype(np.float64)
     late = rng.permutation(np.arange(len(ABILITIES)) % 2 == 0)
     return np.where(late, course, 1 - course)

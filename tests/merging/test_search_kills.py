@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lens_ray.merging.apply import read_record
+from lens_ray.merging.verify.provenance import read_record
 from lens_ray.store import Store
 from tests.merging.kill_ground import BATCH, live
 

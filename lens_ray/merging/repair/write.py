@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lens_ray.errors import UserError
-from lens_ray.merging.card import card
+from lens_ray.merging.card import Trained, card, code
 from lens_ray.merging.companions import write_file
 from lens_ray.merging.live import LiveCheckpoint
 from lens_ray.merging.record import FILE as MERGE
 from lens_ray.merging.record import MergeRecord
 from lens_ray.merging.repair.record import FILE, RepairRecord
 from lens_ray.merging.same_files import model_files
-from lens_ray.merging.verify.provenance import ABOUT, CARD, VERIFIED, file_digest, read_record
+from lens_ray.merging.verify.provenance import ABOUT, CARD, file_digest, read_record
 from lens_ray.models.checkpoint import INDEX, assert_swappable, inspect_checkpoint
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def write_repaired(
             _write_shard(source / shard, partial / shard, tensors, durable)
     names = [*model_files(source), *([INDEX] if (source / INDEX).is_file() else [])]
     for name in names:
-        if name not in (FILE, VERIFIED):
+        if name != FILE:
             write_file(partial / name, (source / name).read_bytes(), durable=durable)
     made = inspect_checkpoint(str(partial))
     assert_swappable(live.facts, made)
@@ -55,7 +55,10 @@ def write_repaired(
     write_file(partial / FILE, (told.model_dump_json(indent=1) + "\n").encode(), durable=durable)
     if (source / MERGE).is_file():
         merge = _goes_on(read_record(source), partial, made.weights_digest)
-        for name, text in ((CARD, _card(merge, told)), (MERGE, merge.model_dump_json(indent=1))):
+        for name, text in (
+            (CARD, card(merge, trained=_trained(told))),
+            (MERGE, merge.model_dump_json(indent=1)),
+        ):
             write_file(partial / name, f"{text.rstrip()}\n".encode(), durable=durable)
     return told
 
@@ -92,14 +95,25 @@ def _goes_on(held: MergeRecord, partial: Path, weights_digest: str) -> MergeReco
     )
 
 
-def _card(merge: MergeRecord, told: RepairRecord) -> str:
+def trained_of(folder: Path) -> Trained | None:
+    """What the model card of a folder says of its repair; None where there was none.
+
+    Raises:
+        CheckpointError: ``repair.json`` is no record.
+    """
+    from lens_ray.merging.repair.make import read_repair
+
+    told = read_repair(folder)
+    return None if told is None else _trained(told)
+
+
+def _trained(told: RepairRecord) -> Trained:
     plan = told.plan
-    lines = [
-        "## Repair\n",
+    section = (
+        "## Repair\n\n"
         f"The merge was fine-tuned after it was made: {plan.steps} steps of {plan.batch} examples "
-        f"of the suite `{told.calibration}` ({told.examples} different ones, {told.tokens:,} "
+        f"of the suite {code(told.calibration)} ({told.examples} different ones, {told.tokens:,} "
         f"tokens), AdamW at {plan.lr:g}. Its weights before had the digest "
-        f"`{told.start_digest}`. `{FILE}` has all of this for programs.\n",
-    ]
-    before = "nothing was trained"
-    return card(merge).replace(before, "then fine-tuned (below)") + "\n" + "\n".join(lines)
+        f"{code(told.start_digest)}. `{FILE}` has all of this for programs.\n"
+    )
+    return Trained("then fine-tuned (below)", section)

@@ -73,6 +73,13 @@ def weigh(
         return []
     others = dict.fromkeys((single, final))
     pairs = {name: {each: table.differences(name, each) for each in others} for name in candidates}
+    asked = {
+        name: {
+            other: found if other == final else {OVERALL: found[OVERALL]}
+            for other, found in each.items()
+        }
+        for name, each in pairs.items()
+    }
     shrunk = _shrunk([pairs[name][single][OVERALL] for name in candidates])
     # Standard errors there, as a share of those here.
     finer = (len(table.marks.ids) / (confirm_units or len(table.marks.ids))) ** 0.5
@@ -82,7 +89,7 @@ def weigh(
         drawn = {**measured, OVERALL: table.values[single][OVERALL] + gain}
         drawn = dict(fitted[name]) if fitted and name in fitted else drawn
         moved = {figure: drawn[figure] - measured[figure] for figure in drawn}
-        likely, weakest = _likely(pairs[name], moved, margin, table.confidence, finer)
+        likely, weakest = _likely(asked[name], moved, margin, table.confidence, finer)
         short = tuple(
             ability for ability, least in (min_score or {}).items() if drawn[ability] < least
         )
@@ -146,7 +153,7 @@ def claims_of(
     Args:
         table: Of all of them.
         merges: Names of trials.
-        references: Names of the final and the best single checkpoint.
+        references: Names of the best single and, last, of the final checkpoint.
         margin: How much of an ability may be lost.
         confirm_units: See `weigh`.
     """
@@ -155,9 +162,16 @@ def claims_of(
     for other in dict.fromkeys(references):
         found = [table.differences(name, other) for name in merges if name != other]
         error.append([float(np.median([_error(each[name]) for each in found])) for name in figures])
-        least.append([table.values[other][name] - margin * (name != OVERALL) for name in figures])
+        least.append([_least(table, name, other, references[-1], margin) for name in figures])
     finer = (len(table.marks.ids) / (confirm_units or len(table.marks.ids))) ** 0.5
     return Claims(figures, np.array(least), np.array(error), table.confidence, finer)
+
+
+def _least(table: Table, figure: str, other: str, final: str, margin: float) -> float:
+    """Abilities are compared with the final checkpoint alone: it is what would be shipped."""
+    if figure == OVERALL:
+        return table.values[other][figure]
+    return table.values[other][figure] - margin if other == final else float("-inf")
 
 
 def _likely(

@@ -1,9 +1,10 @@
 """Whether a merge is better, on samples that no step has seen: `confirmation_of`.
 
 Three things must hold, each by a one-sided bound: the composite is ahead of the final checkpoint,
-ahead of the best single one, and no ability is behind either by more than the margin. All must hold
-together, so none is adjusted for the others: a merge that lacks one of them passes with the error
-of that one bound at most (intersection-union test, Berger 1982).
+ahead of the best single one, and no ability is behind the final one, which would be shipped, by
+more than the margin. (Of two checkpoints in conflict a mixture lies below each in what it can
+best.) All must hold together, so none is adjusted for the others: a merge that lacks one of them
+passes with the error of that one bound at most (intersection-union test, Berger 1982).
 """
 
 from __future__ import annotations
@@ -31,7 +32,13 @@ def confirmation_of(
         margin: How much of an ability may be lost.
     """
     against = list(dict.fromkeys((final, single)))
-    claims = [claim for other in against for claim in _claims(table, merge, other, margin)]
+    claims = [
+        claim
+        for other in against
+        for claim in _claims(table, merge, other, margin)
+        # What another checkpoint can better than the final one is not lost by who ships that.
+        if other == final or claim.figure == OVERALL
+    ]
     return Confirmation(
         claims=tuple(claims),
         holds=all(each.holds for each in claims),

@@ -11,8 +11,9 @@ from typing import Literal, Protocol
 from lens_ray.merging.recipe import Recipe
 from lens_ray.stats.marks import Marks
 
-#: Which samples: the split ``anchor``; ``anchor`` and ``search``; or those that confirm, which
-#: nothing else may look at (the split ``sealed``, or another suite).
+#: Which samples: the split ``anchor``; ``anchor`` and ``search``, or the whole suite where another
+#: one confirms; or those that confirm, which nothing else may look at (the split ``sealed``, or
+#: another suite).
 Ground = Literal["anchor", "search", "confirm"]
 
 

@@ -67,7 +67,10 @@ class Variances:
 
 
 def blocks_of(model: Module) -> dict[str, Module]:
-    """The parts of a model that have weights, by name, in its order; every weight is in one.
+    """The parts of a model that have weights, by name, in its order.
+
+    Every weight is in one, but for those that a container of blocks holds itself, as
+    LLaVA-OneVision its ``image_newline``: likelihood and V1 see these.
 
     An element of the outermost list of layers is one block; so is a module outside of such lists
     that holds none (embeddings, the projector, the last norm, the output layer).

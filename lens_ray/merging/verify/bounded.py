@@ -38,8 +38,11 @@ def bounded(
     *,
     above: bool = True,
     subject: str | None = None,
+    family: int = 1,
 ) -> Check:
     """A check that passes where a one-sided bound keeps the limit, alone.
+
+    It fails where the bound on the other side, at this kind's share of ``fault_level``, breaks it.
 
     Args:
         name: Of the check.
@@ -49,6 +52,7 @@ def bounded(
         told: What it is the difference of.
         above: Whether it must be above the limit; else below.
         subject: What it is about.
+        family: How many of its kind there are (Bonferroni, of a failure).
     """
     if found.bounds is None or found.estimate is None:
         what = f"{told}: {found.reason or 'there is no figure'}"
@@ -65,7 +69,8 @@ def bounded(
     if 0 < found.clusters < limits.min_clusters:
         what += f"; {found.clusters} clusters are too few to say"
         return Check("V4", name, "cannot_say", what, figures, subject=subject)
-    good, bad = (low > limit, high < limit) if above else (high < limit, low > limit)
+    least, most = found.bounds(limits.fault_share / family)
+    good, bad = (low > limit, most < limit) if above else (high < limit, least > limit)
     verdict: Literal["pass", "fail", "cannot_say"] = (
         "pass" if good else "fail" if bad else "cannot_say"
     )

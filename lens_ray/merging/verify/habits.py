@@ -72,7 +72,7 @@ def rate(
     assert whole.estimate is not None
     assert whole.bounds is not None
     low, high = whole.bounds(limits.level)
-    guilty = _guilty(found, by, limits.level)
+    guilty = _guilty(found, by, limits.fault_share)
     figures: dict[str, float | int | str | None] = {
         "merge": whole.candidate, "parent": worst, "parents": whole.baseline,
         "difference": whole.estimate, "low": low, "high": high, "limit": by, "n": whole.n,

@@ -68,7 +68,10 @@ class Looked:
 def repaired(folder: Path) -> str | None:
     """Why the numbers of a folder are no longer those of its recipe."""
     if (folder / REPAIR).is_file():
-        return f"fine-tuned after the merge ({REPAIR}): its numbers are no longer the recipe's"
+        return (
+            f"fine-tuned after the merge ({REPAIR}): its numbers are no longer the recipe's; "
+            "--rerun tells whether the recipe made what was trained"
+        )
     return None
 
 
@@ -109,13 +112,16 @@ def look(
     if "V0" in tiers:
         why = None if kin.there else f"nothing to compare it with: {kin.missing}"
         found.take("V0", compare, why)
-    if "V1" in tiers:
+    trained = repaired(folder)
+    if "V1" in tiers and trained is not None:
+        found.checks.append(Check("V1", "repaired", "skipped", trained))
+    elif "V1" in tiers:
         found.take(
             "V1",
             lambda: algebra(
                 folder, record.recipe, kin.folders, kin.base, policy.algebra, adapters=kin.adapters
             ),
-            found.broken or kin.missing or repaired(folder),
+            found.broken or kin.missing,
         )
     computing = [tier for tier in ("V2", "V3") if tier in tiers]
     if computing:

@@ -32,6 +32,9 @@ from lens_ray.yaml_file import FileKind, load_file
 #: What a verification, or one check of it, comes to.
 Decision = Literal["go", "no_go", "cannot_say"]
 TIERS: tuple[Tier, ...] = ("V0", "V1", "V2", "V3", "V4", "V5")
+#: Kinds of tests in V4 that may fail by chance: abilities, composite, stability, churn, refused,
+#: unparsed, blind.
+FAULT_KINDS = 7
 
 
 class AlgebraLimits(ClosedModel):
@@ -59,8 +62,11 @@ class FunctionLimits(ClosedModel):
             may be above the worst parent's, in nats.
         variance_low: Least ratio of a block's activation variance to the weighted parents'.
         variance_high: Largest.
-        divergence: Most that a block's output may be apart from the weighted parents', relative to
-            how far the parents are apart; None reports it only.
+        divergence: Most that a block's output may be apart from the nearest parent's, in units of
+            how far the other parents are; of methods whose merges lie between their parents (task
+            vectors, TIES and DARE may go beyond: there it is told only). Halves have 0.50 to 0.51,
+            swapped layers 6 and more; the limit was chosen on faults and merges of one model,
+            ``minivlm-a``. None tells it only, of all methods.
         seed: Of the probes drawn.
     """
 
@@ -68,7 +74,7 @@ class FunctionLimits(ClosedModel):
     nll_tolerance: float = Field(default=0.05, ge=0, le=10)
     variance_low: float = Field(default=0.8, gt=0, lt=1)
     variance_high: float = Field(default=1.25, gt=1)
-    divergence: float | None = Field(default=None, gt=0)
+    divergence: float | None = Field(default=1.5, gt=0)
     seed: int = Field(default=0, ge=0)
 
 
@@ -90,8 +96,12 @@ class BehaviourLimits(ClosedModel):
     """V4.
 
     Attributes:
-        margin: Of the corrected score: how much of an ability's best parent may be lost.
-        level: Of one-sided tests, over the abilities by Holm.
+        margin: Of the corrected score: how much of an ability may be lost, against the final
+            checkpoint and against the ability's best parent.
+        level: Error of a claim that something is held: of one-sided tests, over the abilities by
+            Holm. A GO takes all of them, so the whole errs no more often than one.
+        fault_level: Error of calling a sound merge faulty. One failure is enough for that, so the
+            `FAULT_KINDS` kinds of tests share it equally, each by Holm over what it looks at.
         composite_by: How far the composite must be above the final checkpoint's.
         refused_by: How far the share of refused answers may be above the highest parent's.
         unparsed_by: The same of answers that could not be read.
@@ -105,6 +115,7 @@ class BehaviourLimits(ClosedModel):
 
     margin: float = Field(default=0.02, gt=0, le=0.5)
     level: float = Field(default=0.05, gt=0, le=0.25)
+    fault_level: float = Field(default=0.05, gt=0, le=0.25)
     composite_by: float = Field(default=0.0, ge=-0.5, le=0.5)
     refused_by: float = Field(default=0.01, ge=0, le=1)
     unparsed_by: float = Field(default=0.01, ge=0, le=1)
@@ -113,6 +124,11 @@ class BehaviourLimits(ClosedModel):
     blind_by: float = Field(default=0.1, gt=0, le=2)
     min_clusters: int = Field(default=20, ge=2)
     seed: int = Field(default=0, ge=0)
+
+    @property
+    def fault_share(self) -> float:
+        """The part of ``fault_level`` that one kind of test may spend."""
+        return self.fault_level / FAULT_KINDS
 
 
 class CriticalSamples(ClosedModel):
@@ -137,6 +153,7 @@ class CheckRule(ClosedModel):
 
     Attributes:
         checks: Glob over ``TIER.name`` and ``TIER.name:subject``: ``V4.*``, ``V4.ability:ocr``.
+        beside: Glob of the same kind: the rule counts only where such a check was made too.
         fail: What it decides if it fails.
         cannot_say: What it decides if the data do not decide.
         skipped: What it decides if it was not looked at; None is ``cannot_say`` in a tier that is
@@ -144,24 +161,58 @@ class CheckRule(ClosedModel):
     """
 
     checks: str = Field(min_length=2, max_length=256)
+    beside: str | None = Field(default=None, min_length=2, max_length=256)
     fail: Decision = "no_go"
     cannot_say: Decision = "cannot_say"
     skipped: Decision | None = None
 
     @model_validator(mode="after")
     def _names_a_tier(self) -> CheckRule:
-        if not any(fnmatchcase(tier, self.checks.partition(".")[0]) for tier in TIERS):
-            raise PydanticCustomError(
-                "no_tier", "{checks} is of no tier; write TIER.name, such as V4.stability or V3.*",
-                {"checks": repr(self.checks)},
-            )  # fmt: skip
+        for glob in (self.checks, self.beside or self.checks):
+            if not any(fnmatchcase(tier, glob.partition(".")[0]) for tier in TIERS):
+                raise PydanticCustomError(
+                    "no_tier",
+                    "{checks} is of no tier; write TIER.name, such as V4.stability or V3.*",
+                    {"checks": repr(glob)},
+                )
         return self
 
-    def matches(self, check: Check) -> bool:
-        """Whether it is about a check."""
-        name = f"{check.tier}.{check.name}"
-        named = name if check.subject is None else f"{name}:{check.subject}"
-        return fnmatchcase(name, self.checks) or fnmatchcase(named, self.checks)
+    def matches(self, check: Check, there: Iterable[Check]) -> bool:
+        """Whether it is about a check, among those that were made.
+
+        Args:
+            check: The check.
+            there: All checks. One that was skipped was not made.
+        """
+        if not _is(check, self.checks):
+            return False
+        return self.beside is None or any(
+            other.verdict != "skipped" and _is(other, self.beside) for other in there
+        )
+
+
+def _is(check: Check, glob: str) -> bool:
+    name = f"{check.tier}.{check.name}"
+    named = name if check.subject is None else f"{name}:{check.subject}"
+    return fnmatchcase(name, glob) or fnmatchcase(named, glob)
+
+
+#: What the built-in policy says of single checks, the first that matches:
+#:
+#: * Where a final checkpoint is known, abilities are decided by it. What an ability lost against
+#:   the parent that was best at it is told and stops nobody.
+#: * Churn is tested without a margin: something is lost, and nothing says that it matters. Somebody
+#:   must look; limits with a margin say NO-GO.
+#: * The spread over the few subtasks of an ability is known roughly, so it stops nobody unless it
+#:   is shown to be worse.
+#: * Weights that were trained after the merge are no longer the recipe's. That they are those of
+#:   ``repair.json`` is a check of V5; that the recipe made what it started from is ``--rerun``.
+BUILT_IN = (
+    CheckRule(checks="V4.ability", beside="V4.ability_of_final", fail="go", cannot_say="go"),
+    CheckRule(checks="V4.churn", fail="cannot_say"),
+    CheckRule(checks="V4.stability", cannot_say="go"),
+    CheckRule(checks="V1.repaired", beside="V5.repair", skipped="go"),
+)
 
 
 class Policy(ClosedModel):
@@ -176,8 +227,7 @@ class Policy(ClosedModel):
         engines: Limits of V3.
         behaviour: Limits of V4.
         critical: Samples on which no new failure is tolerated.
-        rules: What checks decide; the first that matches. The built-in one: spread over the few
-            subtasks of an ability is known roughly, so it stops nobody unless shown to be worse.
+        rules: What checks decide; the first that matches. Left out, `BUILT_IN`.
     """
 
     version: Literal[1] = 1
@@ -188,7 +238,7 @@ class Policy(ClosedModel):
     engines: EngineLimits = Field(default_factory=EngineLimits)
     behaviour: BehaviourLimits = Field(default_factory=BehaviourLimits)
     critical: CriticalSamples = Field(default_factory=CriticalSamples)
-    rules: tuple[CheckRule, ...] = (CheckRule(checks="V4.stability", cannot_say="go"),)
+    rules: tuple[CheckRule, ...] = BUILT_IN
 
     @model_validator(mode="after")
     def _some_tiers(self) -> Policy:
@@ -224,7 +274,7 @@ def decide(policy: Policy, checks: Sequence[Check]) -> Decided:
         policy: The policy.
         checks: All that was looked at.
     """
-    each = tuple(_of(policy, check) for check in checks)
+    each = tuple(_of(policy, check, checks) for check in checks)
     lines: list[tuple[Decision, str]] = [
         (decision, _told(check))
         for check, decision in zip(checks, each, strict=True)
@@ -241,8 +291,10 @@ def decide(policy: Policy, checks: Sequence[Check]) -> Decided:
     return Decided(whole, each, tuple(line for _, line in lines))
 
 
-def _of(policy: Policy, check: Check) -> Decision:
-    rule = next((rule for rule in policy.rules if rule.matches(check)), CheckRule(checks="V*"))
+def _of(policy: Policy, check: Check, there: Sequence[Check]) -> Decision:
+    rule = next(
+        (rule for rule in policy.rules if rule.matches(check, there)), CheckRule(checks="V*")
+    )
     if check.verdict == "pass":
         return "go"
     if check.verdict == "fail":

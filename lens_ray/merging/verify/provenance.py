@@ -74,9 +74,11 @@ def provenance(
     told = {one.name: one for one in record.parents}
     if record.base is not None:
         told["base"] = record.base
+    found = _weights_digest(folder)
     return (
         _files(folder, record, copied),
-        _weights(folder, record),
+        _weights(found, record),
+        *_repair(folder, found),
         *(
             _parent(name, one, parents.get(name, "not at hand"), (adapters or {}).get(name))
             for name, one in told.items()
@@ -110,12 +112,35 @@ def _files(folder: Path, record: MergeRecord, copied: bool) -> Check:
     return Check("V5", "files", "pass", what, figures)
 
 
-def _weights(folder: Path, record: MergeRecord) -> Check:
+def _weights_digest(folder: Path) -> str:
     names = sorted(path.name for path in folder.glob("*.safetensors"))
     total = hashlib.sha256()
     for name in names:
         _take(total, folder / name)
-    found = total.hexdigest()
+    return total.hexdigest()
+
+
+def _repair(folder: Path, found: str) -> tuple[Check, ...]:
+    """Whether the weights are those that the fine-tune after the merge made, if there was one."""
+    from lens_ray.merging.repair.make import read_repair
+
+    try:
+        told = read_repair(folder)
+    except CheckpointError as error:
+        return (Check("V5", "repair", "fail", str(error)),)
+    if told is None:
+        return ()
+    if told.weights_digest != found:
+        what = f"the weights have digest {found[:12]}, the repair made {told.weights_digest[:12]}"
+        return (Check("V5", "repair", "fail", what),)
+    what = (
+        f"the weights are what {told.plan.steps} steps on {told.calibration} made of "
+        f"{told.start_digest[:12]}"
+    )
+    return (Check("V5", "repair", "pass", what),)
+
+
+def _weights(found: str, record: MergeRecord) -> Check:
     if found == record.weights_digest:
         return Check("V5", "weights", "pass", f"weights are those of the record, {found[:12]}")
     what = f"the weights have digest {found[:12]}, the record says {record.weights_digest[:12]}"

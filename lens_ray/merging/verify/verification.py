@@ -70,6 +70,17 @@ class Verification:
                 held[check.verdict] = held.get(check.verdict, 0) + 1
         return found
 
+    def left_behind(self) -> tuple[str, ...]:
+        """What abilities lost against the parents that were best at them, where that stops nobody.
+
+        One line for each that is not shown to be held.
+        """
+        return tuple(
+            f"{check.subject}: {check.what}"
+            for check, decision in self.of("V4")
+            if check.name == "ability" and check.verdict != "pass" and decision == "go"
+        )
+
     def to_json(self) -> dict[str, Any]:
         """As ``verification.json`` and ``--json`` have it."""
         return {
@@ -77,6 +88,7 @@ class Verification:
             "folder": self.folder,
             "decision": WORDS[self.decision],
             "reasons": list(self.reasons),
+            "left_behind": list(self.left_behind()),
             "policy": self.policy.model_dump(mode="json"),
             "weights_digest": self.record.weights_digest,
             "made_at": self.made_at,

@@ -6,6 +6,8 @@ import errno
 import json
 import shutil
 import stat
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,6 +25,7 @@ from lens_ray.merging.repair import RepairPlan, RepairRecord, read_repair, repai
 from lens_ray.merging.repair.train import Trained, fine_tune
 from lens_ray.merging.verify.provenance import provenance, read_record
 from lens_ray.models.checkpoint import assert_swappable, inspect_checkpoint
+from lens_ray.suites.suite import Suite
 from lens_ray.testing.tiny_checkpoint import FAMILIES, save_sharded
 
 Make = Callable[..., Path]
@@ -172,3 +175,29 @@ def test_every_family(tiny: Make, examples: list[Example], tmp_path: Path, famil
     assert len(after.weights) > 1
     assert made.weights_digest == after.weights_digest
     assert json.loads((tmp_path / "out" / "repair.json").read_text())["plan"]["steps"] == 2
+
+
+_LONG = """
+import sys
+from lens_ray.merging.answers import examples_of
+from lens_ray.merging.repair import RepairPlan, repair
+from lens_ray.suites.suite import read_suite
+suite = read_suite(sys.argv[2])
+plan = RepairPlan(steps=100_000, batch=1)
+repair(sys.argv[1], examples_of(suite, suite.samples), sys.argv[3], plan, calibration=("made", "d"))
+"""
+
+
+@pytest.mark.slow
+def test_killed_while_it_trains_it_leaves_no_model_and_can_be_run_again(
+    tiny: Make, suite: Suite, examples: list[Example], tmp_path: Path
+) -> None:
+    out, partial = tmp_path / "out", tmp_path / "out.partial"
+    command = [sys.executable, "-c", _LONG, str(tiny()), suite.location, str(out)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        while not partial.is_dir():
+            assert process.poll() is None, process.stderr and process.stderr.read()
+        process.kill()
+    assert not out.exists()
+    assert mend(tiny(), examples, out, RepairPlan(steps=1)).seen == 12
+    assert not partial.exists()

@@ -179,8 +179,9 @@ def test_parts_and_published_recipes_are_tried() -> None:
 def test_task_vectors_need_an_ancestor() -> None:
     asker = Watched("conflict", 1, CLEAR)
     rules = SearchRules(methods=("task_arithmetic", "ties", "model_stock"), scales=(0.7, 1.0, 1.2))
-    with pytest.raises(UserError, match="ancestor"):
-        search(spec_of(asker, search=rules), asker.parents, asker)
+    spec = spec_of(asker, search=rules, ancestor="run/0").model_copy(update={"ancestor": None})
+    with pytest.raises(UserError, match="ancestor"):  # a candidates file may have none either
+        search(spec, asker.parents, asker)
     found = search(
         spec_of(asker, search=rules, ancestor="run/0"), asker.parents, asker, confirm_samples=12_000
     )

@@ -15,12 +15,11 @@ from lens_ray.merging.verify.behaviour import (
     Compared,
     abilities,
     behaviour,
-    churn,
     composite,
     outcomes,
 )
 from lens_ray.merging.verify.habits import consistency, habits
-from lens_ray.merging.verify.policy import BehaviourLimits
+from lens_ray.merging.verify.policy import BUILT_IN, BehaviourLimits, Policy, decide
 from lens_ray.merging.verify.sight import sight
 from lens_ray.stats.marks import marks_of
 from lens_ray.testing.planted_merges import answer_faults
@@ -133,19 +132,47 @@ def test_the_composite_must_be_above_the_final_checkpoint() -> None:
     assert composite(unknown, LIMITS).verdict == "cannot_say"
 
 
-def test_churn_is_a_sign_test_of_what_all_had_and_what_none_had() -> None:
-    """By hand: 12 lost, 2 won: p = (1 + 14 + 91) / 2^14."""
-    parent = rows({"ocr": _marks(500, 700)})
-    merge = rows({"ocr": [0.0] * 12 + [1.0] * 488 + [1.0] * 2 + [0.0] * 198})
-    check = churn(behaviour_ground(merge, {"one": parent, "two": parent}), LIMITS)
-    assert (check.figures["lost"], check.figures["won"]) == (12, 2)
-    assert check.figures["p"] == pytest.approx((1 + 14 + 91) / 2**14)
-    assert check.verdict == "fail"
-    # Twelve questions about one image are one trial, won or lost.
-    together = [rows({"ocr": t["score"].to_pylist()}, per_image=12) for t in (merge, parent)]
-    one = churn(behaviour_ground(together[0], {"one": together[1]}), LIMITS)
-    assert one.figures["clusters_lost"] == 1
-    assert one.verdict == "pass"
+def test_without_a_final_checkpoint_the_composite_is_held_against_the_best_parent() -> None:
+    low, high = rows({"ocr": _marks(600, 1000)}), rows({"ocr": _marks(700, 1000)})
+    for right, verdict in ((760, "pass"), (640, "fail"), (702, "cannot_say")):
+        merge = rows({"ocr": _marks(right, 1000)})
+        ground = replace(behaviour_ground(merge, {"high": high, "low": low}), final=None)
+        check = composite(ground, LIMITS)
+        assert check.verdict == verdict
+        assert check.figures["other"] == pytest.approx(0.7)
+        assert "against high" in check.what
+
+
+def test_a_failure_takes_the_share_of_its_kind_of_test() -> None:
+    """1.8 % lost of 1,000 with gains beside: p is between 0.05 / 7 and 0.05, so nobody can say."""
+    final = rows({"ocr": _marks(700, 1000)})
+    merge = rows({"ocr": [*[0.0] * 40, *[1.0] * 660, *[1.0] * 22, *[0.0] * 278]})
+    ground = behaviour_ground(merge, {"last": final})
+    check = composite(ground, LIMITS)
+    assert float(check.figures["high"] or 0) < 0  # at 0.05 alone it would fail
+    assert check.verdict == "cannot_say"
+    assert composite(ground, BehaviourLimits(fault_level=0.25)).verdict == "fail"
+    assert abilities(ground, LIMITS)[0].verdict == "cannot_say"
+    assert abilities(ground, BehaviourLimits(fault_level=0.25))[0].verdict == "fail"
+
+
+def test_a_merge_that_mends_a_conflict_is_decided_by_the_final_checkpoint() -> None:
+    """Entity as in the shipped series: 0.81 at the switch, 0.69 at the end, 0.73 in the merge."""
+    switch = rows({"entity": _marks(810, 1000), "ocr": _marks(600, 1000)})
+    last = rows({"entity": _marks(690, 1000), "ocr": _marks(700, 1000)})
+    merge = rows({"entity": _marks(750, 1000), "ocr": _marks(710, 1000)})
+    ground = behaviour_ground(merge, {"switch": switch, "last": last})
+    checks = behaviour(ground, LIMITS)
+    assert _named(checks, "ability", "entity").verdict == "fail"
+    policy = Policy(tiers=("V4",))
+    found = decide(policy, checks)
+    decisions = dict(zip([(c.name, c.subject) for c in checks], found.each, strict=True))
+    assert decisions["ability", "entity"] == "go"
+    assert decisions["ability_of_final", "entity"] == "go"
+    # Without a final checkpoint, or without the rule, the best parent decides.
+    unknown = behaviour(replace(ground, final=None), LIMITS)
+    assert decide(policy, unknown).decision == "no_go"
+    assert decide(Policy(tiers=("V4",), rules=BUILT_IN[1:]), checks).decision == "no_go"
 
 
 @pytest.mark.parametrize(("status", "name"), [("refused", "refused"), ("unparsed", "unparsed")])

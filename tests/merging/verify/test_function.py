@@ -184,6 +184,7 @@ def test_probes_are_of_the_anchor_split_of_every_subtask_and_of_different_images
     assert probes != choose_probes(quick(), 18, 2)
 
 
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 @pytest.mark.parametrize(
     "family", [FAMILIES[0], *(pytest.param(one, marks=pytest.mark.slow) for one in FAMILIES[1:])]
 )
@@ -194,7 +195,8 @@ def test_blocks_hold_every_weight_and_are_compared_on_equal_inputs(
     one, other = (_load(make_tiny_checkpoint(tmp_path / name, family)) for name in ("a", "b"))
     blocks = blocks_of(one.model)
     held = [id(weight) for block in blocks.values() for weight in set(block.parameters())]
-    assert {id(weight) for weight in one.model.parameters()} <= set(held)
+    loose = {name for name, weight in one.model.named_parameters() if id(weight) not in set(held)}
+    assert loose <= {"model.image_newline"}
     probes = choose_probes(quick(), 4, 0)
     requests = requests_of(quick(), probes, "default")
     assert set(divergence(one, other, requests).values()) == {0.0}

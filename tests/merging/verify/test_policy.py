@@ -65,6 +65,33 @@ def test_the_first_rule_that_matches_decides() -> None:
     assert decide(policy, [*all_pass(), check("V4", "fail", "churn")]).decision == "cannot_say"
 
 
+def test_a_rule_beside_a_check_counts_only_where_that_one_was_made() -> None:
+    lost = check("V4", "fail", "ability", "ocr")
+    final = check("V4", "pass", "ability_of_final", "ocr")
+    assert decide(Policy(), [*all_pass(), lost]).decision == "no_go"
+    assert decide(Policy(), [*all_pass(), lost, final]).decision == "go"
+    worse = check("V4", "fail", "ability_of_final", "entity")
+    assert decide(Policy(), [*all_pass(), lost, worse]).decision == "no_go"
+    skipped = check("V4", "skipped", "ability_of_final")
+    assert decide(Policy(), [*all_pass(), lost, skipped]).decision == "no_go"
+
+
+def test_only_a_repair_that_fits_its_record_excuses_v1() -> None:
+    others = [check(tier, "pass") for tier in TIERS if tier != "V1"]
+    trained = check("V1", "skipped", "repaired")
+    assert decide(Policy(), [*others, trained]).decision == "cannot_say"
+    assert decide(Policy(), [*others, trained, check("V5", "pass", "repair")]).decision == "go"
+    assert decide(Policy(), [*others, trained, check("V5", "fail", "repair")]).decision == "no_go"
+    other = check("V1", "skipped", "looked_at")
+    assert decide(Policy(), [*others, other, check("V5", "pass", "repair")]).decision == (
+        "cannot_say"
+    )
+
+
+def test_churn_alone_is_no_no_go() -> None:
+    assert decide(Policy(), [*all_pass(), check("V4", "fail", "churn")]).decision == "cannot_say"
+
+
 @given(st.lists(st.tuples(st.sampled_from(TIERS), st.sampled_from(
     ["pass", "fail", "cannot_say", "skipped"]))))  # fmt: skip
 def test_a_failure_never_passes_by_the_built_in_policy(pairs: list[Any]) -> None:
@@ -91,6 +118,7 @@ def test_the_shipped_policy_is_the_built_in_one_written_out() -> None:
         ("behaviour: {margn: 0.1}\n", "did you mean 'margin'?"),
         ("behaviour: {margin: 2}\n", "behaviour.margin: "),
         ("rules: [{checks: ability, fail: go}]\n", "is of no tier"),
+        ("rules: [{checks: V4.*, beside: ability}]\n", "is of no tier"),
         ("rules: [{checks: V4.*, fail: maybe}]\n", "rules[0].fail: "),
         ("critical: {samples: a}\n", "critical.samples: "),
         ("", "the file is empty"),
