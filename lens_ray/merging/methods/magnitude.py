@@ -3,7 +3,7 @@
 A first look takes a sample, which brackets the threshold. The second one counts what is above the
 bracket and collects what is inside, a few hundredths of the tensor, among which the threshold is
 found exactly. Where the bracket misses it, or holds too much, `Digits` finds it in two more looks.
-Of 100 M numbers in bfloat16 both looks take a fifth of the time of the digits alone.
+Of bfloat16 both looks took 1.6 ns a number, where the digits alone took 9 ns (one thread).
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _BLOCK = 1 << 14
 _TRIED = 1 << 18
 _WHOLE = 1 << 22
-#: Numbers of all tensors together that are seen whole, by the identities and recomputed: 0.7 s of
+#: Numbers of all tensors together that are seen whole, by the identities and recomputed: 0.6 s of
 #: TIES over two parents.
 _TRIED_WHOLES = 1 << 21
 _WHOLES = 1 << 22
@@ -87,7 +87,7 @@ def algebra(
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Blocks are too small for more: threads that wait for each other took ten times the work."""
+    """Blocks are too small for more: two that wait for each other took ten times the work."""
     import torch
 
     before = torch.get_num_threads()
