@@ -12,7 +12,7 @@ What is a fault and what is sound was fixed before anything was run:
 
 * A merge is *sound* where, on `mini:confirm` (12,013 samples that verification does not see here),
   no ability's estimate is the margin or more below the final checkpoint's, and the composite's is
-  not below it. The others are counted apart.
+  not more than a quarter of the margin below it. The others are counted apart.
 * An ability *regressed* where what is taken from it is more than the margin and the merge's lead
   over the final checkpoint on `mini:confirm` together. Less is told and does not count.
 
@@ -65,17 +65,28 @@ from lens_ray.stats.gate.planted import plant
 from lens_ray.stats.marks import Marks, marks_of
 from lens_ray.suites.controls import blind
 from lens_ray.suites.suite import Suite, load_suite, read_suite
-from lens_ray.testing.planted_merges import answer_faults, sound_shares, weight_faults
+from lens_ray.testing.planted_merges import (
+    RowFault,
+    answer_faults,
+    sound_shares,
+    weight_faults,
+)
 
 SERIES = builtin_root() / "minivlm-a"
 STEPS = ("step-8700", "step-9000", "step-9300", "step-9600")
 FINAL, STALE = STEPS[-1], "step-0500"
 POLICY = Policy(tiers=("V0", "V1", "V2", "V4"))
 MARGIN = POLICY.behaviour.margin
-#: Merges whose answers get faults, and what they are asked without images.
-BASES = ({STEPS[1]: 0.2, FINAL: 0.8}, {STEPS[2]: 0.5, FINAL: 0.5})
+#: Merges whose answers get faults. What is said of each without a fault is told too: where that is
+#: no GO, faults in it test less.
+BASES = (
+    {STEPS[0]: 0.25, FINAL: 0.75},
+    {STEPS[1]: 0.2, FINAL: 0.8},
+    {STEPS[2]: 0.5, FINAL: 0.5},
+)
 QUICK, FULL, CONFIRM = "mini:quick", "mini:full", "mini:confirm"
 ANCHOR = ("anchor",)
+NO_FAULT = "no fault"
 
 
 @dataclass(frozen=True)
@@ -208,7 +219,7 @@ def sound_merge(place: Place, number: int, shares: Mapping[str, float]) -> dict[
     return {
         "shares": dict(shares), "decision": decided.decision, "against": against,
         "failed": [f"{one.tier}.{one.name}:{one.subject}" for one in failed(checks)],
-        "sound": least > -MARGIN and ahead[OVERALL] >= 0, "ahead": ahead,
+        "sound": least > -MARGIN and ahead[OVERALL] > -MARGIN / 4, "ahead": ahead,
         "seconds": round(time.monotonic() - began, 1),
     }  # fmt: skip
 
@@ -223,7 +234,8 @@ def row_faults(place: Place, number: int) -> list[dict[str, Any]]:
     weights = load_suite(place.suite).weights
     ahead, before = place.ahead(made), scores_of(answers, weights)
     found = []
-    for fault in answer_faults(sorted(weights), unseen, place.seed + number):
+    none = RowFault(NO_FAULT, "", lambda rows: rows)
+    for fault in (none, *answer_faults(sorted(weights), unseen, place.seed + number)):
         spoilt = fault.plant(answers)
         ground = place.ground(spoilt, dark, tuple(shares), whole=True)
         checks = behaviour(ground, POLICY.behaviour)
@@ -231,7 +243,7 @@ def row_faults(place: Place, number: int) -> list[dict[str, Any]]:
         harm = max(taken[name] - max(0.0, ahead[name]) for name in weights)
         found.append({
             "kind": fault.kind, "name": fault.name, "of": number, "beyond": harm,
-            "counts": fault.kind != "ability regressed" or harm > MARGIN,
+            "counts": harm > MARGIN if fault.kind == "ability regressed" else fault is not none,
             "decision": decide(POLICY.model_copy(update={"tiers": ("V4",)}), checks).decision,
             "caught": sorted({one.name for one in failed(checks)}),
         })  # fmt: skip
@@ -354,8 +366,11 @@ def summary(told: Mapping[str, Any]) -> dict[str, Any]:
     if planted:
         found["false GO"] = {**rate(planted, "go"), "kinds": len({one["kind"] for one in planted})}
         found["of these in answers"] = rate(counted, "go")
-        found["folder faults that pass V2 alone"] = sum(
-            not one["caught"]["V2"] for one in told.get("folders", [])
+        found["their merges without a fault"] = [
+            one["decision"] for one in told.get("rows", []) if one["kind"] == NO_FAULT
+        ]
+        found["folder faults that pass V2 alone"] = len(
+            [one for one in told.get("folders", []) if not one["caught"]["V2"]]
         )
     if merges:
         found["false NO-GO"] = rate(sound, "no_go")
