@@ -145,4 +145,7 @@ def test_an_ability_that_lost_a_tenth_is_never_held() -> None:
             ground = behaviour_ground(fault.plant(last), {"last": last})
             found = {check.subject: check for check in abilities(ground, BehaviourLimits())}
             assert found[ability].verdict == "fail"
-            assert {one.verdict for name, one in found.items() if name != ability} == {"pass"}
+            # An ability that is as it was may be beyond what Holm leaves to it, and is no failure.
+            others = {one.verdict for name, one in found.items() if name != ability}
+            assert "pass" in others
+            assert "fail" not in others
