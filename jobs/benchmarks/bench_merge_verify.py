@@ -17,8 +17,9 @@ What is a fault and what is sound was fixed before anything was run:
   over the final checkpoint on `mini:confirm` together. Less is told and does not count.
 
 Sound merges are asked `mini:full`, as a release would be; without images its anchor samples. Each
-worker has one thread and about 1 GB. Times are printed; of one core, a fault of a folder takes some
-3 s and a sound merge 100 s. Bounds are one-sided, 95 %, of Clopper and Pearson.
+worker has one thread and about 1 GB; of one core, a fault of a folder takes some 3 s and a sound
+merge 100 s. With ``--seconds`` nothing more is begun after these, in an order that knows no
+results. Bounds are one-sided, 95 %, of Clopper and Pearson.
 """
 
 from __future__ import annotations
@@ -30,11 +31,12 @@ import tempfile
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from multiprocessing import get_context
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import numpy as np
@@ -293,8 +295,11 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def run(place: Place, parts: Sequence[str], sound: int, draws: int, workers: int) -> dict[str, Any]:
+def run(
+    place: Place, parts: Sequence[str], sound: int, draws: int, workers: int, seconds: float
+) -> dict[str, Any]:
     """All parts at once; the parents' answers first, for every merge is held against them."""
+    began = time.monotonic()
     _dark(place.work, place.suite)
     made = merged({STEPS[0]: 0.25, FINAL: 0.75}, place.work / "merge")
     jobs: dict[str, list[Future[Any]]] = defaultdict(list)
@@ -320,11 +325,23 @@ def run(place: Place, parts: Sequence[str], sound: int, draws: int, workers: int
                 for margin in (0.02, 0.04)
                 for lost in (None, 1.0, 2.0)
             ]
-        return {part: list(_results(each)) for part, each in jobs.items()}
+        late = [job for each in jobs.values() for job in each]
+        timer = Timer(max(1.0, began + seconds - time.monotonic()), _cancel, (late,))
+        timer.start()
+        found = {part: list(_results(each)) for part, each in jobs.items()}
+        timer.cancel()
+        return {**found, "not begun": sum(job.cancelled() for job in late)}
+
+
+def _cancel(jobs: Iterable[Future[Any]]) -> None:
+    for job in jobs:
+        job.cancel()
 
 
 def _results(jobs: Iterable[Future[Any]]) -> Iterable[Any]:
     for job in jobs:
+        if wait([job]) and job.cancelled():
+            continue
         found = job.result()
         for one in found if isinstance(found, list) else [found]:
             print(json.dumps(one), flush=True)
@@ -393,6 +410,7 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=60)
     parser.add_argument("--seed", type=int, default=2611)
     parser.add_argument("--workers", type=int, default=max(1, (os.cpu_count() or 2) - 1))
+    parser.add_argument("--seconds", type=float, default=7200.0, help="then begin nothing more")
     parser.add_argument("--rows", type=Path, default=Path("runs/verify-answers"))
     parser.add_argument("--parts", nargs="*", default=["folders", "rows", "sound", "fields"])
     parser.add_argument("--out", type=Path)
@@ -400,10 +418,14 @@ def main() -> None:
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         place = Place(Path(folder), chosen.rows, chosen.suite, chosen.confirm, chosen.seed)
-        told = run(place, chosen.parts, chosen.sound, chosen.draws, chosen.workers)
+        told = run(place, chosen.parts, chosen.sound, chosen.draws, chosen.workers, chosen.seconds)
     if "folders" in told:
         print(table(told["folders"]))
-    told["summary"] = {**summary(told), "seconds": round(time.monotonic() - began, 1)}
+    told["summary"] = {
+        **summary(told),
+        "not begun": told["not begun"],
+        "seconds": round(time.monotonic() - began, 1),
+    }
     print(json.dumps(told["summary"], indent=1))
     if chosen.out:
         chosen.out.parent.mkdir(parents=True, exist_ok=True)
