@@ -12,13 +12,14 @@ What is a fault and what is sound was fixed before anything was run:
 
 * A merge is *sound* where, on `mini:confirm` (12,013 samples that verification does not see here),
   no ability's estimate is the margin or more below the final checkpoint's, and the composite's is
-  not below it. The others are counted apart.
+  not more than a quarter of the margin below it. The others are counted apart.
 * An ability *regressed* where what is taken from it is more than the margin and the merge's lead
   over the final checkpoint on `mini:confirm` together. Less is told and does not count.
 
 Sound merges are asked `mini:full`, as a release would be; without images its anchor samples. Each
-worker has one thread and about 1 GB. Times are printed; of one core, a fault of a folder takes some
-3 s and a sound merge 100 s. Bounds are one-sided, 95 %, of Clopper and Pearson.
+worker has one thread and about 1 GB; of one core, a fault of a folder takes some 3 s and a sound
+merge 100 s. With ``--seconds`` nothing more is begun after these, in an order that knows no
+results. Bounds are one-sided, 95 %, of Clopper and Pearson.
 """
 
 from __future__ import annotations
@@ -30,11 +31,12 @@ import tempfile
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from multiprocessing import get_context
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import numpy as np
@@ -65,17 +67,28 @@ from lens_ray.stats.gate.planted import plant
 from lens_ray.stats.marks import Marks, marks_of
 from lens_ray.suites.controls import blind
 from lens_ray.suites.suite import Suite, load_suite, read_suite
-from lens_ray.testing.planted_merges import answer_faults, sound_shares, weight_faults
+from lens_ray.testing.planted_merges import (
+    RowFault,
+    answer_faults,
+    sound_shares,
+    weight_faults,
+)
 
 SERIES = builtin_root() / "minivlm-a"
 STEPS = ("step-8700", "step-9000", "step-9300", "step-9600")
 FINAL, STALE = STEPS[-1], "step-0500"
 POLICY = Policy(tiers=("V0", "V1", "V2", "V4"))
 MARGIN = POLICY.behaviour.margin
-#: Merges whose answers get faults, and what they are asked without images.
-BASES = ({STEPS[1]: 0.2, FINAL: 0.8}, {STEPS[2]: 0.5, FINAL: 0.5})
+#: Merges whose answers get faults. What is said of each without a fault is told too: where that is
+#: no GO, faults in it test less.
+BASES = (
+    {STEPS[0]: 0.25, FINAL: 0.75},
+    {STEPS[1]: 0.2, FINAL: 0.8},
+    {STEPS[2]: 0.5, FINAL: 0.5},
+)
 QUICK, FULL, CONFIRM = "mini:quick", "mini:full", "mini:confirm"
 ANCHOR = ("anchor",)
+NO_FAULT = "no fault"
 
 
 @dataclass(frozen=True)
@@ -208,7 +221,7 @@ def sound_merge(place: Place, number: int, shares: Mapping[str, float]) -> dict[
     return {
         "shares": dict(shares), "decision": decided.decision, "against": against,
         "failed": [f"{one.tier}.{one.name}:{one.subject}" for one in failed(checks)],
-        "sound": least > -MARGIN and ahead[OVERALL] >= 0, "ahead": ahead,
+        "sound": least > -MARGIN and ahead[OVERALL] > -MARGIN / 4, "ahead": ahead,
         "seconds": round(time.monotonic() - began, 1),
     }  # fmt: skip
 
@@ -223,7 +236,8 @@ def row_faults(place: Place, number: int) -> list[dict[str, Any]]:
     weights = load_suite(place.suite).weights
     ahead, before = place.ahead(made), scores_of(answers, weights)
     found = []
-    for fault in answer_faults(sorted(weights), unseen, place.seed + number):
+    none = RowFault(NO_FAULT, "", lambda rows: rows)
+    for fault in (none, *answer_faults(sorted(weights), unseen, place.seed + number)):
         spoilt = fault.plant(answers)
         ground = place.ground(spoilt, dark, tuple(shares), whole=True)
         checks = behaviour(ground, POLICY.behaviour)
@@ -231,7 +245,7 @@ def row_faults(place: Place, number: int) -> list[dict[str, Any]]:
         harm = max(taken[name] - max(0.0, ahead[name]) for name in weights)
         found.append({
             "kind": fault.kind, "name": fault.name, "of": number, "beyond": harm,
-            "counts": fault.kind != "ability regressed" or harm > MARGIN,
+            "counts": harm > MARGIN if fault.kind == "ability regressed" else fault is not none,
             "decision": decide(POLICY.model_copy(update={"tiers": ("V4",)}), checks).decision,
             "caught": sorted({one.name for one in failed(checks)}),
         })  # fmt: skip
@@ -281,8 +295,11 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def run(place: Place, parts: Sequence[str], sound: int, draws: int, workers: int) -> dict[str, Any]:
+def run(
+    place: Place, parts: Sequence[str], sound: int, draws: int, workers: int, seconds: float
+) -> dict[str, Any]:
     """All parts at once; the parents' answers first, for every merge is held against them."""
+    began = time.monotonic()
     _dark(place.work, place.suite)
     made = merged({STEPS[0]: 0.25, FINAL: 0.75}, place.work / "merge")
     jobs: dict[str, list[Future[Any]]] = defaultdict(list)
@@ -308,11 +325,23 @@ def run(place: Place, parts: Sequence[str], sound: int, draws: int, workers: int
                 for margin in (0.02, 0.04)
                 for lost in (None, 1.0, 2.0)
             ]
-        return {part: list(_results(each)) for part, each in jobs.items()}
+        late = [job for each in jobs.values() for job in each]
+        timer = Timer(max(1.0, began + seconds - time.monotonic()), _cancel, (late,))
+        timer.start()
+        found = {part: list(_results(each)) for part, each in jobs.items()}
+        timer.cancel()
+        return {**found, "not begun": sum(job.cancelled() for job in late)}
+
+
+def _cancel(jobs: Iterable[Future[Any]]) -> None:
+    for job in jobs:
+        job.cancel()
 
 
 def _results(jobs: Iterable[Future[Any]]) -> Iterable[Any]:
     for job in jobs:
+        if wait([job]) and job.cancelled():
+            continue
         found = job.result()
         for one in found if isinstance(found, list) else [found]:
             print(json.dumps(one), flush=True)
@@ -354,8 +383,11 @@ def summary(told: Mapping[str, Any]) -> dict[str, Any]:
     if planted:
         found["false GO"] = {**rate(planted, "go"), "kinds": len({one["kind"] for one in planted})}
         found["of these in answers"] = rate(counted, "go")
-        found["folder faults that pass V2 alone"] = sum(
-            not one["caught"]["V2"] for one in told.get("folders", [])
+        found["their merges without a fault"] = [
+            one["decision"] for one in told.get("rows", []) if one["kind"] == NO_FAULT
+        ]
+        found["folder faults that pass V2 alone"] = len(
+            [one for one in told.get("folders", []) if not one["caught"]["V2"]]
         )
     if merges:
         found["false NO-GO"] = rate(sound, "no_go")
@@ -378,6 +410,7 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=60)
     parser.add_argument("--seed", type=int, default=2611)
     parser.add_argument("--workers", type=int, default=max(1, (os.cpu_count() or 2) - 1))
+    parser.add_argument("--seconds", type=float, default=7200.0, help="then begin nothing more")
     parser.add_argument("--rows", type=Path, default=Path("runs/verify-answers"))
     parser.add_argument("--parts", nargs="*", default=["folders", "rows", "sound", "fields"])
     parser.add_argument("--out", type=Path)
@@ -385,10 +418,14 @@ def main() -> None:
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         place = Place(Path(folder), chosen.rows, chosen.suite, chosen.confirm, chosen.seed)
-        told = run(place, chosen.parts, chosen.sound, chosen.draws, chosen.workers)
+        told = run(place, chosen.parts, chosen.sound, chosen.draws, chosen.workers, chosen.seconds)
     if "folders" in told:
         print(table(told["folders"]))
-    told["summary"] = {**summary(told), "seconds": round(time.monotonic() - began, 1)}
+    told["summary"] = {
+        **summary(told),
+        "not begun": told["not begun"],
+        "seconds": round(time.monotonic() - began, 1),
+    }
     print(json.dumps(told["summary"], indent=1))
     if chosen.out:
         chosen.out.parent.mkdir(parents=True, exist_ok=True)

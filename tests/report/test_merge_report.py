@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
 from lens_ray.errors import UserError
+from lens_ray.merging.card import card
 from lens_ray.merging.checks import Check
 from lens_ray.merging.recipe import Recipe
 from lens_ray.merging.record import MergeRecord, ParentRecord
@@ -71,6 +73,25 @@ def test_a_reviewer_reads_decision_evidence_and_what_it_does_not_show() -> None:
         "1,000", "all there", "1.2 s", "What it does not show", "lens-ray merge verify /merge",
     ):  # fmt: skip
         assert wanted in words, wanted
+
+
+def test_what_was_lost_against_the_best_parent_is_told_where_it_stops_nobody() -> None:
+    lost = replace(ABILITY, verdict="fail", what="regressed: 0.730, start 0.810", subject="entity",
+                   figures={**ABILITY.figures, "outcome": "regressed"})  # fmt: skip
+    final = replace(ABILITY, name="ability_of_final")
+    found = verification(Check("V0", "keys", "pass", "all there"), ABILITY, lost, final)
+    _, words = read(found)
+    assert found.decision == "go"
+    assert found.to_json()["left_behind"] == ["entity: regressed: 0.730, start 0.810"]
+    for wanted in (
+        "Against the final checkpoint, which would be shipped without the merge",
+        "The policy lets this loss stop nobody", "entity: regressed: 0.730, start 0.810",
+    ):  # fmt: skip
+        assert wanted in words, wanted
+    assert "entity: regressed" in " ".join(card(found.record, found).split()).replace("\\", "")
+    decisive = verification(Check("V0", "keys", "pass", "all there"), ABILITY, lost)
+    assert (decisive.decision, decisive.left_behind()) == ("no_go", ())
+    assert "stop nobody" not in read(decisive)[1]
 
 
 def test_what_stands_against_a_merge_stands_first() -> None:

@@ -6,7 +6,8 @@
 * `algebra`, `recompute`  V1: numbers as the recipe says
 * `function`, `probes`    V2: it still computes, block by block
 * `engines`               V3: the serving engine answers alike
-* `behaviour`, `critical` V4: abilities won, held and lost; samples that must not fail
+* `behaviour`, `churn`    V4: abilities won, held and lost; what parents know and the merge not
+* `critical`              V4: samples that must not fail
 * `provenance`            V5: it is what its record tells of
 * `policy`                what GO is, as a file
 * `tiers`, `kin`          what the tiers look at

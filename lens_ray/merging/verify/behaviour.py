@@ -1,6 +1,8 @@
 """V4, what the merge does against what its parents do, on the same samples: `behaviour`.
 
-Every ability is held against every parent, so nobody has to say which one was best at it:
+Every ability is held against the final checkpoint (``ability_of_final``: what would be shipped
+without the merge) and against every parent (``ability``), so nobody has to say which one was best
+at it; where a final checkpoint is known, the built-in policy lets the first decide. Of each:
 
 * ``held``: not worse than *any* parent by the margin or more. The largest p-value over the
   parents is one of that claim (intersection-union test), so choosing the best parent on these

@@ -105,7 +105,8 @@ class BehaviourLimits(ClosedModel):
         composite_by: How far the composite must be above the final checkpoint's.
         refused_by: How far the share of refused answers may be above the highest parent's.
         unparsed_by: The same of answers that could not be read.
-        stability_by: How much less steady an ability may be than its best parent.
+        stability_by: How much less steady an ability may be than that of the final checkpoint;
+            where it is not known, of the ability's best parent.
         consistency: Least share of samples that all parents answer alike on which the merge
             answers so too; None reports it only.
         blind_by: How much the score may fall less than the parents' without the image.

@@ -23,10 +23,12 @@ from lens_ray.merging.recipe import Parent, Recipe
 from lens_ray.merging.record import Score
 from lens_ray.merging.repair import RepairPlan, RepairRecord, read_repair, repair
 from lens_ray.merging.repair.train import Trained, fine_tune
+from lens_ray.merging.verify.policy import Policy
 from lens_ray.merging.verify.provenance import provenance, read_record
 from lens_ray.models.checkpoint import assert_swappable, inspect_checkpoint
 from lens_ray.suites.suite import Suite
 from lens_ray.testing.tiny_checkpoint import FAMILIES, save_sharded
+from lens_ray.verifying import verify_merge
 
 Make = Callable[..., Path]
 pytestmark = pytest.mark.filterwarnings(
@@ -119,7 +121,24 @@ def test_a_merge_keeps_its_record_without_the_scores_that_are_no_longer_its_own(
     assert (held.models, set(held.scores)) == ({"a": "run-a"}, {"a"})
     checks = {one.name: one.verdict for one in provenance(tmp_path / "out", held, {})}
     assert checks["files"] == checks["weights"] == "pass"
-    assert "## Repair" in (tmp_path / "out" / "README.md").read_text()
+    card = tmp_path / "out" / "README.md"
+    assert "then fine-tuned (below)" in card.read_text()
+    # A verification writes the card anew: it still tells of the repair. V1 cannot be recomputed;
+    # the recipe, carried out once more, makes what was trained.
+    cheap = Policy(tiers=("V0", "V1", "V5"))
+    found = verify_merge(tmp_path / "out", policy=cheap, tiers=cheap.tiers, again=True)
+    assert found.decision == "go", found.reasons
+    verdicts = {f"{one.tier}.{one.name}": one.verdict for one in found.checks}
+    assert verdicts["V1.repaired"] == "skipped"
+    assert verdicts["V5.repair"] == verdicts["V5.rerun"] == "pass"
+    text = card.read_text()
+    assert "nothing was trained" not in text
+    assert text.index("## Repair") < text.index("**GO**")
+    # Weights that the repair did not make are no excuse.
+    shutil.copy(tiny() / "model.safetensors", tmp_path / "out" / "model.safetensors")
+    found = verify_merge(tmp_path / "out", policy=cheap, tiers=cheap.tiers, write=False)
+    assert any("the repair made" in line for line in found.reasons)
+    assert found.decision == "no_go"
 
 
 def test_a_disk_that_is_full_leaves_nothing(

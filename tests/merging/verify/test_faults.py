@@ -14,7 +14,12 @@ from lens_ray.merging.verify.behaviour import abilities
 from lens_ray.merging.verify.function import function
 from lens_ray.merging.verify.policy import BehaviourLimits, FunctionLimits
 from lens_ray.models.checkpoint import inspect_checkpoint
-from lens_ray.testing.planted_merges import FolderFault, answer_faults, weight_faults
+from lens_ray.testing.planted_merges import (
+    FolderFault,
+    answer_faults,
+    sound_shares,
+    weight_faults,
+)
 from tests.merging.verify.grounds import (
     LAST,
     SERIES,
@@ -86,6 +91,16 @@ def test_planting_is_the_same_every_time(merge: Path, tmp_path: Path) -> None:
     assert len(digests) == 1
 
 
+def test_shares_of_sound_merges_are_of_three_kinds_and_sum_to_one() -> None:
+    steps = ("a", "b", "c", "d")
+    drawn = sound_shares(steps, 30, seed=4)
+    assert drawn == sound_shares(steps, 30, seed=4) != sound_shares(steps, 30, seed=5)
+    assert all(sum(one.values()) == pytest.approx(1.0) for one in drawn)
+    assert all(set(one) <= {"b", "c", "d"} for one in drawn[::3])
+    assert all(one["d"] >= 0.88 and len(one) == 2 for one in drawn[1::3])
+    assert all(set(one) == {"a", "d"} and 0.7 <= one["d"] <= 0.9 for one in drawn[2::3])
+
+
 def test_faults_of_answers_spoil_the_share_that_they_say() -> None:
     rows = shipped(LAST)
     spoilt = {
@@ -118,7 +133,7 @@ def test_faults_of_folders_are_caught_by_v2_alone(
     """The rest is in jobs/benchmarks/bench_merge_verify.py."""
     fault = next(fault for fault in faults if fault.kind == kind)
     bad = fault.planted(merge, tmp_path / "bad")
-    assert failed(function(function_ground(bad, 12), FunctionLimits(divergence=1.5))), fault.name
+    assert failed(function(function_ground(bad, 12), FunctionLimits())), fault.name
 
 
 @pytest.mark.slow
@@ -130,4 +145,7 @@ def test_an_ability_that_lost_a_tenth_is_never_held() -> None:
             ground = behaviour_ground(fault.plant(last), {"last": last})
             found = {check.subject: check for check in abilities(ground, BehaviourLimits())}
             assert found[ability].verdict == "fail"
-            assert {one.verdict for name, one in found.items() if name != ability} == {"pass"}
+            # An ability that is as it was may be beyond what Holm leaves to it, and is no failure.
+            others = {one.verdict for name, one in found.items() if name != ability}
+            assert "pass" in others
+            assert "fail" not in others
