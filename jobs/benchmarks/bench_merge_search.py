@@ -185,14 +185,12 @@ def _false(asker: SimulatedMerges, found: Found) -> bool:
         return False
     by_name = {each.name: _one(each) for each in asker.parents}
     merge = asker.truth(found.recommended.recipe)
-    for name in {found.final, found.best_single}:
-        other = asker.truth(by_name[name].recipe)
-        if any(
-            merge[figure] - other[figure] <= (0.0 if figure == OVERALL else -MARGIN)
-            for figure in other
-        ):
-            return True
-    return False
+    final = asker.truth(by_name[found.final].recipe)
+    single = asker.truth(by_name[found.best_single].recipe)
+    return merge[OVERALL] <= single[OVERALL] or any(
+        merge[figure] - final[figure] <= (0.0 if figure == OVERALL else -MARGIN)
+        for figure in final
+    )
 
 
 def _gains(
