@@ -27,6 +27,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import tempfile
 import time
 from collections import Counter, defaultdict
@@ -199,6 +200,7 @@ def folder_fault(place: Place, made: Path, number: int) -> dict[str, Any]:
     fault = weight_faults(made, SERIES / STALE, place.seed)[number]
     bad = fault.planted(made, place.work / f"fault-{number}")
     tiers = _folders(made).tiers(bad)
+    shutil.rmtree(bad)
     checks = [check for each in tiers.values() for check in each]
     decision = decide(POLICY.model_copy(update={"tiers": ("V0", "V1", "V2")}), checks).decision
     caught = {tier: sorted({one.name for one in failed(all_)}) for tier, all_ in tiers.items()}
@@ -406,7 +408,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--suite", default=FULL, help="that V4 asks")
     parser.add_argument("--confirm", default=CONFIRM, help="that tells the truth of sound merges")
-    parser.add_argument("--sound", type=int, default=54)
+    parser.add_argument("--sound", type=int, default=60)
     parser.add_argument("--draws", type=int, default=60)
     parser.add_argument("--seed", type=int, default=2611)
     parser.add_argument("--workers", type=int, default=max(1, (os.cpu_count() or 2) - 1))

@@ -125,9 +125,10 @@ def weight_faults(sound: Path, stale: Path, seed: int = 0) -> list[FolderFault]:
 def sound_shares(steps: Sequence[str], count: int, seed: int) -> list[dict[str, float]]:
     """Shares of means that should lose nothing against the last of four checkpoints.
 
-    Three kinds in turn: means of the last three; nudges of the last one by 0.02 to 0.12 towards one
-    of the others; and the last one with 0.1 to 0.3 of the first, from before the switch of the data
-    mix, which mends a part of the conflict. Whether they lose nothing is for other samples to say.
+    Three kinds in turn: means of the last three, two thirds the last one; nudges of the last one by
+    0.02 to 0.12 towards one of the others; and the last one with 0.05 to 0.25 of the first, from
+    before the switch of the data mix, which mends a part of the conflict. Whether they lose nothing
+    is for other samples to say.
 
     Args:
         steps: Four checkpoints of one run, in their order.
@@ -139,12 +140,12 @@ def sound_shares(steps: Sequence[str], count: int, seed: int) -> list[dict[str, 
     found = []
     for turn in range(count):
         if turn % 3 == 0:
-            drawn = rng.dirichlet(np.full(3, 2.0)).round(3).tolist()
+            drawn = rng.dirichlet([1.0, 1.0, 4.0]).round(3).tolist()
             shares = dict(zip(steps[1:], drawn, strict=True))
         elif turn % 3 == 1:
             shares = {steps[int(rng.integers(3))]: round(float(rng.uniform(0.02, 0.12)), 3)}
         else:
-            shares = {first: round(float(rng.uniform(0.1, 0.3)), 3)}
+            shares = {first: round(float(rng.uniform(0.05, 0.25)), 3)}
         shares[last] = round(1 - sum(share for step, share in shares.items() if step != last), 3)
         found.append({step: share for step, share in shares.items() if share > 0})
     return found
