@@ -15,7 +15,7 @@ behind: true overall score (in points) of the best mean of the checkpoints on a 
 the one chosen. search gain, sealed gain, true gain: of the highest and of the search's choice over
 the best single checkpoint, on the samples it was chosen by, on those that confirm, in truth; what
 the search expects is its own estimate of the luck in the first. false: a merge is recommended that
-is in truth not ahead of both checkpoints, or that loses an ability by more than the margin.
+is in truth not ahead of both checkpoints, or loses an ability of the final one by over the margin.
 
 The exit code is 1 where merges are falsely recommended in more runs of a kind than an error of 5 %
 explains (of 40, more than 5).
