@@ -188,8 +188,7 @@ def _false(asker: SimulatedMerges, found: Found) -> bool:
     final = asker.truth(by_name[found.final].recipe)
     single = asker.truth(by_name[found.best_single].recipe)
     return merge[OVERALL] <= single[OVERALL] or any(
-        merge[figure] - final[figure] <= (0.0 if figure == OVERALL else -MARGIN)
-        for figure in final
+        merge[figure] - final[figure] <= (0.0 if figure == OVERALL else -MARGIN) for figure in final
     )
 
 

@@ -87,14 +87,24 @@ def _samples(
     return samples
 
 
-def build_mini(size: str) -> tuple[tuple[Sample, ...], dict[str, Pixels]]:
-    """The samples (with their splits) and the images by hash of one size of `mini`."""
+def build_mini(size: str, draw: str | None = None) -> tuple[tuple[Sample, ...], dict[str, Pixels]]:
+    """The samples (with their splits) and the images by hash of one size of `mini`.
+
+    Args:
+        size: One of `SIZES`.
+        draw: Of other seeds than the built-in suite, one draw a name: for what was chosen after
+            all built-in samples had been looked at.
+
+    Raises:
+        SuiteError: There is no such size.
+    """
     if size not in SIZES:
         raise SuiteError(f"mini has no size {size!r}; type one of mini:{', mini:'.join(SIZES)}")
+    named = (size,) if draw is None else (size, draw)
     samples: list[Sample] = []
     images: dict[str, Pixels] = {}
     for spec in SUBTASKS:
-        dealer = Dealer(derived_seed("suite", size, spec.key))
+        dealer = Dealer(derived_seed("suite", *named, spec.key))
         rows, index = 0, 0
         while rows < SIZES[size]:
             item = spec.make(spec, dealer)
@@ -103,7 +113,7 @@ def build_mini(size: str) -> tuple[tuple[Sample, ...], dict[str, Pixels]]:
             made = _samples(spec, item, hashes, f"{size[0]}{index:05d}")
             samples += made
             rows, index = rows + len(made), index + 1
-    return assign_splits(samples, derived_seed("splits", size)), images
+    return assign_splits(samples, derived_seed("splits", *named)), images
 
 
 def _weights(mix: Mapping[str, float]) -> list[float]:
