@@ -66,6 +66,18 @@ def some_or_all(value: tuple[Any, ...] | None) -> tuple[Any, ...] | None:
     return value
 
 
+def problem(place: tuple[str | int, ...], kind: str, what: str, **words: str) -> InitErrorDetails:
+    """A mistake at a place of a checked file, in our words.
+
+    Args:
+        place: Keys and places in lists.
+        kind: Name of the mistake, for programs.
+        what: What is wrong and what to type; ``{NAME}`` stands for one of ``words``.
+        words: What the template fills in.
+    """
+    return {"type": PydanticCustomError(kind, what, words), "loc": place, "input": None}
+
+
 def repeated(values: Iterable[str], key: str, of: str) -> list[InitErrorDetails]:
     """What stands twice under a key of a list's items, at its place in the list.
 

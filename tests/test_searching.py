@@ -16,25 +16,11 @@ from lens_ray.merging.spec import SearchBudget, TrainingCost
 from lens_ray.online.evaluator import Answered, Question
 from lens_ray.searching import Searched, search_merges
 from lens_ray.store import Store
-from lens_ray.suites.suite import Suite, load_suite
-from tests.merging.stage import Weighed, parents_in, spec_of
+from lens_ray.suites.suite import Suite
+from tests.merging import stage
+from tests.merging.stage import Weighed, spec_of
 
-
-@pytest.fixture(scope="module")
-def suite() -> Suite:
-    return load_suite("mini:quick")
-
-
-@pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
-    monkeypatch.setenv("LENS_RAY_HOME", str(tmp_path / "home"))
-    return Store(str(tmp_path / "store"), create=True)
-
-
-@pytest.fixture
-def parents(tmp_path: Path) -> tuple[Parent, ...]:
-    """Between the ends, which are equally good, both abilities are nearly kept."""
-    return parents_in(tmp_path, (0.0, 1.0))
+parents, store, suite = stage.parents, stage.store, stage.suite
 
 
 def run(store: Store, parents: tuple[Parent, ...], evaluator: Weighed, **given: Any) -> Searched:

@@ -32,21 +32,13 @@ from lens_ray.online.spec import HostSpec
 from lens_ray.store import Store
 from lens_ray.suites.suite import load_suite
 from lens_ray.verifying import verify_merge
+from tests.merging.verify import merges
 from tests.merging.verify.merges import ONE, THREE, UP, change, recipe_of, tensors
 
 CHEAP = Policy(tiers=("V1", "V5"))
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("verified") / "merge"
-    apply_recipe(recipe_of(), folder, durable=False, check=False)
-    return folder
-
-
-@pytest.fixture
-def merge(made: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(made, tmp_path / "merge"))
+merge, pristine = merges.merge, merges.pristine
 
 
 def cheap(folder: Path | str, **given: Any) -> Verification:
@@ -204,8 +196,8 @@ def test_without_a_store_or_a_suite_behaviour_is_not_asked(merge: Path) -> None:
     assert found.checks[0].what.startswith("no suite")
 
 
-def test_it_is_asked_where_no_step_of_the_search_has_looked(made: Path) -> None:
-    record = read_record(made)
+def test_it_is_asked_where_no_step_of_the_search_has_looked(pristine: Path) -> None:
+    record = read_record(pristine)
 
     def told(**facts: Any) -> MergeRecord:
         return record.model_copy(update=facts)

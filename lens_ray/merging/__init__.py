@@ -38,8 +38,9 @@ The search:
 * `ingredients`     the checkpoints that it may merge
 * `search`          `search`, pure: pool, screen, greedy, mixture design, confirmation
 * `published`       the presets as trials
-* `asked`           who asks trials, and remembers it in the store
-* `materialise`     a model path ``merge:RECIPE`` becomes a folder of a machine's cache
+* `asked`           who asks trials, and remembers it in the store (`lens_ray.store.merge_log`)
+* `materialise`     a model path ``merge:RECIPE`` becomes a folder of a machine's cache, as
+                    `lens_ray.models.made` asks
 
 What becomes of it:
 

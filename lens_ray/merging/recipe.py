@@ -32,7 +32,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from lens_ray.job_yaml import Path as KeyPath
 from lens_ray.models.spec import NAME_PATTERN, ClosedModel
 from lens_ray.yaml_file import FileKind, load_file
-from lens_ray.yaml_problems import repeated
+from lens_ray.yaml_problems import problem, repeated
 
 Method = Literal[
     "linear", "window", "task_arithmetic", "slerp", "ties", "dare_linear", "dare_ties",
@@ -235,10 +235,6 @@ _KEYS_OF_METHODS: Mapping[str, tuple[Method, ...]] = {
 }  # fmt: skip
 
 
-def _problem(place: tuple[str | int, ...], kind: str, what: str, **words: str) -> InitErrorDetails:
-    return {"type": PydanticCustomError(kind, what, words), "loc": place, "input": None}
-
-
 def _wrong_parents(recipe: Recipe) -> Iterator[InitErrorDetails]:
     """Too few or too many, without a base, without steps, or called as nothing may be."""
     method, found = recipe.method, len(recipe.parents)
@@ -247,17 +243,17 @@ def _wrong_parents(recipe: Recipe) -> Iterator[InitErrorDetails]:
         wanted = f"{'exactly' if most else 'at least'} {least}"
         what = "{method} takes {wanted}; {found} are named"
         words = {"method": method, "wanted": wanted, "found": str(found)}
-        yield _problem(("parents",), "number", what, **words)
+        yield problem(("parents",), "number", what, **words)
     if method in OVER_BASE and recipe.base is None:
         what = "{method} is over differences from a base; write {base}"
         words = {"method": method, "base": "base: {name: ..., path: ...}"}
-        yield _problem(("method",), "no_base", what, **words)
+        yield problem(("method",), "no_base", what, **words)
     for place, parent in enumerate(recipe.parents):
         taken = recipe.base is not None and parent.name in ("base", recipe.base.name)
         if parent.name == "merge" or taken:
             what = "{name} is what the {one} is called; take another name"
             words = {"name": parent.name, "one": "merge" if parent.name == "merge" else "base"}
-            yield _problem(("parents", place, "name"), "reserved", what, **words)
+            yield problem(("parents", place, "name"), "reserved", what, **words)
     if method == "window" and recipe.average.kind != "sma":
         yield from _wrong_steps(recipe)
 
@@ -267,7 +263,7 @@ def _wrong_steps(recipe: Recipe) -> Iterator[InitErrorDetails]:
     for place, parent in enumerate(recipe.parents):
         if parent.step is None:
             what = "{average} makes weights from steps; write step: ..."
-            yield _problem(("parents", place), "no_step", what, average=recipe.average.kind)
+            yield problem(("parents", place), "no_step", what, average=recipe.average.kind)
     steps = [str(parent.step) for parent in recipe.parents if parent.step is not None]
     if len(steps) == len(recipe.parents):
         yield from _repeated(steps, "step")
@@ -284,13 +280,13 @@ def _without_effect(recipe: Recipe) -> Iterator[InitErrorDetails]:
     for key in recipe.model_dump(exclude_defaults=True):
         methods = _KEYS_OF_METHODS.get(key, (recipe.method,))
         if recipe.method not in methods:
-            yield _problem((key,), "no_effect", what, method=recipe.method, wanted=methods[0])
+            yield problem((key,), "no_effect", what, method=recipe.method, wanted=methods[0])
     if recipe.average.kind != "ema" and "decay" in recipe.average.model_dump(exclude_defaults=True):
         what = "no effect with kind: {average}; take it out, or write kind: ema"
-        yield _problem(("average", "decay"), "no_effect", what, average=recipe.average.kind)
+        yield problem(("average", "decay"), "no_effect", what, average=recipe.average.kind)
     if recipe.base is not None and recipe.base.weight is not None:
         what = "the base has no weight; take it out (scale: is for the sum of the task vectors)"
-        yield _problem(("base", "weight"), "no_effect", what)
+        yield problem(("base", "weight"), "no_effect", what)
 
 
 def _wrong_weights(recipe: Recipe) -> Iterator[InitErrorDetails]:
@@ -300,10 +296,10 @@ def _wrong_weights(recipe: Recipe) -> Iterator[InitErrorDetails]:
     for place, parent in enumerate(recipe.parents):
         if made and parent.weight is not None:
             what = "{method} makes the weights itself; take it out, or write method: linear"
-            yield _problem(("parents", place, "weight"), "no_effect", what, method=recipe.method)
+            yield problem(("parents", place, "weight"), "no_effect", what, method=recipe.method)
         elif not made and parent.weight is None:
             what = "{method} needs one for each parent; write weight: ..."
-            yield _problem(("parents", place), "no_weight", what, method=recipe.method)
+            yield problem(("parents", place), "no_weight", what, method=recipe.method)
     sets: list[tuple[tuple[str | int, ...], Mapping[str, float]]] = [
         (("groups", place, "weights"), group.weights) for place, group in enumerate(recipe.groups)
     ]
@@ -314,7 +310,7 @@ def _wrong_weights(recipe: Recipe) -> Iterator[InitErrorDetails]:
             what = "{name} is {how}; name each of {names} once"
             how = "no parent" if odd[0] in weights else "not named"
             words = {"name": repr(odd[0]), "how": how, "names": ", ".join(sorted(names))}
-            yield _problem(at, "weights", what, **words)
+            yield problem(at, "weights", what, **words)
         else:
             yield from _wrong_sum(recipe, at, tuple(weights.values()))
     if not made and all(parent.weight is not None for parent in recipe.parents):
@@ -331,12 +327,12 @@ def _wrong_sum(
     if recipe.normalize:
         if abs(total) <= _SUM * max(abs(weight) for weight in weights):
             what = "the weights sum to {total}, by which nothing can be divided; write other ones"
-            yield _problem(at, "sum", what, **words)
+            yield problem(at, "sum", what, **words)
     elif abs(total - 1) > _SUM:
         what = "the weights sum to {total}; write weights that sum to 1"
         if recipe.method == "linear":
             what += ", or normalize: true"
-        yield _problem(at, "sum", what, **words)
+        yield problem(at, "sum", what, **words)
 
 
 def load_recipe(path: str | Path) -> Recipe:

@@ -18,19 +18,16 @@ from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
-from pydantic_core import InitErrorDetails, PydanticCustomError
+from pydantic_core import InitErrorDetails
 
-from lens_ray.errors import UserError
 from lens_ray.job_yaml import Path as KeyPath
 from lens_ray.merging.recipe import Parent
 from lens_ray.models.spec import NAME_PATTERN, ClosedModel, GenerationOverrides, RuntimeEnv
-from lens_ray.online.spec import HostSpec, hosts_checkpoints
+from lens_ray.online.spec import HostSpec, free_name, hosts_checkpoints, known_option_keys
 from lens_ray.stats.advice.needs import Needs
 from lens_ray.yaml_file import FileKind, load_file
-from lens_ray.yaml_problems import repeated, some_or_all
+from lens_ray.yaml_problems import problem, repeated, some_or_all
 
-#: What the store keeps beside a search's own objects.
-_RESERVED = ("units", "index.json", "lease.json", "spec.json")
 _OVER_TASKS = frozenset({"task_arithmetic", "ties", "model_stock"})
 
 
@@ -136,12 +133,7 @@ class MergeSpec(ClosedModel):
     @field_validator("name")
     @classmethod
     def _can_be_kept(cls, name: str) -> str:
-        if name in _RESERVED:
-            raise PydanticCustomError(
-                "reserved", "{name} is a name that the store uses itself; take another",
-                {"name": name},
-            )  # fmt: skip
-        return name
+        return free_name(name)
 
     @field_validator("model")
     @classmethod
@@ -160,33 +152,29 @@ class MergeSpec(ClosedModel):
         return self
 
 
-def _problem(place: tuple[str | int, ...], kind: str, what: str, **words: str) -> InitErrorDetails:
-    return {"type": PydanticCustomError(kind, what, words), "loc": place, "input": None}
-
-
 def _wrong_checkpoints(spec: MergeSpec) -> Iterator[InitErrorDetails]:
     """Neither parents nor candidates, both, too few, or a final one that is not among them."""
     if spec.candidates is not None:
         if spec.parents:
             what = "candidates names the checkpoints; take one of the two keys out"
-            yield _problem(("parents",), "both", what)
+            yield problem(("parents",), "both", what)
         return
     if not spec.parents:
         what = "name the checkpoints: parents: [{name: ..., path: ...}, ...], or candidates: FILE"
-        yield _problem(("parents",), "none", what)
+        yield problem(("parents",), "none", what)
         return
     if len(spec.parents) < 2:
         what = "one checkpoint cannot be merged with itself; name two or more"
-        yield _problem(("parents",), "one", what)
+        yield problem(("parents",), "one", what)
     for place, parent in enumerate(spec.parents):
         if parent.weight is not None:
             what = "the search finds the weights; take it out"
-            yield _problem(("parents", place, "weight"), "weight", what)
+            yield problem(("parents", place, "weight"), "weight", what)
     names = [parent.name for parent in spec.parents]
     if spec.final is not None and spec.final not in names:
         what = "{found} is none of the parents; write one of {names}"
         words = {"found": repr(spec.final), "names": ", ".join(names)}
-        yield _problem(("final",), "final", what, **words)
+        yield problem(("final",), "final", what, **words)
 
 
 def _wrong_rules(spec: MergeSpec) -> Iterator[InitErrorDetails]:
@@ -195,17 +183,17 @@ def _wrong_rules(spec: MergeSpec) -> Iterator[InitErrorDetails]:
     needs = [method for method in rules.methods if method in _OVER_TASKS]
     if needs and spec.ancestor is None and spec.candidates is None:
         what = "{method} is over task vectors; write ancestor: PATH of what all were trained from"
-        yield _problem(("search", "methods"), "no_ancestor", what, method=needs[0])
+        yield problem(("search", "methods"), "no_ancestor", what, method=needs[0])
     if not rules.scales or min(rules.scales) <= 0 or max(rules.scales) > 10:
         what = "write numbers above 0, such as [0.5, 0.7, 0.9, 1.0, 1.2]"
-        yield _problem(("search", "scales"), "scales", what)
+        yield problem(("search", "scales"), "scales", what)
     if budget.usd is not None and budget.accelerator is None:
         what = "dollars need a price; write accelerator: H100, or another of the price table"
-        yield _problem(("budget", "usd"), "no_accelerator", what)
+        yield problem(("budget", "usd"), "no_accelerator", what)
     if rules.survivors > rules.pool:
         what = "{survivors} survivors of a pool of {pool}; write {pool} or fewer"
         words = {"survivors": str(rules.survivors), "pool": str(rules.pool)}
-        yield _problem(("search", "survivors"), "survivors", what, **words)
+        yield problem(("search", "survivors"), "survivors", what, **words)
 
 
 def load_merge(path: str | Path, *, store: str | None = None) -> MergeSpec:
@@ -238,14 +226,7 @@ def _known_keys(path: KeyPath, values: Mapping[str, object]) -> list[str]:
     """The keys that the mapping at a path may have."""
     keys = tuple(part for part in path if isinstance(part, str))
     if keys == ("model", "options"):
-        from lens_ray.models import options_class
-
-        host = values["model"]
-        backend = host.get("backend", "transformers") if isinstance(host, dict) else ""
-        try:
-            return list(options_class(str(backend)).model_fields)
-        except UserError:  # its own error is on the list
-            return []
+        return known_option_keys(values["model"])
     return list(_PARTS[keys].model_fields) if keys in _PARTS else []
 
 

@@ -25,11 +25,11 @@ from lens_ray.models.spec import (
 )
 from lens_ray.stats.advice.needs import Needs
 from lens_ray.yaml_file import FileKind, load_file
-from lens_ray.yaml_problems import repeated, some_or_all
+from lens_ray.yaml_problems import problem, repeated, some_or_all
 
 #: A checkpoint is called RUN@STEP, and that is a model's name, which may have 128 characters.
 _LONGEST_RUN = 112
-#: What the store keeps beside a watch's runs, or beside the watches.
+#: What the store keeps beside a watch's runs, or beside watches and searches.
 _RESERVED = ("units", "index.json", "lease.json", "spec.json")
 PolicyName = Literal["all", "newest_first", "every_n", "every", "milestones_full_else_anchor"]
 
@@ -68,7 +68,7 @@ class RunSpec(ClosedModel):
                 "long_name", "{length} characters; a run's name has {most} at most",
                 {"length": len(name), "most": _LONGEST_RUN},
             )  # fmt: skip
-        return _free(name)
+        return free_name(name)
 
 
 class HostSpec(ClosedModel):
@@ -239,7 +239,7 @@ class WatchSpec(ClosedModel):
     @field_validator("name")
     @classmethod
     def _can_be_kept(cls, name: str) -> str:
-        return _free(name)
+        return free_name(name)
 
     _some_or_all = field_validator("abilities")(some_or_all)
 
@@ -280,7 +280,7 @@ class WatchSpec(ClosedModel):
         ]
         if "needs_met" in self.stop.when and self.needs is None:
             what = "needs_met rests on needs; write needs: {min_score: ...} too"
-            problems.append(_problem(("stop", "when"), "no_needs", what))
+            problems.append(problem(("stop", "when"), "no_needs", what))
         if problems:
             raise ValidationError.from_exception_data("WatchSpec", problems)
         return self
@@ -320,8 +320,12 @@ _KEYS_OF_POLICIES: Mapping[str, tuple[PolicyName, ...]] = {
 }
 
 
-def _free(name: str) -> str:
-    """A name that the store has no other use for."""
+def free_name(name: str) -> str:
+    """A name that the store has no other use for; of a watch, a training run or a search.
+
+    Raises:
+        PydanticCustomError: It has one.
+    """
     if name in _RESERVED:
         raise PydanticCustomError(
             "reserved", "{name} is a name that the store uses itself; take another",
@@ -330,23 +334,19 @@ def _free(name: str) -> str:
     return name
 
 
-def _problem(place: tuple[str, ...], kind: str, what: str, **words: str) -> InitErrorDetails:
-    return {"type": PydanticCustomError(kind, what, words), "loc": place, "input": None}
-
-
 def _lacking(policy: PolicyName, given: Set[str]) -> list[InitErrorDetails]:
     """What a policy cannot do without."""
     for key, example in (("every", "30m"), ("every_n", "5")):
         if policy == key and key not in given:
             what = "policy {key} needs a key of this name; write {key}: {example}"
-            return [_problem(("policy",), "lacking", what, key=key, example=example)]
+            return [problem(("policy",), "lacking", what, key=key, example=example)]
     return []
 
 
 def _without_effect(policy: PolicyName, given: Set[str]) -> list[InitErrorDetails]:
     what = "no effect with policy: {policy}; take it out, or write policy: {wanted}"
     return [
-        _problem((key,), "no_effect", what, policy=policy, wanted=policies[0])
+        problem((key,), "no_effect", what, policy=policy, wanted=policies[0])
         for key, policies in _KEYS_OF_POLICIES.items()
         if key in given and policy not in policies
     ]
@@ -391,15 +391,23 @@ def _known_keys(path: KeyPath, values: Mapping[str, object]) -> list[str]:
     """The keys that the mapping at a path may have."""
     keys = tuple(part for part in path if isinstance(part, str))
     if keys == ("model", "options"):
-        from lens_ray.models import options_class
-
-        host = values["model"]
-        backend = host.get("backend", "transformers") if isinstance(host, dict) else ""
-        try:
-            return list(options_class(str(backend)).model_fields)
-        except UserError:  # its own error is on the list
-            return []
+        return known_option_keys(values["model"])
     return list(_PARTS[keys].model_fields)
+
+
+def known_option_keys(host: object) -> list[str]:
+    """The keys that ``options`` of a file's part ``model`` may have; none where nobody knows.
+
+    Args:
+        host: The part, as it was written.
+    """
+    from lens_ray.models import options_class
+
+    backend = host.get("backend", "transformers") if isinstance(host, dict) else ""
+    try:
+        return list(options_class(str(backend)).model_fields)
+    except UserError:  # its own error is on the list
+        return []
 
 
 _KIND = FileKind(

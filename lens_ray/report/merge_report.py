@@ -12,13 +12,12 @@ from lens_ray.merging.checks import Check
 from lens_ray.merging.record import MergeRecord
 from lens_ray.merging.verify.policy import TIERS, Decision
 from lens_ray.merging.verify.verification import ASKS, WORDS, Verification
-from lens_ray.report.files import check_target, whole_file
-from lens_ray.report.safe import content_policy, visible, visible_line
+from lens_ray.report.page import static_page, write_page
+from lens_ray.report.safe import visible, visible_line
 
 if TYPE_CHECKING:
     from markupsafe import Markup
 
-_ASSETS = Path(__file__).parent / "assets"
 _MEANING: Mapping[Decision, str] = {
     "go": "Everything that the policy demands was looked at, and nothing stands against it.",
     "no_go": "This merge must not be shipped; what stands against it:",
@@ -48,28 +47,12 @@ def write_merge_report(verification: Verification, out: str | Path) -> Path:
         UserError: The file cannot be written.
         EnvironmentFailure: The disk is full or fails.
     """
-    path = Path(out)
-    check_target(path)
-    with whole_file(path) as file:
-        file.write(render(verification).encode())
-    return path
+    return write_page(out, lambda: render(verification))
 
 
 def render(verification: Verification) -> str:
     """The page's text."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    from markupsafe import Markup
-
-    environment = Environment(
-        loader=FileSystemLoader(_ASSETS), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
-    style = "".join(
-        (_ASSETS / name).read_text(encoding="utf-8") for name in ("report.css", "merge.css")
-    )
-    return environment.get_template("merge.html.jinja").render(
-        policy=content_policy(style), style=Markup(style), **_view(verification)
-    )
+    return static_page("merge.html.jinja", ("report.css", "merge.css"), **_view(verification))
 
 
 def _view(found: Verification) -> dict[str, Any]:

@@ -14,15 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 from lens_ray.merging.record import Score
 from lens_ray.merging.search.found import Claim, Found
-from lens_ray.report.files import check_target, whole_file
-from lens_ray.report.safe import content_policy, visible_line
+from lens_ray.report.page import static_page, write_page
+from lens_ray.report.safe import visible_line
 from lens_ray.report.tables import bounds, figure
 from lens_ray.stats.abilities import OVERALL, in_order
 
 if TYPE_CHECKING:
     from markupsafe import Markup
 
-_ASSETS = Path(__file__).parent / "assets"
 #: Of one panel: its width, of that what names take, the height of a row, of title and of foot.
 _WIDTH, _NAMES, _ROW, _HEAD, _FOOT = 472, 196, 22, 30, 30
 #: Panels beside each other.
@@ -98,26 +97,14 @@ def write_merged_page(found: Found, out: str | Path) -> Path:
         UserError: The file cannot be written.
         EnvironmentFailure: The disk is full or fails.
     """
-    path = Path(out)
-    check_target(path)
-    with whole_file(path) as file:
-        file.write(render(found).encode())
-    return path
+    return write_page(out, lambda: render(found))
 
 
 def render(found: Found) -> str:
     """The page's text."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    from markupsafe import Markup
-
-    environment = Environment(
-        loader=FileSystemLoader(_ASSETS), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
-    style = (_ASSETS / "report.css").read_text(encoding="utf-8")
     merged = merged_of(found)
-    return environment.get_template("merged.html.jinja").render(
-        policy=content_policy(style), style=Markup(style),
+    return static_page(
+        "merged.html.jinja", ("report.css",),
         name=visible_line(found.name), verdict=found.verdict, why=visible_line(found.why),
         ground=merged.ground, picture=picture(merged),
         parents=[_parent(each) for each in found.recommended.recipe.parents],

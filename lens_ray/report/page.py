@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,8 @@ from lens_ray.report.safe import content_policy, script_json, visible_line
 from lens_ray.suites.suite import load_suite
 
 if TYPE_CHECKING:
+    from jinja2 import Template
+
     from lens_ray.online.findings import Findings
     from lens_ray.report.gather import SuitePage
     from lens_ray.report.samples import SuiteLoader
@@ -120,18 +122,10 @@ def skeleton(
         browsers: From `lens_ray.report.samples.browser_data`.
         values: What else the template fills in.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
     from lens_ray.report.watched import plotly_script, style_marks, watch_view
 
-    environment = Environment(
-        loader=FileSystemLoader(_ASSETS),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     style = (_ASSETS / "report.css").read_text(encoding="utf-8")
     script = (_ASSETS / "report.js").read_text(encoding="utf-8")
     views = [
@@ -139,7 +133,7 @@ def skeleton(
     ]
     libraries = [plotly_script()] if any(figure["data"] for _, figure in views) else []
     data = {"suites": browsers, "figures": [figure for _, figure in views]}
-    return environment.get_template(template).render(
+    return _template(template).render(
         policy=content_policy(style, script, *libraries),
         style=Markup(style),
         script=Markup(script),
@@ -150,3 +144,49 @@ def skeleton(
         data=Markup(script_json(data)),
         **values,
     )
+
+
+def write_page(out: str | Path, render: Callable[[], str]) -> Path:
+    """Write one self-contained HTML file.
+
+    Args:
+        out: File to write; an older one is replaced at once when the new one is complete.
+        render: Makes its text; not called where the file cannot be written.
+
+    Raises:
+        UserError: The file cannot be written.
+        EnvironmentFailure: The disk is full or fails.
+    """
+    path = Path(out)
+    check_target(path)
+    text = render()
+    with whole_file(path) as file:
+        file.write(text.encode())
+    return path
+
+
+def static_page(template: str, styles: Sequence[str], **values: object) -> str:
+    """A page's text without scripts: a template with its style, and the policy for only that.
+
+    Args:
+        template: In ``assets/``.
+        styles: In ``assets/``, in order.
+        values: What else the template fills in.
+    """
+    from markupsafe import Markup
+
+    style = "".join((_ASSETS / name).read_text(encoding="utf-8") for name in styles)
+    return _template(template).render(policy=content_policy(style), style=Markup(style), **values)
+
+
+def _template(name: str) -> Template:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(_ASSETS),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(name)

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from lens_ray.online.findings import Findings
 from lens_ray.report import found as words
 from lens_ray.report.curves import curves_figure
-from lens_ray.report.files import check_target, whole_file
 from lens_ray.report.safe import visible_line
 
 if TYPE_CHECKING:
@@ -63,14 +62,11 @@ def write_watch_page(runs: Sequence[tuple[str, Findings]], out: str | Path, url:
         UserError: The file cannot be written.
         EnvironmentFailure: The disk is full or fails.
     """
-    from lens_ray.report.page import skeleton
+    from lens_ray.report.page import skeleton, write_page
 
-    path = Path(out)
-    check_target(path)
-    text = skeleton("watch_page.html.jinja", watches=runs, url=visible_line(url))
-    with whole_file(path) as file:
-        file.write(text.encode())
-    return path
+    return write_page(
+        out, lambda: skeleton("watch_page.html.jinja", watches=runs, url=visible_line(url))
+    )
 
 
 def watch_view(watch: str, findings: Findings, name: str) -> tuple[dict[str, Any], dict[str, Any]]:

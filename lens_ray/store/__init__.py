@@ -5,9 +5,9 @@
 a run's header hold, ``dense_log`` how they are numbered, ``lease`` who may drive a run, ``paid``
 which answers it paid for, ``book`` what it has cost, ``watch_log`` what is kept of a watched
 training run, ``merge_log`` what is kept of a search for a merge, both in objects that ``cell``
-changes; ``tables`` turns rows into Parquet and back, ``reader`` reads many runs, ``query`` puts SQL
-to them; ``check`` and ``upkeep`` prove a store whole and keep it small. ``objects`` names the few
-things that a place must do, ``folder`` and ``bucket`` do them.
+changes and ``json_values`` reads by type; ``tables`` turns rows into Parquet and back, ``reader``
+reads many runs, ``query`` puts SQL to them; ``check`` and ``upkeep`` prove a store whole and keep
+it small. ``objects`` names the few things that a place must do, ``folder`` and ``bucket`` do them.
 
 Every object is written once and never changed, but where it says compare-and-swap::
 

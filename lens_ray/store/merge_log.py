@@ -16,9 +16,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lens_ray.store import lease
-from lens_ray.store.cell import KIND, Cell
+from lens_ray.store.cell import Cell
+from lens_ray.store.json_values import check_by_name, object_of, parse_object
 from lens_ray.store.objects import ObjectStore
-from lens_ray.store.records import build, load
+from lens_ray.store.records import build
 from lens_ray.store.watch_log import checked_name
 
 #: Below the store.
@@ -144,7 +145,7 @@ def parse_state(record: Mapping[str, Any]) -> MergeState:
     Raises:
         ValueError: It is damaged.
     """
-    tried = {str(key): _parse_tried(one) for key, one in _object(record.get("tried", {})).items()}
+    tried = {str(key): _parse_tried(one) for key, one in object_of(record.get("tried", {})).items()}
     seconds = [float(record.get(name, 0.0)) for name in ("seconds", "merge_seconds")]
     if not all(0 <= each < float("inf") for each in seconds):
         raise ValueError(f"seconds {seconds}")
@@ -152,27 +153,18 @@ def parse_state(record: Mapping[str, Any]) -> MergeState:
 
 
 def _parse_tried(record: object) -> Tried:
-    one = build(Tried, _object(record))
+    one = build(Tried, object_of(record))
     if not isinstance(one.name, str) or type(one.samples) is not int or one.samples < 0:
         raise ValueError(f"name {one.name!r}, samples {one.samples!r}")
     if not isinstance(one.begun, list | tuple):
         raise ValueError(f"begun {one.begun!r}")
     return replace(
         one,
-        recipe=_object(one.recipe),
-        runs={str(ground): str(run) for ground, run in _object(one.runs).items()},
+        recipe=object_of(one.recipe),
+        runs={str(ground): str(run) for ground, run in object_of(one.runs).items()},
         begun=tuple(map(str, one.begun)),
         single=one.single is True,
     )
-
-
-def parse_object(record: Mapping[str, Any]) -> Mapping[str, object]:
-    """A free object.
-
-    Raises:
-        ValueError: It is damaged.
-    """
-    return _object(record.get("value", {}))
 
 
 def check_object(key: str, data: bytes) -> None:
@@ -182,9 +174,7 @@ def check_object(key: str, data: bytes) -> None:
         ValueError: It is damaged.
         StoreError: A newer version of lens-ray wrote it.
     """
-    parse = _PARSERS.get(key.rpartition("/")[2])
-    if parse is not None:
-        parse(load(data, KIND))
+    check_by_name(_PARSERS, key, data)
 
 
 _PARSERS: Mapping[str, Callable[[Mapping[str, Any]], object]] = {
@@ -193,9 +183,3 @@ _PARSERS: Mapping[str, Callable[[Mapping[str, Any]], object]] = {
     "state.json": parse_state,
     "found.json": parse_object,
 }
-
-
-def _object(value: object) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise ValueError(f"{type(value).__name__} where an object belongs")
-    return value

@@ -22,9 +22,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from lens_ray.store import lease
-from lens_ray.store.cell import KIND, Cell
+from lens_ray.store.cell import Cell
+from lens_ray.store.json_values import check_by_name, list_in, object_of, parse_object
 from lens_ray.store.objects import ObjectStore, get_many
-from lens_ray.store.records import build, load
+from lens_ray.store.records import build
 
 #: Below the store.
 WATCH = "watch"
@@ -291,7 +292,7 @@ class WatchLog:
         return self._spec_cell().read()
 
     def _spec_cell(self) -> Cell[Mapping[str, object]]:
-        return Cell(self._objects, f"{WATCH}/{self.name}/spec.json", parse_spec)
+        return Cell(self._objects, f"{WATCH}/{self.name}/spec.json", parse_object)
 
     def _key(self, run: str, name: str) -> str:
         return f"{WATCH}/{self.name}/{checked_name(run)}/{name}"
@@ -328,24 +329,24 @@ def parse_state(record: Mapping[str, Any]) -> WatchState:
     Raises:
         ValueError: It is damaged.
     """
-    seen = tuple(_parse_seen(one) for one in _list(record, "seen"))
+    seen = tuple(_parse_seen(one) for one in list_in(record, "seen"))
     steps = [one.step for one in seen]
     if steps != sorted(set(steps)):
         raise ValueError("its steps do not ascend")
-    incidents = tuple(build(Incident, _object(one)) for one in _list(record, "incidents"))
-    pruned = tuple(int(step) for step in _list(record, "pruned"))
+    incidents = tuple(build(Incident, object_of(one)) for one in list_in(record, "incidents"))
+    pruned = tuple(int(step) for step in list_in(record, "pruned"))
     stopped = record.get("stopped_at")
     return WatchState(seen, incidents, stopped if isinstance(stopped, str) else None, pruned)
 
 
 def _parse_seen(record: object) -> Seen:
-    known = _object(record)
+    known = object_of(record)
     seen = build(Seen, known)
     if type(seen.step) is not int or not isinstance(seen.path, str):
         raise ValueError(f"step {seen.step!r} or path {seen.path!r}")
     if seen.status not in _STATUSES or seen.depth not in (None, "anchor", "full"):
         raise ValueError(f"status {seen.status!r}, depth {seen.depth!r}")
-    return replace(seen, metrics=dict(_object(seen.metrics)))
+    return replace(seen, metrics=dict(object_of(seen.metrics)))
 
 
 def parse_told(record: Mapping[str, Any]) -> Told:
@@ -354,7 +355,7 @@ def parse_told(record: Mapping[str, Any]) -> Told:
     Raises:
         ValueError: It is damaged.
     """
-    return Told({str(key): str(at) for key, at in _object(record.get("keys", {})).items()})
+    return Told({str(key): str(at) for key, at in object_of(record.get("keys", {})).items()})
 
 
 def parse_pins(record: Mapping[str, Any]) -> Pins:
@@ -363,7 +364,7 @@ def parse_pins(record: Mapping[str, Any]) -> Pins:
     Raises:
         ValueError: It is damaged.
     """
-    steps = _object(record.get("steps", {}))
+    steps = object_of(record.get("steps", {}))
     keep = record.get("keep")
     return Pins(
         {int(step): str(why) for step, why in steps.items()},
@@ -377,7 +378,7 @@ def parse_kept(record: Mapping[str, Any]) -> Kept:
     Raises:
         ValueError: It is damaged.
     """
-    keys = _object(record.get("keys", {}))
+    keys = object_of(record.get("keys", {}))
     return Kept({str(name): _checked_blob(str(key)) for name, key in keys.items()})
 
 
@@ -387,20 +388,11 @@ def parse_index(record: Mapping[str, Any]) -> Mapping[str, tuple[str, ...]]:
     Raises:
         ValueError: It is damaged.
     """
-    found = _object(record.get("value", {}))
+    found = object_of(record.get("value", {}))
     return {
-        checked_name(name): tuple(checked_name(str(run)) for run in _list(found, name))
+        checked_name(name): tuple(checked_name(str(run)) for run in list_in(found, name))
         for name in found
     }
-
-
-def parse_spec(record: Mapping[str, Any]) -> Mapping[str, object]:
-    """A watch file.
-
-    Raises:
-        ValueError: It is damaged.
-    """
-    return _object(record.get("value", {}))
 
 
 def check_object(key: str, data: bytes) -> None:
@@ -410,29 +402,14 @@ def check_object(key: str, data: bytes) -> None:
         ValueError: It is damaged.
         StoreError: A newer version of lens-ray wrote it.
     """
-    parse = _PARSERS.get(key.rpartition("/")[2])
-    if parse is not None:
-        parse(load(data, KIND))
+    check_by_name(_PARSERS, key, data)
 
 
 _PARSERS: Mapping[str, Callable[[Mapping[str, Any]], object]] = {
     "index.json": parse_index,
-    "spec.json": parse_spec,
+    "spec.json": parse_object,
     "state.json": parse_state,
     "told.json": parse_told,
     "pins.json": parse_pins,
     "marks.json": parse_kept,
 }
-
-
-def _object(value: object) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise ValueError(f"{type(value).__name__} where an object belongs")
-    return value
-
-
-def _list(record: Mapping[str, Any], key: str) -> list[Any]:
-    value = record.get(key, [])
-    if not isinstance(value, list):
-        raise ValueError(f"{key} is no list")
-    return value

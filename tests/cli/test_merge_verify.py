@@ -3,28 +3,18 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
 
 from lens_ray.cli.main import main
-from lens_ray.merging.apply import apply_recipe
-from tests.merging.verify.merges import UP, change, recipe_of
+from tests.merging.verify import merges
+from tests.merging.verify.merges import UP, change
 
 POLICY = "tiers: [V1, V5]\n"
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("made") / "merge"
-    apply_recipe(recipe_of(), folder, durable=False, check=False)
-    return folder
-
-
-@pytest.fixture
-def merge(made: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(made, tmp_path / "merge"))
+merge, pristine = merges.merge, merges.pristine
 
 
 @pytest.fixture

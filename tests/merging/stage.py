@@ -1,4 +1,7 @@
-"""What tests of the search's driver share: checkpoints whose two numbers say how good they are."""
+"""What tests of the search's driver share: checkpoints whose two numbers say how good they are.
+
+The fixtures are of whoever names them: ``store, suite = stage.store, stage.suite``.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
 from safetensors.torch import load_file
 
 from lens_ray.merging.asked import Place, StoreAsker, place_of
@@ -15,7 +19,7 @@ from lens_ray.merging.spec import MergeSpec
 from lens_ray.models.identity import identify
 from lens_ray.online.evaluator import Answered, Question
 from lens_ray.store import Store
-from lens_ray.suites.suite import Suite
+from lens_ray.suites.suite import Suite, load_suite
 from lens_ray.testing.fake_evaluator import FakeEvaluator, write_checkpoint
 
 #: Of the first number, which is how far a model went from seeing entities to reading.
@@ -34,6 +38,23 @@ def accuracy_of(ability: str, place: float, worth: float) -> float:
     if ability == "entity":
         return 0.5 + worth + 0.4 * (1 - place**2)
     return 0.6 + worth
+
+
+@pytest.fixture(scope="module")
+def suite() -> Suite:
+    return load_suite("mini:quick")
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+    monkeypatch.setenv("LENS_RAY_HOME", str(tmp_path / "home"))
+    return Store(str(tmp_path / "store"), create=True)
+
+
+@pytest.fixture
+def parents(tmp_path: Path) -> tuple[Parent, ...]:
+    """Between the ends, which are equally good, both abilities are nearly kept."""
+    return parents_in(tmp_path, (0.0, 1.0))
 
 
 class Weighed(FakeEvaluator):

@@ -13,13 +13,13 @@ from lens_ray.merging.recipe import Parent
 from lens_ray.merging.spec import SearchBudget
 from lens_ray.stats.cells import means_of
 from lens_ray.store import Store
-from lens_ray.suites.suite import Suite, load_suite
+from lens_ray.suites.suite import Suite
+from tests.merging import stage
 from tests.merging.stage import (
     Weighed,
     asker_of,
     checkpoint,
     mixture,
-    parents_in,
     places_of,
     single,
     spec_of,
@@ -28,20 +28,7 @@ from tests.merging.stage import (
 ANCHOR, SEARCH = 121, 300
 
 
-@pytest.fixture(scope="module")
-def suite() -> Suite:
-    return load_suite("mini:quick")
-
-
-@pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
-    monkeypatch.setenv("LENS_RAY_HOME", str(tmp_path / "home"))
-    return Store(str(tmp_path / "store"), create=True)
-
-
-@pytest.fixture
-def parents(tmp_path: Path) -> tuple[Parent, ...]:
-    return parents_in(tmp_path, (0.0, 1.0))
+parents, store, suite = stage.parents, stage.store, stage.suite
 
 
 def test_a_second_driver_asks_nothing_again(

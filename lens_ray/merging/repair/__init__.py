@@ -1,7 +1,9 @@
 """A short fine-tune of a merge on a small calibration mix, and whether it was worth it.
 
 `repair` trains (a merge, or any checkpoint, with the same examples in the same order), `apart`
-refuses examples that evaluation asks too, `judge` compares what came out.
+refuses examples that evaluation asks too, `judge` compares what came out. Below `repair`, which
+stands in `make`: `plan` says how it trains, `train` does it, `write` makes the folder, `record` is
+what lies in it.
 """
 
 from __future__ import annotations

@@ -1,16 +1,22 @@
-"""Real merges of shipped checkpoints, and what can be done to one."""
+"""Real merges of shipped checkpoints, and what can be done to one.
+
+The fixtures are of whoever names them: ``pristine, merge = merges.pristine, merges.merge``.
+"""
 
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from lens_ray.merging.apply import apply_recipe
 from lens_ray.merging.checks import Check
 from lens_ray.merging.recipe import Recipe
 from lens_ray.models.checkpoint import WEIGHTS, CheckpointFacts, inspect_checkpoint
@@ -30,6 +36,20 @@ def recipe_of(**given: Any) -> Recipe:
         ],
     }
     return Recipe.model_validate({**facts, **given})
+
+
+@pytest.fixture(scope="session")
+def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of two shipped checkpoints; not to be changed."""
+    folder = tmp_path_factory.mktemp("merges") / "merge"
+    apply_recipe(recipe_of(), folder, durable=False, check=False)
+    return folder
+
+
+@pytest.fixture
+def merge(pristine: Path, tmp_path: Path) -> Path:
+    """A copy to spoil."""
+    return Path(shutil.copytree(pristine, tmp_path / "merge"))
 
 
 def folders(recipe: Recipe) -> list[Path]:
