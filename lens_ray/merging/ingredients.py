@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from lens_ray.errors import UserError
-from lens_ray.merging.recipe import Parent
+from lens_ray.merging.recipe import Parent, Recipe
 from lens_ray.merging.spec import MergeSpec
 from lens_ray.online.candidates import Candidate, load_candidates
+
+#: What a checkpoint that all were trained from is called in messages.
+ANCESTOR = "ancestor"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,18 +60,16 @@ def _parent(one: Candidate) -> Parent:
 
 
 def check_there(checkpoints: Checkpoints) -> None:
-    """Refuse paths that are nothing, before anything is started.
+    """Refuse paths that are nothing, and checkpoints that cannot be merged, before any is asked.
 
     Raises:
-        CheckpointError: There is no checkpoint at a path.
+        CheckpointError: There is no checkpoint at a path, or one is of another model.
         StoreUnavailable: A URL is out of reach.
     """
-    from lens_ray.models.checkpoint import inspect_checkpoint, resolve
-    from lens_ray.node_cache import release
+    from lens_ray.merging.parents import gathered
 
-    for parent in checkpoints.parents:
-        folder = resolve(parent.path, parent.revision)
-        try:
-            inspect_checkpoint(folder, digest=False)
-        finally:
-            release(Path(folder))
+    all_of_them = [each.model_copy(update={"weight": 1.0}) for each in checkpoints.parents]
+    if checkpoints.ancestor is not None and ANCESTOR not in [each.name for each in all_of_them]:
+        all_of_them.append(Parent(name=ANCESTOR, path=checkpoints.ancestor, weight=1.0))
+    with gathered(Recipe(method="linear", normalize=True, parents=tuple(all_of_them))):
+        pass

@@ -181,7 +181,7 @@ class Recipe(ClosedModel):
     @model_validator(mode="after")
     def _can_be_done(self) -> Recipe:
         problems = [
-            *_repeated((parent.name for parent in self.parents), "name"),
+            *repeated_parents((parent.name for parent in self.parents), "name"),
             *_wrong_parents(self),
             *_without_effect(self),
             *_wrong_weights(self),
@@ -266,11 +266,11 @@ def _wrong_steps(recipe: Recipe) -> Iterator[InitErrorDetails]:
             yield problem(("parents", place), "no_step", what, average=recipe.average.kind)
     steps = [str(parent.step) for parent in recipe.parents if parent.step is not None]
     if len(steps) == len(recipe.parents):
-        yield from _repeated(steps, "step")
+        yield from repeated_parents(steps, "step")
 
 
-def _repeated(values: Iterable[str], key: str) -> Iterator[InitErrorDetails]:
-    """What two parents may not share."""
+def repeated_parents(values: Iterable[str], key: str) -> Iterator[InitErrorDetails]:
+    """What two parents may not share, at the place of the second."""
     for detail in repeated(values, key, "parents"):
         yield {**detail, "loc": ("parents", *detail["loc"])}
 

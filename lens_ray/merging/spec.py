@@ -21,12 +21,12 @@ from pydantic import BaseModel, Field, ValidationError, field_validator, model_v
 from pydantic_core import InitErrorDetails
 
 from lens_ray.job_yaml import Path as KeyPath
-from lens_ray.merging.recipe import Parent
+from lens_ray.merging.recipe import Parent, repeated_parents
 from lens_ray.models.spec import NAME_PATTERN, ClosedModel, GenerationOverrides, RuntimeEnv
 from lens_ray.online.spec import HostSpec, free_name, hosts_checkpoints, known_option_keys
 from lens_ray.stats.advice.needs import Needs
 from lens_ray.yaml_file import FileKind, load_file
-from lens_ray.yaml_problems import problem, repeated, some_or_all
+from lens_ray.yaml_problems import problem, some_or_all
 
 _OVER_TASKS = frozenset({"task_arithmetic", "ties", "model_stock"})
 
@@ -143,7 +143,7 @@ class MergeSpec(ClosedModel):
     @model_validator(mode="after")
     def _keys_that_belong_together(self) -> MergeSpec:
         problems = [
-            *repeated((parent.name for parent in self.parents), "name", "parents"),
+            *repeated_parents((parent.name for parent in self.parents), "name"),
             *_wrong_checkpoints(self),
             *_wrong_rules(self),
         ]
