@@ -101,9 +101,12 @@ def warm_seconds(asked: list[Question], first: Question) -> tuple[float, float]:
 
 
 def measure(python: str, count: int) -> dict[str, object]:
-    """All of it, under one Ray."""
+    """All of it, under one Ray of one core: on two, a second engine would start for the ten."""
+    import ray
+
     asked = candidates(count, 0.25, python)
     first = question("end", f"builtin:minivlm-a/step-{ENDS[1]}", python)
+    ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False)
     with Cluster() as cluster:
         cluster.start()
         colds = [cold_seconds(one) for one in asked[: count // 2]]
