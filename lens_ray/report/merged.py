@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lens_ray.merging.recipe import Group
 from lens_ray.merging.record import Score
 from lens_ray.merging.search.found import Claim, Found
 from lens_ray.report.page import static_page, write_page
@@ -79,7 +80,7 @@ def _label(found: Found, name: str, shares: Mapping[str, float | None]) -> str:
         return name
     told = [f"{share:.0%}"] if (share := shares.get(name)) else []
     told += ["final"] if name == found.final else []
-    told += ["best single"] if name == found.best_single else []
+    told += ["best"] if name == found.best_single else []
     return f"{name} ({', '.join(told)})" if told else name
 
 
@@ -104,10 +105,11 @@ def render(found: Found) -> str:
     """The page's text."""
     merged = merged_of(found)
     return static_page(
-        "merged.html.jinja", ("report.css",),
+        "merged.html.jinja", ("report.css", "merge.css"),
         name=visible_line(found.name), verdict=found.verdict, why=visible_line(found.why),
         ground=merged.ground, picture=picture(merged),
         parents=[_parent(each) for each in found.recommended.recipe.parents],
+        groups=[_group(each) for each in found.recommended.recipe.groups],
         claims=[_claim(each) for each in found.confirmation.claims] if found.confirmation else [],
         tried=_tried(found), luck=_luck(found),
         notes=[visible_line(line) for line in (*found.notes, *filter(None, (found.stopped,)))],
@@ -208,6 +210,11 @@ def _parent(each: Any) -> dict[str, str]:
         "name": visible_line(each.name), "path": visible_line(each.path),
         "weight": "" if each.weight is None else f"{each.weight:g}",
     }  # fmt: skip
+
+
+def _group(each: Group) -> dict[str, str]:
+    shares = ", ".join(f"{weight:g} × {visible_line(n)}" for n, weight in each.weights.items())
+    return {"match": visible_line(each.match), "shares": shares}
 
 
 def _claim(each: Claim) -> dict[str, str]:

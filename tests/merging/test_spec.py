@@ -55,9 +55,8 @@ def test_variables_stand_where_places_do(tmp_path: Path, monkeypatch: pytest.Mon
     [
         (START, "name the checkpoints: parents: .*or candidates: FILE"),
         (START + "parents: [{name: a, path: x}]\n", "name two or more"),
-        (START + "parents:\n  - {name: a, path: x}\n  - {name: a, path: y}\n", "parents"),
+        (START + "parents:\n  - {name: a, path: x}\n  - {name: a, path: y}\n", ":6:.*parents"),
         (START + "candidates: c.yaml\n" + PARENTS, "take one of the two keys out"),
-        (START + "parents:\n  - {name: a, path: x}\n  - {name: a, path: y}\n", ":6:.*'a' is the name"),
         (START + PARENTS + "final: c\n", ":7:.*final: 'c' is none of the parents; write one of a"),
         (START + "parents:\n  - {name: a, path: x, weight: 1}\n  - {name: b, path: y}\n",
          ":5:.*weight: the search finds the weights; take it out"),

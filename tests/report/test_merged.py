@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from lens_ray.errors import UserError
+from lens_ray.merging.recipe import Group
 from lens_ray.merging.search.found import Found
 from lens_ray.merging.search.search import search
 from lens_ray.merging.spec import MergeSpec, SearchRules
@@ -58,7 +60,7 @@ def test_without_a_merge_the_checkpoints_are_shown() -> None:
     found = searched("worse")
     merged = merged_of(found)
     assert "merge" not in merged.scores
-    assert any("best single" in label for label in merged.scores)
+    assert any("best)" in label for label in merged.scores)
     assert "samples of the search" in render(found)
 
 
@@ -68,7 +70,7 @@ def test_the_terminal_has_a_bar_for_each() -> None:
     models = len(merged_of(found).scores)
     assert len(lines) == 1 + 7 * (1 + models)
     bars = [line for line in lines if line.startswith("  ")]
-    assert all(line.count("o", 30) >= 1 for line in bars)
+    assert all(re.search(r" -*o-* .* \d\.\d{3} ", line) for line in bars)
     assert max(map(len, lines)) <= 100
 
 
@@ -83,3 +85,14 @@ def test_texts_of_others_are_no_markup() -> None:
 def test_a_folder_is_no_page(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is a folder"):
         write_merged_page(searched("conflict"), tmp_path)
+
+
+def test_weights_of_parts_are_told() -> None:
+    found = searched("conflict")
+    parents = found.recommended.recipe.parents
+    shares = {each.name: round(1 / len(parents), 3) for each in parents}
+    group = Group(match="model.<vision>.*", weights=shares)
+    recipe = found.recommended.recipe.model_copy(update={"groups": (group,)})
+    text = render(replace(found, recommended=replace(found.recommended, recipe=recipe)))
+    assert "<code>model.&lt;vision&gt;.*</code>" in text
+    assert f"{next(iter(shares.values())):g} × {parents[0].name}" in text
