@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -139,6 +140,9 @@ def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("LENS_RAY_HOME")
     monkeypatch.setenv("HOME", str(tmp_path / "user"))
     monkeypatch.setattr(node_cache, "_MEMORY", tmp_path)
+    # It lies on the disk here, which may be nearly full.
+    roomy = SimpleNamespace(total=1 << 30, used=0, free=1 << 30)
+    monkeypatch.setattr("shutil.disk_usage", lambda path: roomy)
     return tmp_path / f"lens-ray-{os.getuid()}"
 
 
