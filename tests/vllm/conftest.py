@@ -37,10 +37,9 @@ def engines_from_one_import() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class KilledJob:
-    """A job that was started (`tests.vllm.killed_job`), its store, and where it writes."""
+    """A job that was started (`tests.vllm.killed_job`), and where it writes."""
 
     process: subprocess.Popen[bytes]
-    store: str
     out: Path
     log: Path
 
@@ -48,16 +47,16 @@ class KilledJob:
 @pytest.fixture(scope="session")
 def killed_job(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KilledJob]:
     folder = tmp_path_factory.mktemp("killed")
-    store, out, log = str(folder / "store"), folder / "out", folder / "log"
+    out, log = folder / "out", folder / "log"
     with out.open("wb") as said, log.open("wb") as errors:
         process = subprocess.Popen(
-            [sys.executable, "-m", "tests.vllm.killed_job", store],
+            [sys.executable, "-m", "tests.vllm.killed_job", str(folder / "store")],
             cwd=ROOT,
             stdout=said,
             stderr=errors,
             start_new_session=True,
         )
-    yield KilledJob(process, store, out, log)
+    yield KilledJob(process, out, log)
     for pid in [*descendants(process.pid), process.pid]:
         kill(pid)
     process.wait()

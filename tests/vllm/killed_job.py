@@ -1,7 +1,7 @@
 """``python -m tests.vllm.killed_job STORE``: a job whose engine and whose replica are killed.
 
-Its last line of output is a JSON object: how it ended, whom it lost, and how many processes of
-vLLM it left.
+Its last line of output is a JSON object: how it ended, whom it lost, how many processes of vLLM
+it left, and its store.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import sys
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from lens_ray import JobSpec, ModelSpec
@@ -20,6 +21,11 @@ from lens_ray.testing.processes import descendants
 from tests.vllm.hosts import OPTIONS
 
 LIMIT = 360
+# Its answers take six seconds. On a machine whose only two cores others hold as long, the driver
+# tells of the first when the last is in, and nobody was killed; then it runs again.
+ATTEMPTS = 3
+# How many answers there are when somebody is killed, and how it calls itself.
+DUE = ((LIMIT // 6, b"VLLM::EngineCore"), (LIMIT // 2, b"ray::ReplicaActor"))
 PATH = "builtin:minivlm-b/step-6950"
 
 
@@ -35,8 +41,18 @@ def processes(title: bytes) -> list[int]:
     return found
 
 
-def main(store: str) -> None:
-    due = [(LIMIT // 6, b"VLLM::EngineCore"), (LIMIT // 2, b"ray::ReplicaActor")]
+@dataclass(frozen=True)
+class Ended:
+    """How one job ended; see above."""
+
+    exit: int
+    killed: list[str]
+    left: int
+    store: str
+
+
+def run(store: str) -> Ended:
+    due = [*DUE]
     killed: list[str] = []
 
     def kill(progress: Progress) -> None:
@@ -57,7 +73,15 @@ def main(store: str) -> None:
     settings = EngineSettings(flush_s=0.5, flush_rows=16)
     report = evaluate(job, on_progress=kill, settings=settings)
     left = len(processes(b"VLLM::"))
-    print(json.dumps({"exit": report.exit_code, "killed": killed, "left": left}))
+    return Ended(report.exit_code, killed, left, store)
+
+
+def main(store: str) -> None:
+    for attempt in range(ATTEMPTS):
+        ended = run(f"{store}-{attempt}")
+        if ended.exit or len(ended.killed) == len(DUE):
+            break
+    print(json.dumps(asdict(ended)))
 
 
 if __name__ == "__main__":

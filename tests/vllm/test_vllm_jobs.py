@@ -19,7 +19,7 @@ def test_engine_and_replica_are_replaced(killed_job: KilledJob) -> None:
     assert ended["exit"] == 0, ended
     assert ended["killed"] == ["VLLM::EngineCore", "ray::ReplicaActor"]
     assert ended["left"] == 0
-    store = Store(killed_job.store)
+    store = Store(ended["store"])
     rows = store.rows(columns=["model", "sample_id", "text", "replica"]).to_pylist()
     texts = {(row["model"], row["sample_id"]): row["text"] for row in rows}
     assert len(texts) == len(rows) == 2 * LIMIT
