@@ -92,7 +92,7 @@ def run(
     environment |= {"PYTHONPATH": str(_ROOT) if side == "lens-ray" else "", "HF_HUB_OFFLINE": "1"}
     with log.open("ab") as out:
         done = subprocess.run(
-            [python, str(_SCRIPT), side], input=json.dumps(list(calls)).encode(),
+            [python, "-P", str(_SCRIPT), side], input=json.dumps(list(calls)).encode(),
             stdout=subprocess.PIPE, stderr=out, env=environment, check=False,
         )  # fmt: skip
     if done.returncode:

@@ -15,8 +15,8 @@ from lens_ray.cli.options import Json, without_secrets
 from lens_ray.cli.output import note, one_line, print_json
 
 if TYPE_CHECKING:
-    from lens_ray.merging.digests import Progress
     from lens_ray.merging.record import MergeRecord
+    from lens_ray.merging.writer import Progress
 
 #: Seconds between two lines of progress.
 _EVERY_S = 5.0

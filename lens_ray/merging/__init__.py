@@ -14,8 +14,8 @@ A merge, from what a user writes to a folder:
 * `stream`          from the parents' files to the merge's, piece by piece
 * `reader`          a parent's tensors in pieces
 * `turns`           which piece is next, for many workers
-* `writer`          the merge's weight files, filled at known places
-* `digests`         of a merge while it is written, of parents while they are read
+* `writer`          the merge's weight files, filled at known places, and their digests
+* `digests`         of the parents' weights
 * `companions`      what lies beside the weights: other files, the index, the record
 * `destination`     whole or not there
 * `publish`         the same in a bucket

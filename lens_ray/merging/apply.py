@@ -17,14 +17,14 @@ from lens_ray.errors import CheckpointError, NoGo, UserError
 from lens_ray.merging.card import card
 from lens_ray.merging.companions import write_companions, write_file
 from lens_ray.merging.destination import Making, is_taken, making
-from lens_ray.merging.digests import Digests, Progress, follow, weights_digest
+from lens_ray.merging.digests import weights_digest
 from lens_ray.merging.layout import Layout, Place, lay_out
 from lens_ray.merging.parents import Family, Source, gathered
 from lens_ray.merging.recipe import AFFINE, Recipe
 from lens_ray.merging.record import FILE, MergeRecord, ParentRecord
 from lens_ray.merging.stream import KernelOf, stream
 from lens_ray.merging.verify.provenance import CARD, read_record
-from lens_ray.merging.writer import Writer
+from lens_ray.merging.writer import Digests, Progress, Writer
 
 if TYPE_CHECKING:
     import torch
@@ -218,26 +218,24 @@ def _write_weights(
     how: _How,
 ) -> tuple[Digests, list[str]]:
     """The weight files; returns their digests, and those of the family's."""
-    writer = Writer(place.partial, layout)
+    writer = Writer(place.partial, layout, how.progress)
     stopped = threading.Event()
-    workers = 2 + len(family.sources)
+    workers = 1 + len(family.sources)
     with closing(writer), ThreadPoolExecutor(workers, thread_name_prefix="digest") as aside:
         try:
-            following = aside.submit(follow, writer, how.progress)
             syncing = aside.submit(writer.sync) if how.durable else None
             known = [
                 aside.submit(weights_digest, source.reader, stopped) for source in family.sources
             ]
             stream(family, layout, kernel_of, writer, keeps_equal=keeps_equal, threads=how.threads)
+            written = writer.digests()
             parents = [digest.result() for digest in known]
             _require_digests(family, parents)
-            written = following.result()
             if syncing is not None:
                 syncing.result()
         finally:
             stopped.set()
             writer.end()
-    assert written is not None  # it ends early only where `stream` raised
     return written, parents
 
 

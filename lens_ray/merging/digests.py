@@ -1,8 +1,7 @@
-"""Digests of weights: of a merge while it is written, and of its parents while they are read.
+"""Digests of the parents' weights: `weights_digest`.
 
-SHA-256 took 1.3 s a GB on a busy core, so that of a merge would take as long as the merge if it
-began afterwards. That of the parents is kept: where a file's inode, size and times are the same
-as when it was read, so is its digest.
+SHA-256 takes half a second a GB, so that of three parents takes as long as their merge. They are
+kept: where a file's inode, size and times are the same as when it was read, so is its digest.
 """
 
 from __future__ import annotations
@@ -13,18 +12,11 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from lens_ray.merging.reader import Reader
-from lens_ray.merging.writer import Writer
 from lens_ray.node_cache import home
-
-if TYPE_CHECKING:
-    from hashlib import _Hash
 
 _CHUNK = 1 << 20
 #: Digests of smaller weights are made again; it takes less than a tenth of a second.
@@ -33,64 +25,6 @@ _KEPT_FROM = 1 << 26
 _SETTLED_NS = 3 * 10**9
 #: Folder below `home`.
 _FOLDER = "digests"
-
-#: Bytes done, and all of them.
-Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Digests:
-    """Of the weights of a merge.
-
-    Attributes:
-        weights: SHA-256 over all weight files, as `lens_ray.models.checkpoint.CheckpointFacts`
-            has it.
-        files: SHA-256 of each, by its name.
-    """
-
-    weights: str
-    files: dict[str, str]
-
-
-def follow(writer: Writer, progress: Progress | None = None) -> Digests | None:
-    """The digests of what a writer writes, read behind it; None where it ended early.
-
-    Args:
-        writer: Of files whose names are in order.
-        progress: Told how many bytes are written and digested, and of how many.
-    """
-    whole = sum(file.size for file in writer.files)
-    before = 0
-    total = hashlib.sha256()
-    files = {}
-    buffer = memoryview(bytearray(_CHUNK))
-    for number, file in enumerate(writer.files):
-        # The first file's digest is that of all files so far; it is not made twice.
-        own = hashlib.sha256() if number else None
-        into = [total, own] if own is not None else [total]
-        for position in _followed(writer, number, buffer, into):
-            if progress is not None:
-                progress(before + position, whole)
-        if writer.beyond(number, file.size - 1) is None:
-            return None
-        before += file.size
-        files[file.name] = (own or total).hexdigest()
-    return Digests(total.hexdigest(), files)
-
-
-def _followed(writer: Writer, number: int, buffer: memoryview, into: list[_Hash]) -> Iterator[int]:
-    """Take in a file as it grows; gives how far, until it is whole or the writer ended."""
-    position = 0
-    while position < writer.files[number].size:
-        front = writer.beyond(number, position)
-        if front is None:
-            return
-        while position < front:
-            came = writer.read(number, position, buffer[: front - position])
-            for one in into:
-                one.update(buffer[:came])
-            position += came
-        yield position
 
 
 def weights_digest(reader: Reader, stopped: threading.Event) -> str:

@@ -27,6 +27,7 @@ class Piece:
         parents: One flat tensor a parent, in the recipe's order, in the type that is on disk;
             float32 where an adapter was folded in.
         base: The same of the base; None where the recipe has none.
+        room: Bytes that the merge may be put into and returned in; None makes fresh ones.
     """
 
     tensor: str
@@ -34,6 +35,7 @@ class Piece:
     rows: tuple[int, int]
     parents: tuple[Tensor, ...]
     base: Tensor | None
+    room: Tensor | None = None
 
 
 class Kernel(Protocol):
@@ -58,7 +60,11 @@ class Kernel(Protocol):
         ...
 
     def merge(self, piece: Piece) -> Tensor:
-        """The merged numbers: flat, float32 (float64 of a float64 tensor)."""
+        """The merged numbers: flat, float32 (float64 of a float64 tensor).
+
+        Or bfloat16, of such a tensor that is written as one, where neither a parent nor the merge
+        holds NaN or infinity: nobody looks for them again.
+        """
         ...
 
 

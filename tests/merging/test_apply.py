@@ -106,13 +106,13 @@ def test_what_all_parents_share_is_copied_and_not_computed(
     second["model.embed.weight"] = first["model.embed.weight"].clone()
     paths = [checkpoint(tmp_path / "a", first), checkpoint(tmp_path / "b", second)]
     computed = []
-    real = stream._in_type
+    real = stream._Bench._merged
 
-    def spy(place: Any, merged: torch.Tensor) -> torch.Tensor:
-        computed.append(place.name)
-        return real(place, merged)
+    def spy(bench: Any, course: Any, *rest: Any) -> torch.Tensor:
+        computed.append(course.place.name)
+        return real(bench, course, *rest)
 
-    monkeypatch.setattr(stream, "_in_type", spy)
+    monkeypatch.setattr(stream._Bench, "_merged", spy)
     apply_recipe(linear(paths, [0.3, 0.7]), tmp_path / "out")
     assert "model.embed.weight" not in computed
     assert "lm_head.weight" in computed
@@ -243,12 +243,13 @@ def test_what_a_dead_process_left_is_removed(tmp_path: Path) -> None:
 
 def test_what_does_not_pass_gets_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     paths = two(tmp_path)
-    real = stream._in_type
+    real = stream._Bench._merged
 
-    def spoilt(place: Any, merged: torch.Tensor) -> torch.Tensor:
-        return real(place, merged * 1.05 if place.name == "lm_head.weight" else merged)
+    def spoilt(bench: Any, course: Any, *rest: Any) -> torch.Tensor:
+        merged = real(bench, course, *rest)
+        return merged * 1.05 if course.place.name == "lm_head.weight" else merged
 
-    monkeypatch.setattr(stream, "_in_type", spoilt)
+    monkeypatch.setattr(stream._Bench, "_merged", spoilt)
     with pytest.raises(NoGo, match=r"does not pass V1 .*lm_head\.weight"):
         apply_recipe(linear(paths, [0.5, 0.5]), tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -1,7 +1,8 @@
 """The merge methods, each a `lens_ray.merging.kernel.Kernel`: `kernel_of` chooses.
 
 `linear`, `slerp`, `model_stock` and `task_vectors` are the kernels. What `task_vectors` keeps of a
-difference, `magnitude` (TIES, by `digits`) or `draw` (DARE) says; `sums` adds up in one order.
+difference, `magnitude` (TIES, by `digits`) or `draw` (DARE) says; `sums` adds up in one order, and
+`bfloat16` is what is compiled.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from lens_ray.merging.kernel import Piece
-from lens_ray.merging.methods.sums import WeightedSum, in_blocks, ordered
+from lens_ray.merging.methods.sums import WeightedSum, all_finite, in_blocks, is_short, ordered
 from lens_ray.merging.recipe import Recipe
 
 
@@ -25,6 +25,7 @@ class Linear:
         self._weights = weights
         self._order = ordered(recipe, weights)
         self._dtype = dtype
+        self._short = is_short(recipe, dtype)
 
     def look(self, number: int, piece: Piece) -> object:
         """Never asked."""
@@ -35,9 +36,17 @@ class Linear:
 
     def merge(self, piece: Piece) -> Tensor:
         """See `lens_ray.merging.kernel.Kernel`."""
+        terms = [(self._weights[i], piece.parents[i]) for i in self._order]
+        if self._short and all(numbers.dtype == torch.bfloat16 for _, numbers in terms):
+            from lens_ray.merging.methods import bfloat16
+
+            rounded = bfloat16.weighted_sum(terms, piece.room)
+            unread = set(range(len(piece.parents))) - set(self._order)
+            if rounded is not None and all(all_finite(piece.parents[i]) for i in unread):
+                return rounded
         add = WeightedSum()
         return in_blocks(
             piece,
             self._dtype,
-            lambda block: add([(self._weights[i], piece.parents[i][block]) for i in self._order]),
+            lambda block: add([(weight, numbers[block]) for weight, numbers in terms]),
         )

@@ -20,7 +20,8 @@ import torch
 from torch import Tensor
 
 from lens_ray.merging.kernel import Piece
-from lens_ray.merging.methods.sums import BLOCK, in_blocks, ordered
+from lens_ray.merging.methods.magnitude import Magnitude
+from lens_ray.merging.methods.sums import BLOCK, all_finite, in_blocks, is_short, ordered
 from lens_ray.merging.recipe import ELECTING, Recipe
 
 
@@ -74,6 +75,7 @@ class TaskVectors:
         self._width = prod(shape[1:])
         self._dtype = dtype
         self._trim = trim
+        self._short = is_short(recipe, dtype)
         self._elects = recipe.method in ELECTING
         self._normalizes = recipe.normalizes
 
@@ -99,6 +101,8 @@ class TaskVectors:
     def merge(self, piece: Piece) -> Tensor:
         """See `lens_ray.merging.kernel.Kernel`."""
         assert piece.base is not None
+        if (rounded := self._compiled(piece, piece.base)) is not None:
+            return rounded
         whole = piece.base
         room = [torch.empty(BLOCK, dtype=torch.float64) for _ in range(len(self._order) + 4)]
 
@@ -117,6 +121,30 @@ class TaskVectors:
             return base.sub_(combined.mul_(self._scale))
 
         return in_blocks(piece, self._dtype, merged)
+
+    def _compiled(self, piece: Piece, base: Tensor) -> Tensor | None:
+        """The merge in bfloat16; None where other types are in it, or NaN, or draws, or nothing."""
+        trim, values = self._trim, [piece.parents[i] for i in self._order]
+        known = self._short and (trim is None or isinstance(trim, Magnitude))
+        alike = all(numbers.dtype == torch.bfloat16 for numbers in (base, *piece.parents))
+        if not (known and alike and values):
+            return None
+        from lens_ray.merging.methods import bfloat16
+
+        dropped = [trim.dropped(i) if isinstance(trim, Magnitude) else -1.0 for i in self._order]
+        weights = [self._weights[i] for i in self._order]
+        rounded = bfloat16.moved(
+            base,
+            list(zip(weights, dropped, values, strict=True)),
+            scale=self._scale,
+            elects=self._elects,
+            normalizes=self._normalizes,
+            room=piece.room,
+        )
+        # Whoever looks has been told of NaN before; an election hides it.
+        heard = () if self._elects and not self.looks else self._order
+        hidden = set(range(len(piece.parents))) - set(heard)
+        return rounded if all(all_finite(piece.parents[i]) for i in hidden) else None
 
     def _term(self, parent: int, difference: Tensor, first: int) -> Tensor:
         """wᵢ (base − x), trimmed; in place."""
