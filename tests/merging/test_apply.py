@@ -94,7 +94,7 @@ def test_neither_order_nor_shards_nor_threads_change_a_byte(
     digest = apply_recipe(linear(paths, [0.3, 0.7]), tmp_path / "one", threads=1).weights_digest
     turned = apply_recipe(linear(paths[::-1], [0.7, 0.3]), tmp_path / "turned", threads=4)
     apart = apply_recipe(linear(sharded, [0.3, 0.7]), tmp_path / "apart")
-    monkeypatch.setattr(stream, "SMALL", 16)  # a piece of two rows
+    monkeypatch.setattr(stream, "PIECE", 64)  # of two rows
     small = apply_recipe(linear(paths, [0.3, 0.7]), tmp_path / "small", threads=3)
     assert {turned.weights_digest, apart.weights_digest, small.weights_digest} == {digest}
 

@@ -67,7 +67,7 @@ def _stream(tmp_path: Path, recipe: Recipe, kernel_of: Any, threads: int) -> Non
 def test_every_look_is_over_before_the_next_begins(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int
 ) -> None:
-    monkeypatch.setattr(streaming, "LARGE", 16)
+    monkeypatch.setattr(streaming, "PIECE", 64)
     held = {f"{k}.weight": torch.arange(400.0).view(50, 8) + k for k in range(6)}
     path = checkpoint(tmp_path / "a", held)
     recipe = linear([path], [1.0])
@@ -78,11 +78,11 @@ def test_every_look_is_over_before_the_next_begins(
         assert same_bits(found[name], wanted)
 
 
-@pytest.mark.parametrize("large", [8, 16, 1 << 22])
+@pytest.mark.parametrize("piece", [32, 64, 1 << 24])
 def test_a_tensor_of_one_piece_is_read_once_and_any_other_more_often(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, large: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, piece: int
 ) -> None:
-    monkeypatch.setattr(streaming, "LARGE", large)
+    monkeypatch.setattr(streaming, "PIECE", piece)
     reads = []
     read = streaming._Bench._read
 
@@ -92,11 +92,11 @@ def test_a_tensor_of_one_piece_is_read_once_and_any_other_more_often(
 
     monkeypatch.setattr(streaming._Bench, "_read", counted)
     path = checkpoint(tmp_path / "a", {"x.weight": torch.arange(16.0).view(2, 8)})
-    pieces = 2 if large == 8 else 1
+    pieces = 2 if piece == 32 else 1
     _stream(tmp_path, linear([path], [1.0]), lambda place: TwoLooks(pieces), 3)
     wanted = (torch.arange(16.0) - 120).view(2, 8)
     assert same_bits(weights_of(tmp_path / "out")["x.weight"], wanted)
-    assert len(reads) == (6 if large == 8 else 1)
+    assert len(reads) == (6 if piece == 32 else 1)
 
 
 @pytest.mark.parametrize("stage", ["look", "settle", "merge"])
