@@ -98,7 +98,7 @@ bench-lmms: setup-vllm $(LMMS_STAMP)
 	mkdir -p bench-out
 	$(VLLM)/bin/python -m jobs.benchmarks.bench_sweep_lmms --lmms-python $(LMMS)/bin/python --out bench-out/bench_sweep_lmms.json
 
-# Speed, memory and the families that survive, against mergekit; ten minutes, 9 GB of disk.
+# Speed, memory and the families that survive, against mergekit; a quarter of an hour, 10 GB of disk.
 bench-merge: setup $(MERGEKIT_STAMP)
 	mkdir -p bench-out
 	$(BIN)/python -m jobs.benchmarks.bench_merge_mergekit --mergekit-python $(MERGEKIT)/bin/python --out bench-out/bench_merge_mergekit.json --markdown bench-out/bench_merge_mergekit.md

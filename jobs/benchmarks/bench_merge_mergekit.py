@@ -3,15 +3,15 @@
 ``python -m jobs.benchmarks.bench_merge_mergekit --out FILE.json`` (``make bench-merge``, which
 makes mergekit's environment). Three checkpoints of a billion numbers in bfloat16, two weight files
 each, linear: at least 4 times faster than mergekit's defaults and 2 times faster than the best of
-its flags, under 0.75 GB of anonymous memory in all. TIES with density 0.5 at a tenth of the size,
-since mergekit takes minutes: at least 8 times faster. Every number within one unit in the last
-place of a float64 reference. Eight families as transformers saves them, none of which may lose a
-tensor.
+its flags, under 0.75 GB of anonymous memory in all. TIES with density 0.5, one of them as the base:
+at least 8 times faster. Every number within one unit in the last place of a float64 reference.
+Eight families as transformers saves them, none of which may lose a tensor.
 
-Imports apart: each measured call is the second of its process, after a tiny merge. The fsync of
-what was written counts on both sides. The sides take turns, so that a busy machine slows all, and
-the median of each is compared. The exit code is 1 when something does not hold. Needs 9 GB of disk
-for as long as it runs.
+Imports apart: each measured call is the second of its process, after a tiny merge of the same kind.
+The fsync of what was written counts on both sides. The sides take turns, so that a busy machine
+slows all, and the median of each is compared. lens-ray records the digests of the parents, which it
+keeps: a first merge, which makes them, is told apart (``first_s``). The exit code is 1 when
+something does not hold. Needs 10 GB of disk for as long as it runs.
 """
 
 from __future__ import annotations
@@ -24,12 +24,14 @@ import statistics
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from jobs.benchmarks.merge_calls import Side, Task, call, run
 from jobs.benchmarks.merge_families import SIDES, said, survivors, whole
-from jobs.benchmarks.merge_models import BILLION, TENTH, make_checkpoints, parameters
+from jobs.benchmarks.merge_models import BILLION, make_checkpoints, parameters
 from jobs.benchmarks.merge_reference import Formula, distance, linear, ties
 from lens_ray.testing.tiny_checkpoint import make_tiny_checkpoint
 
@@ -55,11 +57,16 @@ class Bench:
 
     def __init__(self, scratch: Path, mergekit_python: str, repeats: int) -> None:
         self.scratch, self.python, self.repeats = scratch, mergekit_python, repeats
-        tiny = [
+        # As many as are measured, so that what is compiled for their number is.
+        self._tiny = tuple(
             Path(make_tiny_checkpoint(scratch / f"tiny-{seed}", "qwen2_5_vl", seed))
-            for seed in range(2)
-        ]
-        self._tiny = Task("linear", tuple(tiny), (0.5, 0.5))
+            for seed in range(3)
+        )
+
+    @cached_property
+    def billion(self) -> tuple[Path, ...]:
+        """Three checkpoints."""
+        return tuple(make_checkpoints(self.scratch / "billion", BILLION))
 
     def timed(self, side: Side, task: Task, flags: Sequence[str] = ()) -> dict[str, Any]:
         """Seconds and memory of one merge in a process of its own, after a tiny one.
@@ -69,13 +76,14 @@ class Bench:
         warm = self.scratch / f"warm-{side}"
         for folder in (warm, self.out(side)):
             shutil.rmtree(folder, ignore_errors=True)
-        calls = [call(side, self._tiny, warm), call(side, task, self.out(side), flags)]
+        tiny = replace(task, parents=self._tiny)
+        calls = [call(side, tiny, warm), call(side, task, self.out(side), flags)]
         first, found = run(side, calls, self.scratch / f"{side}.log", self.python)
         if first["error"] or found["error"]:
             raise SystemExit(f"{side}: {first['error'] or found['error']}")
         seconds, cores = f"{found['seconds']:.2f} s", f"{found['cpu_s']:.2f} s of cores"
         note(side, *flags, seconds, cores, f"{found['peak_mib']} MiB")
-        return found | {"first_s": first["seconds"]}
+        return found
 
     def out(self, side: Side) -> Path:
         """Where a side writes."""
@@ -101,8 +109,9 @@ class Bench:
 
 def measure_linear(bench: Bench) -> dict[str, Any]:
     """Three checkpoints of a billion numbers, against defaults and the best flags."""
-    parents = tuple(make_checkpoints(bench.scratch / "billion", BILLION))
+    parents = bench.billion
     task = Task("linear", parents, LINEAR_WEIGHTS)
+    first = bench.timed("lens-ray", task)["seconds"]
     tried = {flags: bench.timed("mergekit", task, flags)["seconds"] for flags in FLAGS}
     best = min(tried, key=lambda flags: tried[flags])
     found = bench.against(
@@ -112,6 +121,7 @@ def measure_linear(bench: Bench) -> dict[str, Any]:
     ours, defaults, fastest = (found[name]["seconds"] for name in ("lens-ray", "defaults", "best"))
     found |= {
         "parameters": parameters(parents[0]),
+        "first_s": round(first, 2),
         "flags": " ".join(best),
         "flags_s": {" ".join(flags): round(seconds, 2) for flags, seconds in tried.items()},
         "ratio_defaults": round(defaults / ours, 2),
@@ -121,8 +131,8 @@ def measure_linear(bench: Bench) -> dict[str, Any]:
 
 
 def measure_ties(bench: Bench) -> dict[str, Any]:
-    """Two task vectors over a base, of a tenth of the size."""
-    parents = tuple(make_checkpoints(bench.scratch / "tenth", TENTH))
+    """Two task vectors over a base."""
+    parents = bench.billion
     task = Task("ties", parents, TIES_WEIGHTS, DENSITY)
     found = bench.against(task, {"lens-ray": ("lens-ray", ()), "defaults": ("mergekit", ())})
     ratio = found["defaults"]["seconds"] / found["lens-ray"]["seconds"]
@@ -178,6 +188,8 @@ def tables(result: dict[str, Any]) -> str:
         for way in (way for way in names if way in found):
             seconds, memory = found[way]["seconds"], found[way]["peak_mb"]
             lines.append(f"| {size} | {names[way]} | {seconds} | {memory} MB |")
+            if way == "lens-ray" and "first_s" in found:
+                lines.append(f"| | the same, parents not seen before | {found['first_s']} | |")
     if found := result.get("families"):
         lines += ["", "| family | names | lens-ray | mergekit 0.1.5 |", "| --- | --- | --- | --- |"]
         lines += [
@@ -199,7 +211,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path)
     parser.add_argument("--markdown", type=Path, help="where the table goes; left out, printed")
     parser.add_argument("--mergekit-python", default=str(_ROOT / ".venv-mergekit/bin/python"))
-    parser.add_argument("--scratch", help="folder with 9 GB of room; left out, the system's")
+    parser.add_argument("--scratch", help="folder with 10 GB of room; left out, the system's")
     parser.add_argument("--repeats", type=int, default=REPEATS)
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     given = parser.parse_args()

@@ -43,8 +43,6 @@ class Size:
 
 #: 1.01e9 numbers.
 BILLION = Size(hidden=2048, layers=20, intermediate=5632, vocabulary=49_152)
-#: 1.0e8 numbers: mergekit takes over five minutes for TIES at a billion.
-TENTH = Size(hidden=1024, layers=8, intermediate=2816, vocabulary=8_192)
 
 
 def make_checkpoints(root: Path, size: Size, count: int = 3) -> list[Path]:
