@@ -21,7 +21,7 @@ from lens_ray.merging.checks import Check
 from lens_ray.merging.kernel import Piece
 from lens_ray.merging.recipe import AFFINE, Recipe
 from lens_ray.merging.verify.policy import AlgebraLimits
-from lens_ray.merging.verify.recompute import BY_PLACE, by_kernel, reference, ulps
+from lens_ray.merging.verify.recompute import BY_PLACE, by_kernel, reference, rounding, ulps
 from lens_ray.merging.verify.weights import Folded, Weights
 from lens_ray.merging.weights import Weights as Shares
 
@@ -282,7 +282,10 @@ class _Seen:
         where = f"{piece.tensor}, rows {piece.rows[0]} to {piece.rows[1]}"
         dtype = ground.merge.dtype(piece.tensor)
         # Rounded as torch rounds, it is half a unit off at most; measuring that takes longer.
-        off = 0.5 if _same_bits(truth, written) else ulps(written, truth, dtype)
+        off = 0.5
+        if not _same_bits(truth, written):
+            near = rounding(ground.recipe, ground.shares, piece)
+            off = ulps(written, truth, dtype, near)
         self.worst = max(self.worst, off)
         if off > ground.limits.ulp:
             far = "no number where one is due" if off == inf else f"{off:.3g} units off"

@@ -16,9 +16,10 @@ from lens_ray.merging.kernel import Piece
 from lens_ray.merging.recipe import Recipe
 from lens_ray.merging.verify.algebra import algebra
 from lens_ray.merging.verify.policy import AlgebraLimits
-from lens_ray.merging.verify.recompute import by_kernel, reference, ulps
+from lens_ray.merging.verify.recompute import by_kernel, reference, rounding, ulps
 from lens_ray.merging.weights import Weights
 from lens_ray.models.resolve import resolve
+from tests.merging.folders import checkpoint, linear
 from tests.merging.verify.merges import (
     ONE,
     THREE,
@@ -178,3 +179,30 @@ def test_ties_in_float64_keeps_what_is_equal_in_float32() -> None:
     written = by_kernel(recipe, Weights.of(recipe), piece, (2,))
     assert torch.equal(written, moved)
     assert torch.equal(reference(recipe, Weights.of(recipe), piece, (2,)), moved.double())
+
+
+def test_terms_that_cancel_are_no_fault(tmp_path: Path) -> None:
+    """0.6 · 0.25 − 0.3 · 0.75 + 0.1 · 0.75 is 0, or 1e-17, as it is added up."""
+    values = ((0.25, -0.0537109375), (-0.75, 0.1689453125), (0.75, -0.1845703125))
+    paths = [
+        checkpoint(tmp_path / name, {"x.weight": torch.tensor([two] * 40).bfloat16()})
+        for name, two in zip("abc", values, strict=True)
+    ]
+    held = [torch.tensor(two).bfloat16().double() for two in values]
+    sums = [
+        sum((share * one for share, one in order), torch.zeros(2, dtype=torch.float64))
+        for terms in [list(zip((0.6, 0.3, 0.1), held, strict=True))]
+        for order in (terms, terms[::-1])
+    ]
+    assert ulps(sums[0].bfloat16(), sums[1], "BF16") > 1  # the orders do differ
+    apply_recipe(linear(paths, [0.6, 0.3, 0.1]), tmp_path / "out")
+
+
+def test_what_is_left_of_cancelling_terms_hides_no_fault(tmp_path: Path) -> None:
+    piece = Piece("x", 0, (0, 1), (torch.tensor([0.75]), torch.tensor([-0.25])), None)
+    recipe = linear(["/a", "/b"], [0.25, 0.75])
+    near = rounding(recipe, Weights.of(recipe), piece)
+    assert near is not None
+    truth = torch.zeros(1, dtype=torch.float64)
+    assert ulps(torch.tensor([1e-17]), truth, "F32", near) == 0
+    assert ulps(torch.tensor([1e-13]), truth, "F32", near) > 1
