@@ -54,25 +54,29 @@ def _trimmed(delta: Tensor, density: float) -> Tensor:
     return delta * (delta.abs() >= threshold)
 
 
-def distance(merge: Path, parents: Sequence[Path], formula: Formula) -> dict[str, float]:
+def distance(
+    merge: Path, parents: Sequence[Path], formula: Formula, every: int = 1
+) -> dict[str, float]:
     """How far a merge is from the reference.
 
     Args:
         merge: Its folder.
         parents: Theirs.
         formula: What it must be.
+        every: Of the tensors' names in order, one of so many is computed.
 
     Returns:
         ``ulp``: the most, in units in the last place of the type on disk; ``exact``: share of the
-        numbers that are the reference rounded; ``tensors``: how many the merge has; ``parents``:
-        how many each parent has; ``missing``: how many of their names the merge lacks.
+        numbers that are the reference rounded; ``numbers``: how many were compared;
+        ``tensors``: how many the merge has; ``parents``: how many each parent has; ``missing``:
+        how many of their names the merge lacks.
     """
     import torch
 
     written = weights(merge)
     held = [weights(parent) for parent in parents]
     most, equal, count = 0, 0, 0
-    for name in written.keys() & held[0].keys():
+    for name in sorted(written.keys() & held[0].keys())[::every]:
         found = read(written[name], name)
         wanted = formula([read(one[name], name).double() for one in held]).to(found.dtype)
         apart = (_ordered(found) - _ordered(wanted)).abs()
@@ -82,6 +86,7 @@ def distance(merge: Path, parents: Sequence[Path], formula: Formula) -> dict[str
     return {
         "ulp": most,
         "exact": equal / max(count, 1),
+        "numbers": count,
         "tensors": len(written),
         "parents": len(held[0]),
         "missing": len(held[0].keys() - written.keys()),

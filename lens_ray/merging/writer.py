@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import threading
@@ -115,10 +116,13 @@ class Writer:
             trail.update(data)
         while trail.file < len(self.files):
             many = min(self._fronts[trail.file] - trail.position, _CHUNK)
-            if not many and trail.position < self.files[trail.file].size:
+            if not many:
                 break
             part = trail.buffer[:many]
-            trail.update(part[: os.preadv(self._descriptors[trail.file], [part], trail.position)])
+            came = os.preadv(self._descriptors[trail.file], [part], trail.position)
+            if not came:
+                raise OSError(errno.EIO, "what was written is gone", self.files[trail.file].name)
+            trail.update(part[:came])
         if self._progress is not None:
             self._progress(trail.done, sum(one.size for one in self.files))
 

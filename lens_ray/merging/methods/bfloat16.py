@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numba
 import numpy as np
 import torch
+from numba.core.caching import NullCache
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -43,6 +44,16 @@ def _compiled(function: _F) -> _F:
     return made
 
 
+def _run(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call what is compiled; where that cannot be kept (a full disk), it is compiled each time."""
+    try:
+        return function(*arguments)
+    except OSError:
+        for one in (_widen, _round, _elect, _sum, _moved, _count):
+            vars(one)["_cache"] = NullCache()
+        return function(*arguments)
+
+
 def weighted_sum(
     terms: Sequence[tuple[float, Tensor]], room: Tensor | None = None
 ) -> Tensor | None:
@@ -57,7 +68,8 @@ def weighted_sum(
     """
     values = tuple(_patterns(numbers) for _, numbers in terms)
     out = _room(room, values[0].size)
-    finite = _sum(values, np.array([weight for weight, _ in terms]), _patterns(out))
+    weights = np.array([weight for weight, _ in terms])
+    finite = _run(_sum, values, weights, _patterns(out))
     return out if finite else None
 
 
@@ -82,15 +94,14 @@ def moved(
         room: Bytes that the result is put into; None makes fresh ones.
 
     Returns:
-        Flat, bfloat16; None where a number of it is NaN or infinite. Elected, it is the base's
-        where a parent's is not finite: no sign is decided there.
+        Flat, bfloat16; None where a number of it, of a parent or of the base is NaN or infinite.
     """
     values = tuple(_patterns(numbers) for _, _, numbers in terms)
     weights = np.array([weight for weight, _, _ in terms])
     dropped = np.array([most for _, most, _ in terms])
     out = _room(room, values[0].size)
-    finite = _moved(
-        _patterns(base), values, weights, dropped, scale, elects, normalizes, _patterns(out)
+    finite = _run(
+        _moved, _patterns(base), values, weights, dropped, scale, elects, normalizes, _patterns(out)
     )
     return out if finite else None
 
@@ -112,8 +123,9 @@ def counted(
         ends, None where they are too many.
     """
     inside = np.empty(most + _BLOCK, np.float32)
-    above, at_high, at_low, held = _count(
-        _patterns(base), _patterns(values), np.float32(low), np.float32(high), inside, most
+    ends = np.float32(low), np.float32(high)
+    above, at_high, at_low, held = _run(
+        _count, _patterns(base), _patterns(values), *ends, inside, most
     )
     return int(above), int(at_high), int(at_low), inside[:held].copy() if held <= most else None
 
@@ -209,7 +221,7 @@ def _moved(
         if elects:
             _elect(terms[:, :many], weights, normalizes, total, room)
         for i in range(many):
-            total[i] = origin[i] - total[i] * scale
+            total[i] = origin[i] - (total[i] * scale + 0.0)  # base - 0 is the base, -0 too
         _round(total, bits, wide, odd, out[start : start + many])
     return odd.max() < 0x80000000
 

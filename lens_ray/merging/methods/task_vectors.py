@@ -118,7 +118,8 @@ class TaskVectors:
                 return base
             free = rest[len(terms) :]
             combined = self._elected(terms, free) if self._elects else _total(terms, free[0])
-            return base.sub_(combined.mul_(self._scale))
+            # A zero added makes -0 zero, and base - 0 is the base whatever its sign.
+            return base.sub_(combined.mul_(self._scale).add_(0.0))
 
         return in_blocks(piece, self._dtype, merged)
 
@@ -141,10 +142,8 @@ class TaskVectors:
             normalizes=self._normalizes,
             room=piece.room,
         )
-        # Whoever looks has been told of NaN before; an election hides it.
-        heard = () if self._elects and not self.looks else self._order
-        hidden = set(range(len(piece.parents))) - set(heard)
-        return rounded if all(all_finite(piece.parents[i]) for i in hidden) else None
+        unread = set(range(len(piece.parents))) - set(self._order)
+        return rounded if all(all_finite(piece.parents[i]) for i in unread) else None
 
     def _term(self, parent: int, difference: Tensor, first: int) -> Tensor:
         """wᵢ (base − x), trimmed; in place."""

@@ -37,6 +37,8 @@ _WHOLE = 1 << 22
 #: TIES over two parents.
 _TRIED_WHOLES = 1 << 21
 _WHOLES = 1 << 22
+#: Units in the last place that rounding to the nearest takes, at most.
+_ROUNDED = 0.5
 _FLOATS = ("F64", "F32", "F16", "BF16")
 #: Averages; on an arc, as slerp goes, numbers leave the span of the two ends.
 _STRAIGHT = ("linear", "window")
@@ -225,10 +227,16 @@ def _weighted(recipe: Recipe, chosen: int) -> Recipe:
 
 
 def _self_merge(ground: _Ground, piece: Piece, shape: Sequence[int]) -> Iterator[str]:
+    import torch
+
     one = piece.parents[0]
     base = None if piece.base is None else one
     alike = Piece(piece.tensor, piece.number, piece.rows, (one,) * len(piece.parents), base)
-    if not _same_bits(by_kernel(ground.recipe, ground.shares, alike, shape), one):
+    merged = by_kernel(ground.recipe, ground.shares, alike, shape)
+    # -0.5 · -0 is 0, and 0 + 1.5 · -0 stays 0: the sign of a zero is lost to negative weights.
+    signed = min(ground.shares.on(piece.tensor), default=0.0) < 0
+    same = torch.equal(merged.to(one.dtype), one) if signed else _same_bits(merged, one)
+    if not same:
         yield f"{piece.tensor}: {ground.recipe.parents[0].name} merged with itself is changed"
 
 
@@ -265,6 +273,15 @@ def _recomputed(ground: _Ground) -> list[Check]:
     return seen.checks(ground)
 
 
+def _off(ground: _Ground, piece: Piece, written: Tensor, truth: Tensor) -> float:
+    """Units in the last place; rounded as torch rounds, half of one: measuring takes longer."""
+    finite = bool(written.isfinite().all())
+    if finite and ground.limits.ulp >= _ROUNDED and _same_bits(truth, written):
+        return _ROUNDED
+    near = rounding(ground.recipe, ground.shares, piece)
+    return ulps(written, truth, ground.merge.dtype(piece.tensor), near)
+
+
 class _Seen:
     """What the blocks have shown."""
 
@@ -281,17 +298,13 @@ class _Seen:
         self.floats.add(piece.tensor)
         where = f"{piece.tensor}, rows {piece.rows[0]} to {piece.rows[1]}"
         dtype = ground.merge.dtype(piece.tensor)
-        # Rounded as torch rounds, it is half a unit off at most; measuring that takes longer.
-        off = 0.5
-        if not _same_bits(truth, written):
-            near = rounding(ground.recipe, ground.shares, piece)
-            off = ulps(written, truth, dtype, near)
+        off = _off(ground, piece, written, truth)
         self.worst = max(self.worst, off)
         if off > ground.limits.ulp:
             far = "no number where one is due" if off == inf else f"{off:.3g} units off"
             self.off.append(f"{where}: {far}")
         if ground.recipe.method in _STRAIGHT and _convex(ground.shares.on(piece.tensor)):
-            self._hold_between(where, piece.parents, written, truth, dtype)
+            self._hold_between(where, piece.parents, written, dtype)
         self._measure(piece, written)
         self.blocks += 1
         self.numbers += written.numel()
@@ -301,7 +314,6 @@ class _Seen:
         where: str,
         parents: Iterable[Tensor],
         written: Tensor,
-        truth: Tensor,
         dtype: str,
     ) -> None:
         """Rounding keeps order, so only what another type rounds away may be beyond, by 1 unit."""

@@ -96,6 +96,6 @@ def ulps(found: Tensor, truth: Tensor, dtype: str, near: Tensor | None = None) -
     off = apart / torch.ldexp(torch.ones_like(truth), exponent)
     same = (there == truth) | (there.isnan() & truth.isnan())
     if near is not None:
-        same |= apart <= near
+        same |= (apart <= near) & apart.isfinite()
     off = torch.where(same, 0.0, off).nan_to_num(nan=float("inf"))
     return float(off.max()) if off.numel() else 0.0

@@ -45,7 +45,7 @@ def merged(
     rows: int | None = None,
     tensor: str = "layers.0.weight",
 ) -> Tensor:
-    """The merge in float32, made in pieces of so many rows."""
+    """The merge, in float32 or rounded already, made in pieces of so many rows."""
     first = parents[0]
     kernel = kernel_of(recipe, tensor, first.shape, first.dtype)
     length = first.shape[0] if first.dim() else 1

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from lens_ray.merging.methods import bfloat16
 from lens_ray.merging.methods.bfloat16 import counted, weighted_sum
 from tests.merging.methods.made import merged, recipe, related
 
@@ -154,3 +155,23 @@ def test_more_than_asked_for_is_not_collected() -> None:
     assert full[3] is not None
     assert len(full[3]) == within
     assert short == (*full[:3], None)
+
+
+def test_a_cache_that_cannot_be_written_costs_time_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(bfloat16._sum._cache, "save_overload", full)  # type: ignore[attr-defined]
+    numbers = [torch.full((3,), float(k)).bfloat16() for k in range(7)]  # not compiled before
+    found = weighted_sum([(1.0, one) for one in numbers])
+    assert found is not None
+    assert found.tolist() == [21.0] * 3
+
+
+def test_a_negative_zero_of_the_base_stays_one() -> None:
+    base = torch.tensor([-0.0, -0.0, 0.0]).bfloat16()
+    for method, keys in (("task_arithmetic", {}), ("ties", {"density": 1.0})):
+        for dtype in (None, "float32"):
+            made = recipe(method, (-0.5, -0.25), dtype=dtype, **keys)
+            found = merged(made, [base, base], base)
+            assert torch.signbit(found).tolist() == [True, True, False]

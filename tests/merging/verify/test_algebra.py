@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from lens_ray.errors import NoGo
 from lens_ray.merging.apply import apply_recipe
 from lens_ray.merging.kernel import Piece
 from lens_ray.merging.recipe import Recipe
@@ -198,7 +199,7 @@ def test_terms_that_cancel_are_no_fault(tmp_path: Path) -> None:
     apply_recipe(linear(paths, [0.6, 0.3, 0.1]), tmp_path / "out")
 
 
-def test_what_is_left_of_cancelling_terms_hides_no_fault(tmp_path: Path) -> None:
+def test_what_is_left_of_cancelling_terms_hides_no_fault() -> None:
     piece = Piece("x", 0, (0, 1), (torch.tensor([0.75]), torch.tensor([-0.25])), None)
     recipe = linear(["/a", "/b"], [0.25, 0.75])
     near = rounding(recipe, Weights.of(recipe), piece)
@@ -206,3 +207,20 @@ def test_what_is_left_of_cancelling_terms_hides_no_fault(tmp_path: Path) -> None
     truth = torch.zeros(1, dtype=torch.float64)
     assert ulps(torch.tensor([1e-17]), truth, "F32", near) == 0
     assert ulps(torch.tensor([1e-13]), truth, "F32", near) > 1
+
+
+def test_infinity_where_a_number_is_due_is_a_fault_in_any_tensor(tmp_path: Path) -> None:
+    """70,000 leaves float16's range; no scan asks what is no weight and no bias."""
+    paths = [
+        checkpoint(tmp_path / name, {"experts.gate_up_proj": torch.full((4, 8), 70_000.0)})
+        for name in "ab"
+    ]
+    with pytest.raises(NoGo, match=r"does not pass V1 recomputed: experts\.gate_up_proj"):
+        apply_recipe(linear(paths, [0.5, 0.5], dtype="float16"), tmp_path / "out")
+
+
+def test_the_sign_of_a_zero_is_no_fault_of_negative_weights(tmp_path: Path) -> None:
+    held = {"x.weight": torch.tensor([[-0.0, 1.0], [0.0, -2.0]]).bfloat16()}
+    other = {"x.weight": torch.tensor([[-0.0, 3.0], [-0.0, -2.0]]).bfloat16()}
+    paths = [checkpoint(tmp_path / "a", held), checkpoint(tmp_path / "b", other)]
+    apply_recipe(linear(paths, [-0.5, 1.5]), tmp_path / "out")
