@@ -20,6 +20,7 @@ from lens_ray.merging.destination import Making, is_taken, making
 from lens_ray.merging.digests import weights_digest
 from lens_ray.merging.layout import Layout, Place, lay_out
 from lens_ray.merging.parents import Family, Source, gathered
+from lens_ray.merging.reader import Reader
 from lens_ray.merging.recipe import AFFINE, Recipe
 from lens_ray.merging.record import FILE, MergeRecord, ParentRecord
 from lens_ray.merging.stream import KernelOf, stream
@@ -132,6 +133,11 @@ def _as_it_is(out: Path, recipe: Recipe, family: Family) -> MergeRecord:
     if not same or not all((out / name).is_file() for name in record.files):
         what = "is another merge" if not same else "has lost files"
         raise UserError(f"{out} is there already and {what}; take another --out, or remove it")
+    files = [name for name in record.files if name.endswith(".safetensors")]
+    with closing(Reader(out, files)) as reader:
+        if weights_digest(reader, threading.Event()) != record.weights_digest:
+            what = "its weights were changed after the merge"
+            raise UserError(f"{out} is there already, and {what}; take another --out, or remove it")
     return record
 
 

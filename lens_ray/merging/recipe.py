@@ -176,7 +176,7 @@ class Recipe(ClosedModel):
     groups: tuple[Group, ...] = ()
     table: ScoreTable | None = None
     dtype: Literal["float32", "float16", "bfloat16"] | None = None
-    shard_gb: Number = Field(default=5.0, gt=0)
+    shard_gb: Number = Field(default=5.0, gt=0, le=1e6)
 
     @model_validator(mode="after")
     def _can_be_done(self) -> Recipe:
@@ -249,7 +249,7 @@ def _wrong_parents(recipe: Recipe) -> Iterator[InitErrorDetails]:
         words = {"method": method, "base": "base: {name: ..., path: ...}"}
         yield problem(("method",), "no_base", what, **words)
     for place, parent in enumerate(recipe.parents):
-        taken = recipe.base is not None and parent.name in ("base", recipe.base.name)
+        taken = parent.name == "base" or (recipe.base and parent.name == recipe.base.name)
         if parent.name == "merge" or taken:
             what = "{name} is what the {one} is called; take another name"
             words = {"name": parent.name, "one": "merge" if parent.name == "merge" else "base"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from lens_ray.merging.recipe import Recipe
 from lens_ray.models.spec import ClosedModel
@@ -84,3 +84,11 @@ class MergeRecord(ClosedModel):
     abilities: tuple[str, ...] | None = None
     models: dict[str, str] = Field(default_factory=dict)
     scores: dict[str, dict[str, Score]] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _of_one_recipe(self) -> MergeRecord:
+        """Parents that are not recorded would not be compared with those that are there."""
+        named = [parent.name for parent in self.recipe.parents]
+        if [one.name for one in self.parents] != named or bool(self.base) != bool(self.recipe.base):
+            raise ValueError(f"parents and base are not the recipe's ({', '.join(named)})")
+        return self

@@ -89,9 +89,8 @@ def _courses(layout: Layout, kernel_of: KernelOf) -> Iterator[Course]:
     for place in layout.places:
         kernel = kernel_of(place) if place.merged else None
         most = PIECE * max(1, place.source.elements) // max(1, int(place.source.size))
-        pieces = tuple(row_ranges(place.source.shape, most))
-        if pieces and place.size:
-            yield Course(place, kernel, pieces)
+        if place.size:  # a shape may promise 2^62 rows of nothing
+            yield Course(place, kernel, tuple(row_ranges(place.source.shape, most)))
 
 
 def _work(turns: Turns, family: Family, keeps_equal: bool, writer: Writer) -> None:
@@ -233,9 +232,10 @@ def _in_type(place: Place, merged: Tensor) -> Tensor:
     out = merged.to(torch_types()[place.dtype])
     what = _odd(place.name, out)
     if what is not None:
+        narrow = place.dtype in ("F16", "BF16")
         raise CheckpointError(
             f"tensor {place.name!r} of the merge holds {what} in {place.dtype}: its numbers leave "
-            "the type's range; write dtype: float32, or smaller weights"
+            f"the type's range; write {'dtype: float32, or ' * narrow}smaller weights"
         )
     return out
 

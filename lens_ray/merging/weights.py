@@ -121,9 +121,16 @@ def read_scores(table: ScoreTable) -> dict[str, float]:
     if not isinstance(scores, dict) or not scores:
         raise UserError(f"{path}: a JSON object of tensors' names and scores is expected")
     for name, score in scores.items():
-        if isinstance(score, bool) or not isinstance(score, int | float) or not isfinite(score):
+        if isinstance(score, bool) or not isinstance(score, int | float) or not _fits(score):
             raise UserError(f"{path}: the score of {name!r} is {score!r:.60}; write a number")
     return scores
+
+
+def _fits(score: int | float) -> bool:
+    try:
+        return isfinite(score)
+    except OverflowError:  # a whole number of hundreds of digits
+        return False
 
 
 def top_of(scores: Mapping[str, float], share: float) -> frozenset[str]:

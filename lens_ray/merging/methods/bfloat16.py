@@ -45,10 +45,10 @@ def _compiled(function: _F) -> _F:
 
 
 def _run(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Call what is compiled; where that cannot be kept (a full disk), it is compiled each time."""
+    """Call what is compiled; where it cannot be kept or read again, it is compiled each time."""
     try:
         return function(*arguments)
-    except OSError:
+    except Exception:  # a full disk, or whatever a damaged file of the cache makes of it
         for one in (_widen, _round, _elect, _sum, _moved, _count):
             vars(one)["_cache"] = NullCache()
         return function(*arguments)
@@ -247,8 +247,9 @@ def _elect(terms: Any, weights: Any, normalizes: Any, total: Any, room: Any) -> 
             weight = weights[term]
             for i in range(many):
                 share[i] += weight if terms[term, i] * total[i] > 0.0 else 0.0
+        least = np.abs(weights).sum() / _DECIDED
         for i in range(many):
-            size[i] = size[i] * 0.5 / (share[i] if share[i] != 0.0 else 1.0)
+            size[i] = size[i] * 0.5 / (share[i] if abs(share[i]) > least else 1.0)
     else:
         for i in range(many):
             size[i] *= 0.5

@@ -174,8 +174,9 @@ class TaskVectors:
             for place, term in zip(self._order, terms, strict=True):
                 agrees = torch.gt(term.mul_(sign), 0, out=term)
                 weight.add_(agrees, alpha=self._weights[place])
-            weight.add_(torch.eq(weight, 0, out=terms[0]))
-            magnitude.div_(weight)
+            # Weights of both signs may leave nothing but their rounding, which divides by nothing.
+            least = sum(abs(self._weights[place]) for place in self._order) / 2.0**40
+            magnitude.div_(weight.masked_fill_(weight.abs() <= least, 1.0))
         return magnitude.mul_(sign)
 
 

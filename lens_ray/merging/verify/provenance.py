@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from stat import S_ISREG
 
 from pydantic import ValidationError
 
@@ -33,6 +34,8 @@ def read_record(folder: Path) -> MergeRecord:
     """
     path = folder / FILE
     try:
+        if not S_ISREG(path.stat().st_mode):
+            raise CheckpointError(f"{path}: no file; make the merge again")
         if path.stat().st_size > _LIMIT:
             raise CheckpointError(f"{path}: larger than {_LIMIT} bytes; this is no merge's record")
         return MergeRecord.model_validate(json.loads(path.read_bytes()))
@@ -113,7 +116,7 @@ def _files(folder: Path, record: MergeRecord, copied: bool) -> Check:
 
 
 def _weights_digest(folder: Path) -> str:
-    names = sorted(path.name for path in folder.glob("*.safetensors"))
+    names = sorted(path.name for path in folder.glob("*.safetensors") if path.is_file())
     total = hashlib.sha256()
     for name in names:
         _take(total, folder / name)

@@ -37,11 +37,13 @@ def reference(recipe: Recipe, weights: Weights, piece: Piece, shape: Sequence[in
     if recipe.method not in BY_PLACE:
         whole = Piece(piece.tensor, piece.number, piece.rows, parents, base)
         return by_kernel(recipe, weights, whole, shape, piece.parents[0].dtype)
-    shares = weights.on(piece.tensor)
+    # Who weighs nothing is not asked: 0 times infinity, as masks hold it, is no number.
+    weighed = [one for one in zip(weights.on(piece.tensor), parents, strict=True) if one[0] != 0]
     if base is None:
-        return torch.stack([s * p for s, p in zip(shares, parents, strict=True)]).sum(0)
-    moved = torch.stack([s * (p - base) for s, p in zip(shares, parents, strict=True)]).sum(0)
-    return base + recipe.scale * moved
+        return torch.stack([s * p for s, p in weighed]).sum(0)
+    if not weighed:
+        return base
+    return base + recipe.scale * torch.stack([s * (p - base) for s, p in weighed]).sum(0)
 
 
 def by_kernel(
@@ -96,6 +98,6 @@ def ulps(found: Tensor, truth: Tensor, dtype: str, near: Tensor | None = None) -
     off = apart / torch.ldexp(torch.ones_like(truth), exponent)
     same = (there == truth) | (there.isnan() & truth.isnan())
     if near is not None:
-        same |= (apart <= near) & apart.isfinite()
+        same |= (apart <= near) & near.isfinite() & apart.isfinite()
     off = torch.where(same, 0.0, off).nan_to_num(nan=float("inf"))
     return float(off.max()) if off.numel() else 0.0

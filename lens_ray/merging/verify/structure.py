@@ -124,8 +124,11 @@ def _index(folder: Path, merge: CheckpointFacts) -> Check:
     path = folder / INDEX
     if not path.is_file():
         return _check("index", [], "one weight file, no index")
-    told = json.loads(path.read_bytes())
-    metadata = told.get("metadata")
+    try:
+        told = json.loads(path.read_bytes())
+    except (ValueError, RecursionError, OSError) as error:
+        return _check("index", [f"{INDEX} is no JSON ({error})"], "")
+    metadata = told.get("metadata") if isinstance(told, dict) else None
     said = metadata.get("total_size") if isinstance(metadata, dict) else None
     size = int(sum(tensor.size for tensor in merge.tensors.values()))
     faults = [] if said == size else [f"{INDEX} says total_size {said}, the tensors have {size}"]
@@ -214,11 +217,20 @@ def _no_code(folder: Path, parents: Sequence[CheckpointFacts]) -> Check:
     faults = []
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
-        if path.is_symlink() and not path.resolve().is_relative_to(folder.resolve()):
-            faults.append(f"{name} points out of the folder")
+        if path.is_symlink() and not _stays_in(path, folder):
+            faults.append(f"{name} points out of the folder, or nowhere")
+        elif not path.is_file() and not path.is_dir():
+            faults.append(f"{name} is no file and no folder")
         elif path.suffix in _CODE and not _parents_own(path, name, parents):
             faults.append(f"{name} may run code when it is loaded, and no parent has it so")
     return _check("no_code", faults, "no pickle, no code and no link out of the folder")
+
+
+def _stays_in(path: Path, folder: Path) -> bool:
+    try:
+        return path.resolve(strict=True).is_relative_to(folder.resolve())
+    except (OSError, RuntimeError):  # a loop, or nothing there
+        return False
 
 
 def _parents_own(path: Path, name: str, parents: Sequence[CheckpointFacts]) -> bool:
