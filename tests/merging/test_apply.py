@@ -195,6 +195,12 @@ def test_what_is_there_is_not_overwritten(tmp_path: Path) -> None:
     apply_recipe(linear(paths, [0.5, 0.5]), out)
     with pytest.raises(UserError, match="is another merge"):
         apply_recipe(linear(paths, [0.4, 0.6]), out)
+    weights = out / "model.safetensors"
+    data = weights.read_bytes()
+    weights.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    with pytest.raises(UserError, match="weights were changed after the merge"):
+        apply_recipe(linear(paths, [0.5, 0.5]), out)
+    weights.write_bytes(data)
     (out / "tokenizer.json").unlink()
     with pytest.raises(UserError, match="has lost files"):
         apply_recipe(linear(paths, [0.5, 0.5]), out)

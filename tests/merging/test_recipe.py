@@ -120,6 +120,8 @@ AFTER = "{match: x, weights: {a: 1, b: 0, c: 0}}"
         ),
         (LINEAR + PARENTS.replace(" b,", " a,"), "4:12: parents[1].name: ", "name of parents[0]"),
         (LINEAR + PARENTS.replace(" b,", " merge,"), "4:12: parents[1].name: ", "the merge is"),
+        (LINEAR + PARENTS.replace(" b,", " base,"), "4:12: parents[1].name: ", "the base is"),
+        (LINEAR + "shard_gb: 1e300\n" + PARENTS, "2:11: shard_gb: ", "less than or equal to"),
         (TIES + PARENTS + BASE.replace("start,", "a,"), "3:12: parents[0].name: ", "the base is"),
         (TIES + PARENTS + BASE.replace("}", ", weight: 1}"), "5:50: base.weight: ", "no weight"),
         (LINEAR + PARENTS.replace(", weight: 0.75", ""), "4:5: parents[1]: ", "write weight: ..."),

@@ -188,3 +188,8 @@ def test_a_layout_without_a_tensor_of_rows(tmp_path: Path) -> None:
         "empty.weight": (0, 4), "also": (3, 0), "w": (1,)
     }  # fmt: skip
     assert isinstance(lay_out({}), Layout)
+
+
+def test_a_shape_that_promises_endless_rows_of_nothing_is_passed_over() -> None:
+    layout = lay_out({"x": TensorFacts("F32", (2**62, 0))})
+    assert list(streaming._courses(layout, lambda _: TwoLooks(0))) == []

@@ -64,6 +64,7 @@ def test_what_is_chosen_scores_no_lower_than_what_is_not(
         ([], "a JSON object of tensors' names and scores is expected"),
         ({}, "a JSON object of tensors' names and scores is expected"),
         ({"head.w": "high"}, "the score of 'head.w' is 'high'; write a number"),
+        ({"head.w": 10**400}, "the score of 'head.w' is 1000"),
         ({"head.w": True}, "the score of 'head.w' is True; write a number"),
         ({"head.w": float("nan")}, "the score of 'head.w' is nan; write a number"),
         ({"head.w": 1.0}, "4 of 5 tensors have no score, such as 'text.0.w'"),

@@ -232,7 +232,8 @@ def _self_merge(ground: _Ground, piece: Piece, shape: Sequence[int]) -> Iterator
     one = piece.parents[0]
     base = None if piece.base is None else one
     alike = Piece(piece.tensor, piece.number, piece.rows, (one,) * len(piece.parents), base)
-    merged = by_kernel(ground.recipe, ground.shares, alike, shape)
+    held = one.isfinite()  # infinity less infinity, of masks, is no number
+    merged, one = by_kernel(ground.recipe, ground.shares, alike, shape)[held], one[held]
     # -0.5 · -0 is 0, and 0 + 1.5 · -0 stays 0: the sign of a zero is lost to negative weights.
     signed = min(ground.shares.on(piece.tensor), default=0.0) < 0
     same = torch.equal(merged.to(one.dtype), one) if signed else _same_bits(merged, one)

@@ -204,3 +204,12 @@ def test_model_stock_by_hand() -> None:
         base,
     )
     assert opposed.tolist() == [0.0, 0.0]
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+def test_weights_that_leave_only_their_rounding_divide_nothing(dtype: torch.dtype) -> None:
+    """0.1 + 0.2 - 0.3 is 2.8e-17 as it is added up; a mean over that is no mean."""
+    base = torch.zeros(1, 4, dtype=dtype)
+    parents = [torch.full((1, 4), value, dtype=dtype) for value in (1.0, 1.0, -1.0)]
+    made = merged(recipe("ties", (0.1, 0.2, -0.3), density=1.0), parents, base)
+    assert made.abs().max() < 2

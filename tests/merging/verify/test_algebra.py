@@ -224,3 +224,25 @@ def test_the_sign_of_a_zero_is_no_fault_of_negative_weights(tmp_path: Path) -> N
     other = {"x.weight": torch.tensor([[-0.0, 3.0], [-0.0, -2.0]]).bfloat16()}
     paths = [checkpoint(tmp_path / "a", held), checkpoint(tmp_path / "b", other)]
     apply_recipe(linear(paths, [-0.5, 1.5]), tmp_path / "out")
+
+
+@pytest.mark.parametrize("weights", [(0.0, 1.0), (-0.5, 1.5)])
+def test_a_mask_of_infinity_that_all_share_is_no_fault(
+    tmp_path: Path, weights: tuple[float, float]
+) -> None:
+    mask = torch.tensor([[0.0, -torch.inf], [0.0, 0.0]])
+    paths = [
+        checkpoint(tmp_path / name, {"mask": mask, "x.weight": torch.full((2, 2), float(k))})
+        for k, name in enumerate("ab")
+    ]
+    apply_recipe(linear(paths, list(weights)), tmp_path / "out")
+    moved = {"name": "p0", "path": paths[1], "weight": -0.5}
+    recipe = Recipe.model_validate({
+        "method": "task_arithmetic", "base": {"name": "start", "path": paths[0]}, "parents": [moved]
+    })  # fmt: skip
+    apply_recipe(recipe, tmp_path / "moved")
+
+
+def test_a_tolerance_without_end_tolerates_nothing() -> None:
+    far = torch.tensor([torch.inf], dtype=torch.float64)
+    assert ulps(torch.tensor([1.0]), torch.tensor([2.0], dtype=torch.float64), "F32", far) > 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -129,3 +130,19 @@ def test_shares_are_those_of_the_weights_or_equal() -> None:
 def test_a_record_is_read_back_as_it_was_written(pristine: Path) -> None:
     told = json.loads((pristine / FILE).read_text())
     assert MergeRecord.model_validate(told) == read_record(pristine)
+
+
+def test_a_record_without_the_recipes_parents_is_none(merge: Path) -> None:
+    edit(merge / FILE, parents=[])
+    with pytest.raises(CheckpointError, match=r"parents and base are not the recipe's \(switch, "):
+        read_record(merge)
+
+
+def test_pipes_keep_nobody_waiting(merge: Path) -> None:
+    os.mkfifo(merge / "zz.safetensors")
+    _, checks = looked(merge)
+    assert bad(checks) == []  # structure names it
+    (merge / FILE).unlink()
+    os.mkfifo(merge / FILE)
+    with pytest.raises(CheckpointError, match="no file"):
+        read_record(merge)

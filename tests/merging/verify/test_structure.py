@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -148,6 +149,18 @@ def test_a_link_out_of_the_folder_is_refused(merge: Path) -> None:
     (merge / "notes.txt").symlink_to("/etc/hostname")
     checks = structure(merge, recipe_of(), facts(recipe_of()), scan=False)
     assert "notes.txt points out of the folder" in found(checks, "no_code")
+
+
+def test_links_to_nothing_pipes_and_a_torn_index_are_named(merge: Path) -> None:
+    (merge / "loop.txt").symlink_to(merge / "loop.txt")
+    checks = structure(merge, recipe_of(), facts(recipe_of()), scan=False)
+    assert "loop.txt points out of the folder, or nowhere" in found(checks, "no_code")
+    (merge / "loop.txt").unlink()
+    os.mkfifo(merge / "pipe.safetensors")
+    (merge / INDEX).write_text("{")
+    checks = structure(merge, recipe_of(), facts(recipe_of()), scan=False)
+    assert "pipe.safetensors is no file and no folder" in found(checks, "no_code")
+    assert "is no JSON" in found(checks, "index")
 
 
 def test_a_head_that_left_the_embeddings_it_is_tied_to_is_found(tmp_path: Path) -> None:
