@@ -102,15 +102,25 @@ def _record(place: Path, recipe: Recipe | str | Path | None) -> tuple[MergeRecor
     try:
         record = read_record(place)
     except CheckpointError:
-        told = MergeRecord(
-            recipe=chosen, parents=(), weights_digest="", files={}, tools={}, made_at=""
-        )
-        return told, False
+        return _unseen(chosen), False
     if record.recipe != chosen:
         raise UserError(
             f"{place}: its merge.json has another recipe than the one given; leave --recipe out"
         )
     return record, True
+
+
+def _unseen(recipe: Recipe) -> MergeRecord:
+    """A record of which only the recipe is known, until its parents are read."""
+
+    def of(name: str, path: str) -> ParentRecord:
+        return ParentRecord(name=name, path=path, weights_digest="", shell_digest="")
+
+    return MergeRecord(
+        recipe=recipe, parents=tuple(of(one.name, one.path) for one in recipe.parents),
+        base=of(BASE, recipe.base.path) if recipe.base else None,
+        weights_digest="", files={}, tools={}, made_at="",
+    )  # fmt: skip
 
 
 def _told_by(place: Path, record: MergeRecord, kin: Kin) -> MergeRecord:
