@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lens_ray.errors import CheckpointError
+from lens_ray.models.kept_digests import FileState
 from lens_ray.models.safetensors_header import Span, TensorFacts, read_spans
 
 
@@ -22,40 +23,6 @@ class _Held:
 
     span: Span
     file: int
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """A file at a moment; any write changes it.
-
-    Attributes:
-        device: Where it lies.
-        inode: The same.
-        size: Bytes.
-        written_ns: When its content was written.
-        changed_ns: When its inode changed, which no one can set; a new hard link does it too.
-    """
-
-    device: int
-    inode: int
-    size: int
-    written_ns: int
-    changed_ns: int
-
-    @classmethod
-    def of(cls, found: os.stat_result) -> State:
-        """From the system's answer."""
-        return cls(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
-
-    @property
-    def content(self) -> tuple[int, ...]:
-        """Without the inode's time: backups make hard links while we read."""
-        return (self.device, self.inode, self.size, self.written_ns)
-
-    @property
-    def told(self) -> tuple[int, ...]:
-        """All of it."""
-        return (*self.content, self.changed_ns)
 
 
 class Reader:
@@ -75,7 +42,7 @@ class Reader:
         self.files = tuple(sorted(files))
         self._paths = [folder / name for name in self.files]
         self._descriptors: list[int] = []
-        self._states: list[State] = []
+        self._states: list[FileState] = []
         self._held: dict[str, _Held] = {}
         try:
             for number, path in enumerate(self._paths):
@@ -90,7 +57,7 @@ class Reader:
     def _open(self, number: int, path: Path) -> None:
         try:
             self._descriptors.append(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
-            self._states.append(State.of(os.fstat(self._descriptors[number])))
+            self._states.append(FileState.of(os.fstat(self._descriptors[number])))
             spans = read_spans(path)
         except OSError as error:
             raise CheckpointError(f"{path}: cannot be read ({error.strerror})") from error
@@ -122,7 +89,7 @@ class Reader:
         """Bring bytes of a file, as far as there are any."""
         return os.preadv(self._descriptors[file], [into], begin)
 
-    def state(self, file: int) -> State:
+    def state(self, file: int) -> FileState:
         """Of a file when it was opened."""
         return self._states[file]
 
@@ -148,7 +115,7 @@ class Reader:
         """
         for number, path in enumerate(self._paths):
             try:
-                unchanged = State.of(os.stat(path)).content == self._states[number].content
+                unchanged = FileState.of(os.stat(path)).content == self._states[number].content
             except OSError:
                 unchanged = False
             if not unchanged:

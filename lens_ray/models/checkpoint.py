@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lens_ray.errors import CheckpointError
+from lens_ray.models.kept_digests import FileState, KeptDigest
 from lens_ray.models.resolve import resolve
 from lens_ray.models.safetensors_header import TensorFacts, read_header
 
@@ -370,12 +371,23 @@ def _canonical(value: Any) -> Any:
 
 
 def _weights_digest(root: Path, shards: Iterable[str]) -> str:
+    paths = [root / name for name in sorted(shards)]
+    before = _states(paths)
+    kept = KeptDigest(before)
+    if (known := kept.known()) is not None:
+        return known
     total = hashlib.sha256()
-    for name in sorted(shards):
-        with (root / name).open("rb") as file:
+    for path in paths:
+        with path.open("rb") as file:
             while chunk := file.read(_CHUNK):
                 total.update(chunk)
+    if _states(paths) == before:
+        kept.keep(total.hexdigest())
     return total.hexdigest()
+
+
+def _states(paths: Iterable[Path]) -> list[FileState]:
+    return [FileState.of(path.stat()) for path in paths]
 
 
 def _main_dtype(tensors: Iterable[TensorFacts]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import threading
 from collections.abc import Iterator
@@ -10,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from lens_ray.errors import CheckpointError
-from lens_ray.merging import digests
 from lens_ray.merging.apply import apply_recipe
 from lens_ray.merging.digests import weights_digest
 from lens_ray.merging.reader import Reader
+from lens_ray.models import kept_digests
 from lens_ray.models.checkpoint import inspect_checkpoint
 from tests.merging.folders import checkpoint, linear, numbers, two
 
@@ -21,8 +22,8 @@ from tests.merging.folders import checkpoint, linear, numbers, two
 @pytest.fixture(autouse=True)
 def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("LENS_RAY_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(digests, "_KEPT_FROM", 0)
-    monkeypatch.setattr(digests, "_SETTLED_NS", -(10**12))
+    monkeypatch.setattr(kept_digests, "_KEPT_FROM", 0)
+    monkeypatch.setattr(kept_digests, "_SETTLED_NS", -(10**12))
     return tmp_path / "home" / "digests"
 
 
@@ -39,8 +40,13 @@ def _digest(folder: Path) -> str:
         reader.close()
 
 
+def read_whole(folder: Path) -> str:
+    files = sorted(folder.glob("*.safetensors"))
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+
+
 def test_it_is_the_checkpoints(folder: Path) -> None:
-    assert _digest(folder) == inspect_checkpoint(str(folder)).weights_digest
+    assert _digest(folder) == read_whole(folder)
 
 
 def test_the_second_time_nothing_is_read(
@@ -50,6 +56,14 @@ def test_the_second_time_nothing_is_read(
     assert len(list(kept.iterdir())) == 1
     monkeypatch.setattr(Reader, "raw", lambda *_: pytest.fail("it was read"))
     assert _digest(folder) == first
+
+
+def test_whoever_evaluated_it_need_not_read_it_again(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evaluated = inspect_checkpoint(str(folder)).weights_digest
+    monkeypatch.setattr(Reader, "raw", lambda *_: pytest.fail("it was read"))
+    assert _digest(folder) == evaluated == read_whole(folder)
 
 
 def test_a_change_that_hides_its_time_is_seen(folder: Path) -> None:
@@ -62,16 +76,16 @@ def test_a_change_that_hides_its_time_is_seen(folder: Path) -> None:
         opened.write(data)
     os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert file.stat().st_mtime_ns == before.st_mtime_ns
-    assert _digest(folder) == inspect_checkpoint(str(folder)).weights_digest != first
+    assert _digest(folder) == read_whole(folder) != first
 
 
 def test_fresh_and_small_weights_are_not_kept(
     folder: Path, kept: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(digests, "_SETTLED_NS", 10**15)
+    monkeypatch.setattr(kept_digests, "_SETTLED_NS", 10**15)
     _digest(folder)
-    monkeypatch.setattr(digests, "_SETTLED_NS", -(10**12))
-    monkeypatch.setattr(digests, "_KEPT_FROM", 10**9)
+    monkeypatch.setattr(kept_digests, "_SETTLED_NS", -(10**12))
+    monkeypatch.setattr(kept_digests, "_KEPT_FROM", 10**9)
     _digest(folder)
     assert not kept.exists()
 
@@ -90,7 +104,7 @@ def test_a_home_that_cannot_be_written(
 ) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("LENS_RAY_HOME", str(tmp_path / "file"))
-    assert _digest(folder) == inspect_checkpoint(str(folder)).weights_digest
+    assert _digest(folder) == read_whole(folder)
 
 
 def test_who_waits_no_longer_gets_nothing(folder: Path, kept: Path) -> None:
