@@ -86,8 +86,24 @@ class _Loader(yaml.SafeLoader):
             self._depth -= 1
 
 
+class _Dumper(yaml.SafeDumper):
+    """Puts a text in quotes where YAML 1.1 or `_Loader` would read something else: ``08``."""
+
+
 for _name, _pattern, _first in _SCALARS:
     _Loader.add_implicit_resolver(_TAG + _name, re.compile(_pattern), _first)
+    _Dumper.add_implicit_resolver(_TAG + _name, re.compile(_pattern), _first)
+
+
+def write_yaml(value: object, *, width: int = 80) -> str:
+    """Plain values as YAML that `read_yaml` and readers of YAML 1.1 take for the same values.
+
+    Args:
+        value: Dicts, lists, strings, finite numbers, truth values and None; keys keep their order.
+        width: Of a line, in characters, where a text has blanks.
+    """
+    text: str = yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=width)
+    return text
 
 
 def read_yaml(data: bytes) -> Document:

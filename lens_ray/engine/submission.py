@@ -16,12 +16,10 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-import yaml
-
 from lens_ray.errors import JobError
 from lens_ray.job import JobSpec, load_job
 from lens_ray.job_secrets import refuse_secret
-from lens_ray.job_yaml import MAX_BYTES, YamlProblem, read_yaml
+from lens_ray.job_yaml import MAX_BYTES, YamlProblem, read_yaml, write_yaml
 from lens_ray.models import backend_entry
 from lens_ray.models.made import MERGE
 from lens_ray.models.resolve import BUILTIN
@@ -207,7 +205,7 @@ def _absolute(store: str) -> str:
 def _written(spec: JobSpec | WatchSpec, store: str) -> str:
     """The job file as it is sent: only what the user wrote, in one order."""
     fields = spec.model_dump(mode="json", exclude_unset=True)
-    return yaml.safe_dump({**fields, "store": store}, sort_keys=False, allow_unicode=True)
+    return write_yaml({**fields, "store": store})
 
 
 def _entrypoint(verb: str, text: str, store: str, variables: Sequence[str], *, inline: bool) -> str:

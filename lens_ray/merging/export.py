@@ -10,9 +10,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-import yaml
-
 from lens_ray.errors import UserError
+from lens_ray.job_yaml import write_yaml
 from lens_ray.merging.recipe import ELECTING, OVER_BASE, Parent, Recipe
 from lens_ray.merging.weights import Weights
 
@@ -61,7 +60,7 @@ def to_mergekit(recipe: Recipe) -> str:
         config["parameters"] = _of_all(recipe)
     if recipe.dtype is not None:
         config |= {"dtype": "float32", "out_dtype": recipe.dtype}
-    return _header(recipe) + yaml.safe_dump(config, sort_keys=False, width=100)
+    return _header(recipe) + write_yaml(config, width=100)
 
 
 def _method(recipe: Recipe) -> str:

@@ -18,7 +18,6 @@ from math import fsum
 from pathlib import Path
 from typing import Annotated, Literal
 
-import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -30,6 +29,7 @@ from pydantic import (
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from lens_ray.job_yaml import Path as KeyPath
+from lens_ray.job_yaml import write_yaml
 from lens_ray.models.spec import NAME_PATTERN, ClosedModel
 from lens_ray.yaml_file import FileKind, load_file
 from lens_ray.yaml_problems import problem, repeated
@@ -354,7 +354,7 @@ def load_recipe(path: str | Path) -> Recipe:
 def dump_recipe(recipe: Recipe) -> str:
     """A recipe as YAML that `load_recipe` reads back equal; defaults are left out."""
     values = recipe.model_dump(mode="json", exclude_defaults=True)
-    return yaml.safe_dump({"version": recipe.version, **values}, sort_keys=False, width=100)
+    return write_yaml({"version": recipe.version, **values}, width=100)
 
 
 _PARTS: Mapping[tuple[str, ...], type[BaseModel]] = {

@@ -18,6 +18,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from lens_ray.errors import EnvironmentFailure, UserError
 from lens_ray.job_yaml import Path as KeyPath
+from lens_ray.job_yaml import write_yaml
 from lens_ray.models.spec import NAME_PATTERN, ClosedModel
 from lens_ray.online.best import before_falls, best_checkpoints
 from lens_ray.online.findings import Findings
@@ -198,15 +199,12 @@ def _digest(series: Series, step: int) -> str | None:
 
 def dump_candidates(candidates: Candidates) -> str:
     """The text of a candidates file."""
-    import yaml
-
     head = (
         "# Checkpoints worth merging. `lens-ray merge search` reads this file; edit it freely.\n"
         f"# base is merged with the others; {OVERALL} is the mean of the abilities that count.\n"
     )
     values = candidates.model_dump(mode="json", exclude_defaults=True)
-    text: str = yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=100)
-    return head + text
+    return head + write_yaml(values, width=100)
 
 
 def write_candidates(candidates: Candidates, path: str | Path) -> None:

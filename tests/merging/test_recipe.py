@@ -62,6 +62,9 @@ FULL = (
         "method: window\naverage: {kind: ema, decay: 0.7}\n" + STEPS,
         "method: model_stock\n" + STEPS + BASE,
         FULL,
+        "method: linear\n"
+        + PARENTS.replace("name: a", "name: '08'").replace("name: b", "name: '1e5'"),
+        "method: linear\n" + PARENTS.replace("weight: 0.25", "weight: 0.25, digest: '123e4567'"),
     ],
 )
 def test_what_is_written_is_read_back_equal(tmp_path: Path, text: str) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lens_ray.errors import EnvironmentFailure, JobError, UserError
@@ -59,6 +59,7 @@ words = st.text(st.characters(blacklist_categories=("Cs", "Cc")), min_size=1, ma
 
 
 @settings(max_examples=25)
+@example(["08", "1e5"], "0", {})
 @given(
     st.lists(names, min_size=1, max_size=3, unique=True),
     words,
