@@ -7,7 +7,7 @@ seeds than any suite (its images are none of theirs), with the same examples in 
 for each rate. Then both, and both as they were, answer ``--suite``. All differences are paired by
 sample; the verdict is printed whichever way it falls.
 
-Measured with ``--lr 1e-4`` (100 steps of 16, 77,976 tokens each, mini:full, 5,678 units, 2 min): the
+Measured with ``--lr 1e-4`` (100 steps of 16, 77,976 tokens each, mini:full, 5,678 units): the
 repaired merge has no shown difference to the merge (-0.005 [-0.016, +0.006]), nor to the continued
 final checkpoint (+0.002 [-0.005, +0.008]).
 """
