@@ -101,8 +101,9 @@ def _solve(groups: Sequence[Measured], wanted: float) -> Floats:
     for _ in range(_STEPS):
         # Q falls and is convex in tau^2, so Newton's steps from 0 rise to the root.
         value, slope = cochran_q(groups, square)
-        step = np.where(slope < 0, (wanted - value) / np.where(slope < 0, slope, 1.0), 0.0)
-        step = np.maximum(step, 0.0)
+        # Where Q is below already, nothing is divided by a slope that may be next to nothing.
+        above = (value > wanted) & (slope < 0)
+        step = np.where(above, (wanted - value) / np.where(above, slope, -1.0), 0.0)
         square = square + step
         if bool(np.all(step <= _EXACT * square)):
             break

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy import optimize, stats
 from statsmodels.stats import meta_analysis
@@ -91,6 +91,7 @@ def test_equal_variances_by_hand() -> None:
     assert high == pytest.approx(0.1 * (7.377759 / 2) ** 0.5, rel=1e-6)
 
 
+@example([0.0, 1.2276882731063222e-160], 1.0)
 @given(st.lists(st.floats(-1, 1), min_size=2, max_size=6), st.floats(0.5, 5))
 def test_replicates_are_worked_out_one_by_one(values: list[float], scale: float) -> None:
     variance: Floats = np.linspace(0.001, 0.01, len(values))
