@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from lens_ray.merging.recipe import Recipe
+from lens_ray.models import kept_digests
 
 CONFIG = {
     "model_type": "idefics3",
@@ -99,3 +102,17 @@ def same_bits(one: Tensor, other: Tensor) -> bool:
     return one.dtype == other.dtype and one.shape == other.shape and torch.equal(
         one.reshape(-1).view(torch.uint8), other.reshape(-1).view(torch.uint8)
     )  # fmt: skip
+
+
+def keep_all_digests(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Path:
+    """Let digests of small and fresh weights be kept too; the folder where they are."""
+    monkeypatch.setenv("LENS_RAY_HOME", str(folder / "home"))
+    monkeypatch.setattr(kept_digests, "_KEPT_FROM", 0)
+    monkeypatch.setattr(kept_digests, "_SETTLED_NS", -(10**12))
+    return folder / "home" / "digests"
+
+
+def read_whole(folder: Path) -> str:
+    """SHA-256 over all weights, without what is kept."""
+    files = sorted(folder.glob("*.safetensors"))
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import threading
 from collections.abc import Iterator
@@ -16,15 +15,19 @@ from lens_ray.merging.digests import weights_digest
 from lens_ray.merging.reader import Reader
 from lens_ray.models import kept_digests
 from lens_ray.models.checkpoint import inspect_checkpoint
-from tests.merging.folders import checkpoint, linear, numbers, two
+from tests.merging.folders import (
+    checkpoint,
+    keep_all_digests,
+    linear,
+    numbers,
+    read_whole,
+    two,
+)
 
 
 @pytest.fixture(autouse=True)
 def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("LENS_RAY_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(kept_digests, "_KEPT_FROM", 0)
-    monkeypatch.setattr(kept_digests, "_SETTLED_NS", -(10**12))
-    return tmp_path / "home" / "digests"
+    return keep_all_digests(monkeypatch, tmp_path)
 
 
 @pytest.fixture
@@ -38,11 +41,6 @@ def _digest(folder: Path) -> str:
         return weights_digest(reader, threading.Event())
     finally:
         reader.close()
-
-
-def read_whole(folder: Path) -> str:
-    files = sorted(folder.glob("*.safetensors"))
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
 def test_it_is_the_checkpoints(folder: Path) -> None:

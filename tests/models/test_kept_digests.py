@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from pathlib import Path
 
@@ -16,10 +15,7 @@ from tests.merging import folders
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("LENS_RAY_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(kept_digests, "_KEPT_FROM", 0)
-    monkeypatch.setattr(kept_digests, "_SETTLED_NS", -(10**12))
-    return tmp_path / "home" / "digests"
+    return folders.keep_all_digests(monkeypatch, tmp_path)
 
 
 @pytest.fixture
@@ -31,14 +27,9 @@ def digest(folder: Path) -> str:
     return inspect_checkpoint(str(folder)).weights_digest
 
 
-def read_whole(folder: Path) -> str:
-    files = sorted(folder.glob("*.safetensors"))
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
-
-
 def test_the_second_time_nothing_is_read(folder: Path, home: Path) -> None:
     first = digest(folder)
-    assert first == read_whole(folder)
+    assert first == folders.read_whole(folder)
     (entry,) = home.iterdir()
     entry.write_text("f" * 64)  # what is given back is what is kept
     assert digest(folder) == "f" * 64
@@ -51,7 +42,7 @@ def test_a_change_within_one_size_and_time_is_seen(folder: Path) -> None:
     data[-1] ^= 1
     file.write_bytes(data)
     os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
-    assert digest(folder) == read_whole(folder) != first
+    assert digest(folder) == folders.read_whole(folder) != first
 
 
 def test_what_was_written_just_now_is_not_kept(
@@ -80,7 +71,7 @@ def test_what_changes_while_it_is_read_is_not_kept(
         return states(paths)
 
     monkeypatch.setattr(checkpoint, "_states", changed_between)
-    assert digest(folder) == read_whole(folder)
+    assert digest(folder) == folders.read_whole(folder)
     assert len(looked) == 2
     assert not home.exists()
 
